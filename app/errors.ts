@@ -1,0 +1,36 @@
+/** Exit codes of the command line (sysexits.h where it has one). */
+export const exitCodes = { done: 0, failed: 1, usage: 2, busy: 75, misconfigured: 78 } as const
+
+/**
+ * A mistake somebody can mend: its message says what is wrong, with what, and what to do next.
+ * The command line prints the message alone and ends with `exitCode`; the web answers with `httpStatus`.
+ */
+export class BgtaskError extends Error {
+  readonly code: ErrorCode
+  readonly exitCode: number
+  readonly httpStatus: number
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'BgtaskError'
+    this.code = code
+    this.exitCode = kinds[code].exitCode
+    this.httpStatus = kinds[code].httpStatus
+  }
+}
+
+/** `refused`: bad input, nothing stored. `conflict`: the unique key is held. `busy`: already running, or not possible in this state. */
+export type ErrorCode = 'refused' | 'conflict' | 'not-found' | 'busy' | 'usage' | 'misconfigured' | 'database-away' | 'failed'
+
+const kinds = {
+  refused: { exitCode: exitCodes.failed, httpStatus: 422 },
+  conflict: { exitCode: exitCodes.failed, httpStatus: 409 },
+  'not-found': { exitCode: exitCodes.failed, httpStatus: 404 },
+  busy: { exitCode: exitCodes.busy, httpStatus: 409 },
+  usage: { exitCode: exitCodes.usage, httpStatus: 400 },
+  misconfigured: { exitCode: exitCodes.misconfigured, httpStatus: 500 },
+  'database-away': { exitCode: exitCodes.misconfigured, httpStatus: 503 },
+  failed: { exitCode: exitCodes.failed, httpStatus: 500 },
+} as const satisfies Record<ErrorCode, { exitCode: number; httpStatus: number }>
+
+/** The text of whatever was thrown, without its stack. */
+export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message || thrown.name : String(thrown))

@@ -1,0 +1,14 @@
+import { join, resolve, sep } from 'node:path'
+
+/** The package itself: views, public files, our own actions. */
+export const packageRoot = join(import.meta.dirname, '..')
+
+/** Where runtime/ and the user's own code lie: the checkout, or the folder the command was given in when we are an installed package. */
+export const workRoot = packageRoot.split(sep).includes('node_modules') ? process.cwd() : packageRoot
+
+/** File ending of our own modules: .ts in a checkout, .js in the published package. */
+export const moduleEnding = import.meta.filename.endsWith('.ts') ? '.ts' : '.js'
+
+export const launcher = join(packageRoot, 'index.js')
+export const inPackage = (...parts: string[]) => join(packageRoot, ...parts)
+export const inWorkFolder = (path: string) => resolve(workRoot, path)

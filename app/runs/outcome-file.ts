@@ -1,0 +1,30 @@
+import { linkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import type { Outcome } from '../task/outcome.ts'
+import { readJson } from './write-file.ts'
+
+/** How a run ended, as it lies in its folder. */
+export interface RunEnd extends Outcome {
+  endedAt: number
+  iterations: number | null
+  peakMemoryBytes: number | null
+  cpuMs: number | null
+  /** Processes that outlived SIGKILL. */
+  survivors?: readonly { pid: number; command: string }[]
+}
+
+/** First writer wins: the runner that ends by itself, or the supervisor that found it dead. @returns whether it was this one */
+export const writeOutcome = (path: string, end: RunEnd): boolean => {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`
+  writeFileSync(temporary, `${JSON.stringify(end)}\n`, { mode: 0o600, flag: 'wx' })
+  try {
+    linkSync(temporary, path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  } finally {
+    unlinkSync(temporary)
+  }
+}
+export const readOutcome = (path: string): RunEnd | null => readJson<RunEnd>(path)

@@ -1,0 +1,56 @@
+import { accessSync, chmodSync, constants, lstatSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { BgtaskError, messageOf } from '../errors.ts'
+
+/** Where everything lies below the runtime folder. */
+export const runtimePaths = (runtime: string) => ({
+  database: join(runtime, 'bgtask.sqlite'),
+  lock: join(runtime, 'bgtask.lock'),
+  pid: join(runtime, 'bgtask.pid'),
+  stop: join(runtime, 'bgtask.stop'),
+  reload: join(runtime, 'bgtask.reload'),
+  hold: join(runtime, 'bgtask.hold'),
+  wake: join(runtime, 'bgtask.wake'),
+  log: join(runtime, 'bgtask.log'),
+  hostId: join(runtime, 'host-id'),
+  databaseUrl: join(runtime, 'database-url'),
+  catalog: join(runtime, 'actions.json'),
+  runs: join(runtime, 'runs'),
+  locks: join(runtime, 'locks'),
+  run: (name: string) => runPaths(join(runtime, 'runs', name)),
+  taskLock: (taskId: number) => join(runtime, 'locks', `${taskId}.lock`),
+})
+
+export const runPaths = (folder: string) => ({
+  folder,
+  ticket: join(folder, 'ticket.json'),
+  output: join(folder, 'output.log'),
+  rotatedOutput: join(folder, 'output.log.1'),
+  beat: join(folder, 'beat.json'),
+  outcome: join(folder, 'outcome.json'),
+  recorded: join(folder, 'recorded'),
+})
+
+/**
+ * Makes the runtime folder (0700) and what must be in it.
+ * @throws BgtaskError `misconfigured` when it cannot be written, is a link, or belongs to others
+ */
+export const prepareRuntimeFolder = (runtime: string): void => {
+  const paths = runtimePaths(runtime)
+  try {
+    for (const folder of [runtime, paths.runs, paths.locks]) mkdirSync(folder, { recursive: true, mode: 0o700 })
+    if (lstatSync(runtime).isSymbolicLink()) {
+      throw new BgtaskError('misconfigured', `The runtime folder ${runtime} is a symbolic link. Set BGTASK_RUNTIME to the folder itself.`)
+    }
+    if (lstatSync(runtime).mode & 0o077) chmodSync(runtime, 0o700)
+    accessSync(runtime, constants.R_OK | constants.W_OK | constants.X_OK)
+    writeFileSync(join(runtime, '.writable'), '')
+  } catch (error) {
+    if (error instanceof BgtaskError) throw error
+    throw new BgtaskError(
+      'misconfigured',
+      `The runtime folder ${runtime} cannot be written (${messageOf(error)}). Give it to the user that runs bgtask: chown -R $(id -un) ${JSON.stringify(runtime)} && chmod 700 ${JSON.stringify(runtime)}, or set BGTASK_RUNTIME.`,
+      { cause: error },
+    )
+  }
+}

@@ -1,0 +1,28 @@
+import { rmSync } from 'node:fs'
+import { isAlive, type ProcessIdentity } from './process-identity.ts'
+import { runtimePaths } from './runtime-folder.ts'
+import { readJson, writeJson } from './write-file.ts'
+
+/** bgtask.pid: who the supervisor is and how it fares. Information only; the lock is the truth. */
+export interface SupervisorInfo extends ProcessIdentity {
+  epoch: string
+  version: string
+  startedAt: number
+  /** Written anew at most once a second while something changes, and every 5 s in any case. */
+  tickAt: number
+  phase: 'running' | 'stopping'
+  databaseAwaySince: number | null
+  /** Ended runs that lie in their folders and are not in the database yet. */
+  unrecorded: number
+  running: number
+  loops: number
+}
+
+export const writeSupervisor = (runtime: string, info: SupervisorInfo): void => writeJson(runtimePaths(runtime).pid, info)
+
+/** @returns null when none lives; a file left behind by a killed one, or naming a reused pid, counts for nothing */
+export const readSupervisor = (runtime: string): SupervisorInfo | null => {
+  const info = readJson<SupervisorInfo>(runtimePaths(runtime).pid)
+  return info && isAlive(info) ? info : null
+}
+export const removeSupervisor = (runtime: string): void => rmSync(runtimePaths(runtime).pid, { force: true })

@@ -1,0 +1,36 @@
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import type { Json } from '../task/task.ts'
+
+/** Replaces a file as a whole: a reader, or a crash, sees the old text or the new, never a part. `durable` also survives a power cut. */
+export const writeWhole = (path: string, text: string, { durable = false, mode = 0o600 } = {}): void => {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`
+  const descriptor = openSync(temporary, 'wx', mode)
+  try {
+    writeSync(descriptor, text)
+    if (durable) fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+  renameSync(temporary, path)
+}
+
+export const writeJson = (path: string, value: object, options?: { durable?: boolean; mode?: number }): void =>
+  writeWhole(path, `${JSON.stringify(value)}\n`, options)
+
+/** @returns null when the file is not there, or holds no JSON object (torn by a full disk, say) */
+export const readJson = <T extends object>(path: string): T | null => {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return null
+    throw error
+  }
+  try {
+    const value = JSON.parse(text) as Json
+    return typeof value === 'object' && value !== null ? (value as unknown as T) : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,31 @@
+import type { OutcomeKind } from './outcome.ts'
+
+/** A `bg_run` row: one process that ran, or runs, a task. */
+export interface Run {
+  taskId: number
+  number: number
+  host: string
+  epoch: string
+  pid: number | null
+  /** Clock ticks since boot at which the process began (field 22 of /proc/pid/stat). */
+  startTicks: number | null
+  bootId: string | null
+  startedAt: number
+  endedAt: number | null
+  outcome: OutcomeKind | null
+  exitCode: number | null
+  signal: string | null
+  content: string | null
+  error: string | null
+  /** Iterations finished, for a loop that uses execForeverInterval. */
+  iterations: number | null
+  peakMemoryBytes: number | null
+  cpuMs: number | null
+  outputBytes: number | null
+  /** Ended by its own recycling rule. */
+  recycled: boolean
+  attempt: number
+  /** Adopted alive by a later supervisor. */
+  adopted: boolean
+}
+export const runName = (taskId: number, number: number) => `${taskId}-${number}`
