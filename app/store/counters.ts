@@ -1,0 +1,48 @@
+import { CompiledQuery } from 'kysely'
+import type { OnceState } from '../task/task.ts'
+import type { Db } from './database.ts'
+import type { CounterRow } from './tables.ts'
+import type { Executor } from './transact.ts'
+
+interface Step {
+  state: string
+  n: number
+}
+
+/** Counts tasks that became final, in the transaction in which they do. `host` is '' when no supervisor did it. */
+export const noteEnded = (db: Db, executor: Executor, steps: readonly Step[], host: string, now: number): Promise<void> =>
+  add(db, executor, 'ended', steps, host, Math.floor(now / 86_400_000))
+
+/** Counts final tasks that are none any more: deleted, or waiting again. */
+export const noteRemoved = (db: Db, executor: Executor, steps: readonly Step[]): Promise<void> => add(db, executor, 'removed', steps, '', 0)
+
+/** Final tasks that are there, without counting them. */
+export const presentFinal = async (executor: Executor): Promise<Record<'succeeded' | 'failed' | 'cancelled', number>> => {
+  const rows = await executor
+    .selectFrom('bg_counter')
+    .select(({ fn }) => ['name', 'state', fn.sum<number>('n').as('n')])
+    .groupBy(['name', 'state'])
+    .execute()
+  const sum = (name: CounterRow['name'], state: OnceState) => Number(rows.find(row => row.name === name && row.state === state)?.n ?? 0)
+  const present = (state: OnceState) => Math.max(0, sum('ended', state) - sum('removed', state))
+  return { succeeded: present('succeeded'), failed: present('failed'), cancelled: present('cancelled') }
+}
+
+const add = async (db: Db, executor: Executor, name: CounterRow['name'], steps: readonly Step[], host: string, day: number) => {
+  const summed = new Map<string, number>()
+  for (const { state, n } of steps) if (n !== 0) summed.set(state, (summed.get(state) ?? 0) + n)
+  if (summed.size === 0) return
+  // In one order everywhere, so that two transactions never wait for each other.
+  const rows = [...summed].sort(([a], [b]) => (a < b ? -1 : 1))
+  const upsert =
+    db.dialect === 'sqlite'
+      ? 'ON CONFLICT (name, state, day, host) DO UPDATE SET n = n + excluded.n'
+      : 'ON DUPLICATE KEY UPDATE n = n + VALUES(n)'
+  const sql = `INSERT INTO bg_counter (name, state, day, host, n) VALUES ${rows.map(() => '(?, ?, ?, ?, ?)').join(', ')} ${upsert}`
+  await executor.executeQuery(
+    CompiledQuery.raw(
+      sql,
+      rows.flatMap(([state, n]) => [name, state, day, host, n]),
+    ),
+  )
+}

@@ -1,0 +1,133 @@
+import type { Selectable } from 'kysely'
+import type { RunEnd } from '../runs/outcome-file.ts'
+import type { AfterOnce } from '../task/after-once.ts'
+import { isFinal, type Reason, type Task } from '../task/task.ts'
+import { noteEnded } from './counters.ts'
+import type { Db } from './database.ts'
+import { forUpdate } from './for-update.ts'
+import { releaseSuccessors } from './replace-task.ts'
+import { fromEnd, fromReason, toTask } from './rows.ts'
+import type { TaskRow } from './tables.ts'
+import { type Executor, transact } from './transact.ts'
+
+/** The end of a run of a ONCE task. */
+export interface OnceEnd {
+  taskId: number
+  number: number
+  end: RunEnd
+  /** What becomes of the task; asked within the transaction, with the task as it stands then. */
+  decide: (task: Task) => AfterOnce
+}
+
+/** `already`: it had been recorded before. `stale`: a newer run has begun since, or the task is gone; the task stays as it is. */
+export type Recorded = 'recorded' | 'already' | 'stale'
+
+/** Records how a run ended and what becomes of its task, in one transaction. May be repeated. */
+export const endOnce = async (db: Db, taskId: number, number: number, end: RunEnd, decide: OnceEnd['decide']): Promise<Recorded> =>
+  (await endOnceMany(db, [{ taskId, number, end, decide }]))[0]!
+
+/** The same for several ends in one transaction. @returns in the order given */
+export const endOnceMany = async (db: Db, ends: readonly OnceEnd[]): Promise<Recorded[]> => {
+  if (ends.length === 0) return []
+  // Everybody locks in the order of ids, so that two who end tasks never wait for each other.
+  const ordered = ends.map((end, index) => ({ ...end, index })).sort((a, b) => a.taskId - b.taskId || a.number - b.number)
+  return transact(db, async trx => {
+    const ids = [...new Set(ordered.map(end => end.taskId))]
+    const rows = await forUpdate(db, trx.selectFrom('bg_task').selectAll().where('id', 'in', ids)).execute()
+    const tasks = new Map(rows.map(row => [Number(row.id), row]))
+    const recorded: Recorded[] = []
+    const finals: { state: string; n: number }[] = []
+    const now = Date.now()
+    for (const end of ordered) {
+      const row = tasks.get(end.taskId)
+      recorded[end.index] = row ? await record(trx, row, end, now, finals) : 'stale'
+    }
+    const host = rows.find(row => row.host !== null)?.host ?? ''
+    await noteEnded(db, trx, finals, host, now)
+    return recorded
+  })
+}
+
+const record = async (
+  trx: Executor,
+  row: Selectable<TaskRow>,
+  { taskId, number, end, decide }: OnceEnd,
+  now: number,
+  finals: { state: string; n: number }[],
+): Promise<Recorded> => {
+  const isFirst = await endRun(trx, row, number, end)
+  const task = toTask(row)
+  if (task.number !== number) return isFirst ? 'stale' : 'already'
+  if (task.state !== 'running') return isFirst ? 'recorded' : 'already'
+  const after = decide(task)
+  const final = isFinal(after.state)
+  const reason = withAsker(after.reason, task.reason)
+  await trx
+    .updateTable('bg_task')
+    .set({
+      state: after.state,
+      attempt: after.attempt,
+      crash_count: after.crashCount,
+      run_at: after.runAt,
+      content: after.content,
+      reason: fromReason(reason),
+      due: final ? null : after.runAt > now ? 'later' : 'now',
+      host: null,
+      epoch: null,
+      updated_at: now,
+      ...(final ? { finished_at: end.endedAt, held_key: null } : {}),
+    })
+    .where('id', '=', taskId)
+    .where('state', '=', 'running')
+    .where('number', '=', number)
+    .execute()
+  row.state = after.state
+  if (final) {
+    finals.push({ state: after.state, n: 1 })
+    // Only a task that was asked to stop can have been replaced.
+    if (task.wanted === 'down') await releaseSuccessors(trx, taskId, now)
+  }
+  return 'recorded'
+}
+
+/** @returns false when the run's end is there already */
+const endRun = async (trx: Executor, task: Selectable<TaskRow>, number: number, end: RunEnd): Promise<boolean> => {
+  const ended = await trx
+    .updateTable('bg_run')
+    .set(fromEnd(end))
+    .where('task_id', '=', task.id)
+    .where('number', '=', number)
+    .where('outcome', 'is', null)
+    .executeTakeFirst()
+  if (ended.numUpdatedRows > 0n) return true
+  const there = await trx
+    .selectFrom('bg_run')
+    .select('number')
+    .where('task_id', '=', task.id)
+    .where('number', '=', number)
+    .executeTakeFirst()
+  if (there) return false
+  const isCurrent = Number(task.number) === number
+  await trx
+    .insertInto('bg_run')
+    .values({
+      task_id: task.id,
+      number,
+      host: (isCurrent && task.host) || '',
+      epoch: (isCurrent && task.epoch) || '',
+      started_at: (isCurrent && task.started_at) || end.endedAt,
+      attempt: task.attempt,
+      adopted: 0,
+      ...fromEnd(end),
+    })
+    .execute()
+  return true
+}
+
+// Who asked for the end, or which task replaced it, is still of interest when it has come.
+const withAsker = (reason: Reason, before: Reason | null): Reason => {
+  if (reason.code !== 'cancelled' || !before) return reason
+  const asker = before.by ? { by: before.by } : {}
+  if (before.code === 'replaced') return { ...reason, code: 'replaced', ...asker, ...(before.detail ? { detail: before.detail } : {}) }
+  return before.code === 'cancelling' ? { ...reason, ...asker } : reason
+}

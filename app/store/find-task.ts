@@ -1,0 +1,17 @@
+import type { Task } from '../task/task.ts'
+import type { Db } from './database.ts'
+import { heldKey, toTask } from './rows.ts'
+import { withRetries } from './transact.ts'
+
+export const findTask = (db: Db, id: number): Promise<Task | null> => find(db, 'id', id)
+
+export const findTaskByUid = (db: Db, uid: string): Promise<Task | null> => find(db, 'uid', uid)
+
+/** The task that holds the unique key: the newest one with it, as long as it is not final. */
+export const findTaskByKey = (db: Db, key: string): Promise<Task | null> => find(db, 'held_key', heldKey(key))
+
+const find = (db: Db, column: 'id' | 'uid' | 'held_key', value: number | string | Uint8Array): Promise<Task | null> =>
+  withRetries(async () => {
+    const row = await db.kysely.selectFrom('bg_task').selectAll().where(column, '=', value).executeTakeFirst()
+    return row ? toTask(row) : null
+  })

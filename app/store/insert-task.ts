@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto'
+import { BgtaskError } from '../errors.ts'
+import type { ExecType, Json, Reason, Task } from '../task/task.ts'
+import type { CallerTransaction, Db } from './database.ts'
+import { type Draft, findIds, insertOrFindHolder, insertRows, rowsAtOnce } from './insert-rows.ts'
+import { nameSuccessor, stepAside } from './replace-task.ts'
+import { toTask } from './rows.ts'
+import { type Executor, transact, withRetries } from './transact.ts'
+
+/** A task to be stored; all is checked and filled in by `api/add-task`. */
+export interface NewTask {
+  action: string
+  params: Json
+  execType: ExecType
+  type: string
+  creator: string
+  priority: number
+  runAt: number
+  uniqueKey: string | null
+  onConflict: 'replace' | 'keep' | 'reject'
+  maxAttempts: number
+  timeoutMs: number | null
+  graceMs: number
+  rerunAfterCrash: boolean
+  /** Who asked for it, as told on a page. */
+  by?: string
+}
+
+export interface InsertedTask {
+  /** The new one, or the one that was kept. */
+  task: Task
+  added: boolean
+  /** Id of the task that this one replaces. */
+  replaced: number | null
+}
+
+/**
+ * Stores tasks, all of them or none; 1,000 without unique keys take one round trip.
+ * @param options.trx the caller's own transaction: committed together or not at all, and never retried here
+ * @returns in the order given
+ * @throws BgtaskError `conflict` when a unique key is held and the task says reject
+ */
+export const insertTasks = async (
+  db: Db,
+  tasks: readonly NewTask[],
+  { now = Date.now(), trx }: { now?: number; trx?: CallerTransaction } = {},
+): Promise<InsertedTask[]> => {
+  // Numbered here and not by the database, so that after a broken connection we can see whether they are there.
+  const drafts = tasks.map(task => draft(task, now))
+  const groups = inGroups(drafts, rowsAtOnce(db))
+  const work = async (executor: Executor): Promise<InsertedTask[]> => {
+    const answers: InsertedTask[] = []
+    for (const group of groups) {
+      const [first] = group
+      if (first!.task.uniqueKey !== null) answers.push(await insertKeyed(db, executor, first!, tasks[answers.length]!, now))
+      else {
+        await insertRows(db, executor, group)
+        for (const { task } of group) answers.push({ task, added: true, replaced: null })
+      }
+    }
+    return answers
+  }
+  // One statement is a transaction of its own.
+  if (!trx && groups.length === 1 && groups[0]![0]!.task.uniqueKey === null) {
+    return withRetries(async maybeDone => (maybeDone && (await findInserted(db.kysely, drafts))) || work(db.kysely))
+  }
+  return transact(db, async (begun, maybeDone) => (maybeDone && (await findInserted(begun, drafts))) || work(begun), trx)
+}
+
+const draft = (given: NewTask, now: number): Draft => ({ task: newTask(given, now), params: JSON.stringify(given.params), afterId: null })
+
+const newTask = (task: NewTask, now: number): Task => {
+  const forever = task.execType === 'FOREVER'
+  const reason: Reason = { code: task.runAt > now ? 'due-later' : 'added', at: now, ...(task.runAt > now ? { until: task.runAt } : {}) }
+  return {
+    id: 0,
+    uid: newUid(),
+    action: task.action,
+    params: task.params,
+    execType: task.execType,
+    type: task.type,
+    creator: task.creator,
+    state: forever ? 'stopped' : 'waiting',
+    wanted: 'up',
+    content: null,
+    reason: task.by ? { ...reason, by: task.by } : reason,
+    priority: task.priority,
+    runAt: task.runAt,
+    uniqueKey: task.uniqueKey,
+    attempt: 0,
+    maxAttempts: task.maxAttempts,
+    timeoutMs: task.timeoutMs,
+    graceMs: task.graceMs,
+    rerunAfterCrash: task.rerunAfterCrash,
+    crashCount: 0,
+    number: 0,
+    wish: 0,
+    host: null,
+    epoch: null,
+    createdAt: now,
+    startedAt: null,
+    finishedAt: null,
+    updatedAt: now,
+  }
+}
+
+const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
+
+// 252 is the greatest multiple of 36 in a byte: what lies above is thrown away, so that all letters are alike likely.
+const newUid = (): string => {
+  let uid = ''
+  while (uid.length < 16) for (const byte of randomBytes(24)) if (byte < 252 && uid.length < 16) uid += letters[byte % 36]
+  return uid
+}
+
+// Those with a unique key go one by one, since each may meet another task; the ones between them go together.
+const inGroups = (drafts: readonly Draft[], rows: number): Draft[][] => {
+  const groups: Draft[][] = []
+  let open: Draft[] = []
+  let length = 0
+  for (const draft of drafts) {
+    const keyed = draft.task.uniqueKey !== null
+    if (
+      groups.length === 0 ||
+      keyed ||
+      open[0]!.task.uniqueKey !== null ||
+      open.length >= rows ||
+      length + draft.params.length > 2_000_000
+    ) {
+      open = []
+      groups.push(open)
+      length = 0
+    }
+    open.push(draft)
+    length += draft.params.length
+  }
+  return groups
+}
+
+const insertKeyed = async (db: Db, executor: Executor, draft: Draft, { onConflict, by }: NewTask, now: number): Promise<InsertedTask> => {
+  const { task } = draft
+  const holder = await insertOrFindHolder(db, executor, draft)
+  if (!holder) return { task, added: true, replaced: null }
+  if (onConflict === 'keep') return { task: holder, added: false, replaced: null }
+  if (onConflict === 'reject') {
+    throw new BgtaskError(
+      'conflict',
+      `The unique key ${JSON.stringify(task.uniqueKey)} is held by task ${holder.id}, which is ${holder.state}. Wait for its end, cancel it, or use onConflict replace or keep.`,
+    )
+  }
+  draft.afterId = await stepAside(db, executor, holder, now, by)
+  if (draft.afterId !== null) task.reason = { code: 'waits-for-key', at: now, detail: String(draft.afterId), ...(by ? { by } : {}) }
+  await insertRows(db, executor, [draft])
+  await nameSuccessor(executor, holder.id, task.id, now, by)
+  return { task, added: true, replaced: holder.id }
+}
+
+// Only asked after a connection broke: all were stored or none, as far as they were to be added at all.
+const findInserted = async (executor: Executor, drafts: readonly Draft[]): Promise<InsertedTask[] | null> => {
+  if (drafts.some(({ task }) => task.uniqueKey !== null)) return findInsertedKeyed(executor, drafts)
+  const found = await executor.selectFrom('bg_task').select('id').where('uid', '=', drafts[0]!.task.uid).executeTakeFirst()
+  if (!found) return null
+  await findIds(executor, drafts)
+  return drafts.map(({ task }) => ({ task, added: true, replaced: null }))
+}
+
+// With unique keys, a repetition is what keeps the promise: the task it would add holds the key already.
+const findInsertedKeyed = async (executor: Executor, drafts: readonly Draft[]): Promise<InsertedTask[] | null> => {
+  const rows = await executor
+    .selectFrom('bg_task')
+    .selectAll()
+    .where(
+      'uid',
+      'in',
+      drafts.map(({ task }) => task.uid),
+    )
+    .execute()
+  if (rows.length < drafts.length) return null
+  const byUid = new Map(rows.map(row => [row.uid, toTask(row)]))
+  return drafts.map(({ task }) => ({ task: byUid.get(task.uid)!, added: true, replaced: null }))
+}

@@ -1,0 +1,148 @@
+import { CompiledQuery } from 'kysely'
+import { BgtaskError } from '../errors.ts'
+import { type ExecType, loopStates, onceStates, type Task, type TaskState } from '../task/task.ts'
+import type { Db } from './database.ts'
+import { toTask } from './rows.ts'
+import { withRetries } from './transact.ts'
+
+/** All that is given must hold. */
+export interface TaskFilter {
+  states?: readonly TaskState[]
+  execType?: ExecType
+  type?: string
+  action?: string
+  creator?: string
+  /** Part of action, params, type, creator or content, whatever its case; looked for in the newest 100,000 rows. */
+  text?: string
+}
+
+export interface TaskPage {
+  tasks: Task[]
+  /** What to give as `before` for the page of newer ones, as `after` for that of older ones; null where there is none. */
+  newer: string | null
+  older: string | null
+}
+
+/** Rows read at most for a condition that no index answers: text, or a second one of type, action and creator. */
+const mostRead = 100_000
+
+/** Newest first. @param page.after cursor of the page before this one; @param page.before of the page that follows it */
+export const listTasks = (db: Db, filter: TaskFilter, page: { limit: number; after?: string; before?: string }): Promise<TaskPage> =>
+  withRetries(async () => {
+    const upwards = page.before !== undefined
+    const cursor = upwards ? cursorOf(page.before!) : page.after === undefined ? null : cursorOf(page.after)
+    const found = await findIds(db, filter, { cursor, upwards, limit: page.limit + 1 })
+    const ids = found.slice(0, page.limit)
+    const more = found.length > page.limit
+    if (upwards) ids.reverse()
+    const tasks = await readTasks(db, ids)
+    const [first, last] = [ids[0] ?? cursor, ids.at(-1) ?? cursor]
+    return {
+      tasks,
+      newer: first !== null && (upwards ? more : page.after !== undefined) ? String(first) : null,
+      older: last !== null && (upwards || more) ? String(last) : null,
+    }
+  })
+
+interface Slice {
+  cursor: number | null
+  /** From older to newer. */
+  upwards: boolean
+  limit: number
+}
+
+// Each state is one range of an index, in the order of ids; the newest of all ranges are the page.
+const findIds = async (db: Db, filter: TaskFilter, slice: Slice): Promise<number[]> => {
+  const least = filter.text ? await leastIdToSearch(db) : null
+  const branches = statesOf(filter).map(state => branch(db, filter, state, least, slice))
+  if (branches.length === 0) return []
+  const sql = branches.map(({ sql }, index) => `SELECT id FROM (${sql}) AS b${index}`).join(' UNION ALL ')
+  const { rows } = await db.kysely.executeQuery<{ id: number }>(
+    CompiledQuery.raw(
+      sql,
+      branches.flatMap(({ parameters }) => parameters),
+    ),
+  )
+  const ids = rows.map(row => Number(row.id)).sort((a, b) => (slice.upwards ? a - b : b - a))
+  return ids.slice(0, slice.limit)
+}
+
+/** null: any state, when no index begins with something else. */
+const statesOf = (filter: TaskFilter): (TaskState | null)[] => {
+  const all: readonly TaskState[] = filter.execType === 'ONCE' ? onceStates : filter.execType === 'FOREVER' ? loopStates : anyState
+  if (filter.states) return [...new Set(filter.states)].filter(state => all.includes(state))
+  return filter.execType || leadOf(filter) ? [...all] : [null]
+}
+const anyState = [...new Set<TaskState>([...onceStates, ...loopStates])]
+
+const branch = (db: Db, filter: TaskFilter, state: TaskState | null, least: number | null, { cursor, upwards, limit }: Slice) => {
+  const lead = leadOf(filter)
+  const range: Condition[] = [
+    ...(lead ? [{ sql: `${lead} = ?`, parameters: [filter[lead]] }] : []),
+    ...(state === null ? [] : [{ sql: 'state = ?', parameters: [state] }]),
+    ...(cursor === null ? [] : [{ sql: `id ${upwards ? '>' : '<'} ?`, parameters: [cursor] }]),
+    ...(least === null ? [] : [{ sql: 'id > ?', parameters: [least] }]),
+  ]
+  const rest: Condition[] = [
+    ...columns
+      .filter(column => column !== lead && filter[column] !== undefined)
+      .map(column => ({ sql: `${column} = ?`, parameters: [filter[column]] })),
+    ...(state === 'running' && filter.execType ? [{ sql: 'exec_type = ?', parameters: [filter.execType] }] : []),
+    ...(filter.text ? [textCondition(db, filter.text)] : []),
+  ]
+  const order = `ORDER BY id ${upwards ? 'ASC' : 'DESC'}`
+  const from = `FROM bg_task${db.dialect === 'mysql' ? ` FORCE INDEX (${indexFor(lead, state)})` : ''}`
+  // Where other conditions remain, the range ends at the row beyond which reading on would take too long.
+  const bound: Condition[] =
+    rest.length > 0 && least === null
+      ? [
+          {
+            sql: `id ${upwards ? '<=' : '>='} COALESCE((SELECT id ${from} ${where(range)} ${order} LIMIT 1 OFFSET ${mostRead - 1}), ${upwards ? Number.MAX_SAFE_INTEGER : 0})`,
+            parameters: range.flatMap(condition => condition.parameters),
+          },
+        ]
+      : []
+  const all = [...range, ...bound, ...rest]
+  return { sql: `SELECT id ${from} ${where(all)} ${order} LIMIT ${limit}`, parameters: all.flatMap(condition => condition.parameters) }
+}
+
+interface Condition {
+  sql: string
+  parameters: unknown[]
+}
+const where = (conditions: readonly Condition[]) =>
+  conditions.length ? `WHERE ${conditions.map(condition => condition.sql).join(' AND ')}` : ''
+
+const columns = ['action', 'creator', 'type'] as const
+
+/** The column whose index is used; each of them is followed by the state. */
+const leadOf = (filter: TaskFilter) => columns.find(column => filter[column] !== undefined)
+
+const indexFor = (lead: (typeof columns)[number] | undefined, state: TaskState | null) =>
+  lead ? `bg_task_${lead}` : state ? 'bg_task_state' : 'PRIMARY'
+
+const textCondition = (db: Db, text: string): Condition => {
+  const pattern = `%${text.replace(/[!%_]/g, character => `!${character}`)}%`
+  const like = (column: string) =>
+    db.dialect === 'sqlite' ? `${column} LIKE ? ESCAPE '!'` : `${column} COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!'`
+  const searched = ['action', 'params', 'type', 'creator', 'content']
+  return { sql: `(${searched.map(like).join(' OR ')})`, parameters: searched.map(() => pattern) }
+}
+
+// Ids have gaps, so these are the newest 100,000 rows at most.
+const leastIdToSearch = async (db: Db): Promise<number> => {
+  const newest = await db.kysely.selectFrom('bg_task').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
+  return Number(newest?.id ?? 0) - mostRead
+}
+
+const readTasks = async (db: Db, ids: readonly number[]): Promise<Task[]> => {
+  if (ids.length === 0) return []
+  const rows = await db.kysely.selectFrom('bg_task').selectAll().where('id', 'in', ids).execute()
+  return rows.sort((a, b) => Number(b.id) - Number(a.id)).map(toTask)
+}
+
+const cursorOf = (text: string): number => {
+  const id = Number(text)
+  if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(id)) return id
+  throw new BgtaskError('refused', `The page cursor is ${JSON.stringify(text)}; give the value of newer or older of another page, or none.`)
+}

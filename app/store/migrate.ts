@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CompiledQuery } from 'kysely'
+import { maskUrl } from '../config.ts'
+import { BgtaskError } from '../errors.ts'
+import { type Db, openDatabase } from './database.ts'
+import * as first from './migrations/0001-first.ts'
+import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
+import { type Executor, transact } from './transact.ts'
+
+interface Migration {
+  name: string
+  statements(ddl: Ddl): string[]
+}
+
+/** In the order they are applied. */
+export const migrations: readonly Migration[] = [first]
+
+/**
+ * Brings the tables up to this version of the code. Several processes may do it at once.
+ * @returns the names of the migrations that this call applied
+ * @throws BgtaskError `misconfigured` when the database is newer than the code
+ */
+export const migrate = async (db: Db): Promise<string[]> => {
+  if ((await pending(db)).length === 0) return []
+  return db.dialect === 'sqlite' ? migrateSqlite(db) : migrateMysql(db)
+}
+
+const migrateSqlite = (db: Db): Promise<string[]> =>
+  transact(db, async trx => {
+    await run(trx, sqliteDdl.table(migrationTable))
+    const applied: string[] = []
+    for (const migration of await pending(db, trx)) {
+      await run(trx, migration.statements(sqliteDdl))
+      const now = Date.now()
+      await trx.insertInto('bg_migration').values({ name: migration.name, started_at: now, applied_at: now }).execute()
+      applied.push(migration.name)
+    }
+    return applied
+  })
+
+// DDL of MySQL commits by itself, so whoever inserted the row applies the migration while the others wait for it. If that one died, its
+// row stops changing and another takes over, which is why all DDL may be repeated.
+const migrateMysql = async (db: Db): Promise<string[]> => {
+  const patient = await openDatabase(db.url, { statementTimeoutMs: 6 * 3_600_000 })
+  try {
+    const ddl = mysqlDdl(await exactCollation(patient))
+    await run(patient.kysely, ddl.table(migrationTable))
+    const applied: string[] = []
+    for (const migration of await pending(patient)) {
+      if (await takeUp(patient, migration.name)) {
+        await whileSigned(patient, migration.name, () => run(patient.kysely, migration.statements(ddl)))
+        applied.push(migration.name)
+      }
+    }
+    return applied
+  } finally {
+    await patient.close()
+  }
+}
+
+/** @returns true when this process is to apply it, false when another one has */
+const takeUp = async (db: Db, name: string): Promise<boolean> => {
+  let seen = { sign: -1, since: 0 }
+  for (;;) {
+    const inserted = await run(db.kysely, [
+      `INSERT IGNORE INTO bg_migration (name, started_at, applied_at) VALUES ('${name}', ${Date.now()}, NULL)`,
+    ])
+    if (inserted === 1) return true
+    const row = await db.kysely.selectFrom('bg_migration').selectAll().where('name', '=', name).executeTakeFirst()
+    if (row && row.applied_at !== null) return false
+    if (row && seen.sign === row.started_at && performance.now() - seen.since > 15_000) {
+      const taken = await db.kysely
+        .updateTable('bg_migration')
+        .set({ started_at: Math.max(Date.now(), row.started_at + 1) })
+        .where('name', '=', name)
+        .where('started_at', '=', row.started_at)
+        .where('applied_at', 'is', null)
+        .executeTakeFirst()
+      if (taken.numUpdatedRows === 1n) return true
+    }
+    if (row && seen.sign !== row.started_at) seen = { sign: row.started_at, since: performance.now() }
+    await sleep(100)
+  }
+}
+
+const whileSigned = async (db: Db, name: string, work: () => Promise<unknown>) => {
+  const ofThis = () => db.kysely.updateTable('bg_migration').where('name', '=', name)
+  const signing = setInterval(() => {
+    // A missed sign costs nothing unless many are missed, and then the work has failed as well.
+    ofThis()
+      .set(row => ({ started_at: row('started_at', '+', 1) }))
+      .execute()
+      .catch(() => undefined)
+  }, 3_000)
+  try {
+    await work()
+  } finally {
+    clearInterval(signing)
+  }
+  await ofThis().set({ applied_at: Date.now() }).execute()
+}
+
+const pending = async (db: Db, executor: Executor = db.kysely): Promise<Migration[]> => {
+  const rows = await executor
+    .selectFrom('bg_migration')
+    .select(['name', 'applied_at'])
+    .execute()
+    .catch((error: unknown) => {
+      if (isMissingTable(error)) return []
+      throw error
+    })
+  const strange = rows.map(row => row.name).find(name => !migrations.some(migration => migration.name === name))
+  if (strange) {
+    throw new BgtaskError(
+      'misconfigured',
+      `The database ${maskUrl(db.url)} is newer than this version of bgtask: it has the migration ${strange}. Install the newer version, or set DATABASE_URL to another database.`,
+    )
+  }
+  const done = new Set(rows.filter(row => row.applied_at !== null).map(row => row.name))
+  return migrations.filter(migration => !done.has(migration.name))
+}
+
+const isMissingTable = (error: unknown) =>
+  error instanceof Error && (('errno' in error && error.errno === 1146) || /no such table/.test(error.message))
+
+const migrationTable = {
+  name: 'bg_migration',
+  columns: { name: 'text(64)', started_at: 'bigint', applied_at: 'bigint null' },
+  primaryKey: ['name'],
+}
+
+// The exact collations that do not ignore blanks at the end have different names on the two servers.
+const exactCollation = async (db: Db): Promise<string> => {
+  const wanted = ['utf8mb4_nopad_bin', 'utf8mb4_0900_bin']
+  const { rows } = await db.kysely.executeQuery<{ name: string }>(
+    CompiledQuery.raw('SELECT COLLATION_NAME AS name FROM information_schema.COLLATIONS WHERE COLLATION_NAME IN (?, ?)', wanted),
+  )
+  return wanted.find(name => rows.some(row => row.name === name)) ?? 'utf8mb4_bin'
+}
+
+/** @returns rows affected by the last statement */
+const run = async (executor: Executor, statements: readonly string[]): Promise<number> => {
+  let affected = 0
+  for (const statement of statements) affected = Number((await executor.executeQuery(CompiledQuery.raw(statement))).numAffectedRows ?? 0)
+  return affected
+}

@@ -1,0 +1,126 @@
+import { CompiledQuery } from 'kysely'
+import type { RunEnd } from '../runs/outcome-file.ts'
+import type { Run } from '../task/run.ts'
+import type { LoopState, Reason } from '../task/task.ts'
+import type { Db } from './database.ts'
+import { releaseSuccessors } from './replace-task.ts'
+import { fromEnd, fromReason, fromRun } from './rows.ts'
+import type { RunRow } from './tables.ts'
+import { type Executor, transact } from './transact.ts'
+
+/** Where a loop stands. Times are milliseconds since 1970. */
+export interface LoopFact {
+  taskId: number
+  /** Number of its newest run; a fact with an older number than the row's changes nothing. */
+  number: number
+  state: LoopState
+  reason: Reason | null
+  runAt: number
+  /** Left as it is when not given. */
+  content?: string | null
+  startedAt: number | null
+  finishedAt: number | null
+}
+
+export interface LoopFacts {
+  facts: readonly LoopFact[]
+  starts: readonly Run[]
+  ends: readonly { taskId: number; number: number; end: RunEnd }[]
+}
+
+/** Writes what became of loops, in one transaction. May be repeated as a whole or in parts, also late. */
+export const saveLoops = (db: Db, owner: { host: string; epoch: string }, { facts, starts, ends }: LoopFacts): Promise<void> =>
+  transact(db, async trx => {
+    const now = Date.now()
+    for (let first = 0; first < starts.length; first += startsAtOnce) await insertStarts(db, trx, starts.slice(first, first + startsAtOnce))
+    for (const end of byTask(ends)) await endRun(trx, owner, end, facts)
+    for (const fact of byTask(facts)) await saveFact(trx, owner, fact, now)
+  })
+
+const startsAtOnce = 50
+
+// A run that is there already only learns what was not known of it.
+const insertStarts = async (db: Db, trx: Executor, runs: readonly Run[]) => {
+  const rows = byTask(runs).map(fromRun)
+  const columns = Object.keys(rows[0]!) as (keyof RunRow)[]
+  const given = (column: string) => (db.dialect === 'sqlite' ? `excluded.${column}` : `VALUES(${column})`)
+  const learnt = ['pid', 'start_ticks', 'boot_id'].map(column => `${column} = COALESCE(bg_run.${column}, ${given(column)})`)
+  const sql = [
+    `INSERT INTO bg_run (${columns.map(column => `\`${column}\``).join(', ')})`,
+    `VALUES ${rows.map(() => `(${columns.map(() => '?').join(', ')})`).join(', ')}`,
+    db.dialect === 'sqlite' ? 'ON CONFLICT (task_id, number) DO UPDATE SET' : 'ON DUPLICATE KEY UPDATE',
+    [...learnt, `adopted = CASE WHEN ${given('adopted')} = 1 THEN 1 ELSE bg_run.adopted END`].join(', '),
+  ]
+  await trx.executeQuery(
+    CompiledQuery.raw(
+      sql.join(' '),
+      rows.flatMap(row => columns.map(column => row[column])),
+    ),
+  )
+}
+
+const endRun = async (
+  trx: Executor,
+  owner: { host: string; epoch: string },
+  { taskId, number, end }: LoopFacts['ends'][number],
+  facts: readonly LoopFact[],
+) => {
+  const ended = await trx
+    .updateTable('bg_run')
+    .set(fromEnd(end))
+    .where('task_id', '=', taskId)
+    .where('number', '=', number)
+    .where('outcome', 'is', null)
+    .executeTakeFirst()
+  if (ended.numUpdatedRows > 0n) return
+  const there = await trx
+    .selectFrom('bg_run')
+    .select('number')
+    .where('task_id', '=', taskId)
+    .where('number', '=', number)
+    .executeTakeFirst()
+  if (there) return
+  // Its start was never written, or the row was pruned with its task.
+  const task = await trx.selectFrom('bg_task').select('id').where('id', '=', taskId).executeTakeFirst()
+  if (!task) return
+  const startedAt = facts.find(fact => fact.taskId === taskId && fact.number === number)?.startedAt ?? end.endedAt
+  await trx
+    .insertInto('bg_run')
+    .values({ task_id: taskId, number, ...owner, started_at: startedAt, attempt: 0, adopted: 0, ...fromEnd(end) })
+    .execute()
+}
+
+const saveFact = async (trx: Executor, owner: { host: string; epoch: string }, fact: LoopFact, now: number) => {
+  const stopped = fact.state === 'stopped'
+  const saved = await trx
+    .updateTable('bg_task')
+    .set({
+      number: fact.number,
+      state: fact.state,
+      reason: fromReason(stopped ? await withAsker(trx, fact) : fact.reason),
+      run_at: fact.runAt,
+      started_at: fact.startedAt,
+      finished_at: fact.finishedAt,
+      host: stopped ? null : owner.host,
+      epoch: stopped ? null : owner.epoch,
+      updated_at: now,
+      ...(fact.content === undefined ? {} : { content: fact.content }),
+    })
+    .where('id', '=', fact.taskId)
+    .where('number', '<=', fact.number)
+    .where('exec_type', '=', 'FOREVER')
+    .executeTakeFirst()
+  if (stopped && saved.numUpdatedRows > 0n) await releaseSuccessors(trx, fact.taskId, now)
+}
+
+// The supervisor knows that it was to stop, the row knows who said so.
+const withAsker = async (trx: Executor, fact: LoopFact): Promise<Reason | null> => {
+  if (!fact.reason || fact.reason.by) return fact.reason
+  const row = await trx.selectFrom('bg_task').select('reason').where('id', '=', fact.taskId).executeTakeFirst()
+  const before = row?.reason ? (JSON.parse(row.reason) as Reason) : null
+  const asked = before && (before.code === 'stopping' || before.code === 'stopped-by-wish' || before.code === 'replaced')
+  return asked && before.by ? { ...fact.reason, by: before.by } : fact.reason
+}
+
+const byTask = <T extends { taskId: number; number: number }>(list: readonly T[]): T[] =>
+  [...list].sort((a, b) => a.taskId - b.taskId || a.number - b.number)

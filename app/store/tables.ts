@@ -1,0 +1,151 @@
+import type { Generated } from 'kysely'
+
+/** The tables as they lie in the database: times in milliseconds, truth values as 0 and 1, JSON as text. Only rows.ts translates. */
+export interface Tables {
+  bg_migration: MigrationRow
+  bg_task: TaskRow
+  bg_run: RunRow
+  bg_host: HostRow
+  bg_counter: CounterRow
+  bg_user: UserRow
+  bg_session: SessionRow
+  bg_once_link: OnceLinkRow
+  bg_login_failure: LoginFailureRow
+  bg_audit: AuditRow
+}
+
+export interface MigrationRow {
+  name: string
+  /** null while it is being applied. */
+  applied_at: number | null
+  started_at: number
+}
+
+export interface TaskRow {
+  id: Generated<number>
+  uid: string
+  action: string
+  params: string
+  exec_type: string
+  type: string
+  creator: string
+  state: string
+  wanted: string
+  content: string | null
+  reason: string | null
+  priority: number
+  run_at: number
+  unique_key: string | null
+  /** The first 16 bytes of sha256 of unique_key while the task is not final: who has it holds the key. */
+  held_key: Uint8Array | null
+  attempt: number
+  max_attempts: number
+  timeout_ms: number | null
+  grace_ms: number
+  rerun_after_crash: number
+  crash_count: number
+  number: number
+  wish: number
+  host: string | null
+  epoch: string | null
+  created_at: number
+  started_at: number | null
+  finished_at: number | null
+  updated_at: number
+  /** How a waiting ONCE task waits: now, later (run_at lies ahead) or after (another task's end); null for all others. */
+  due: 'now' | 'later' | 'after' | null
+  /** Waits for the end of this task, which it replaced. */
+  after_id: number | null
+}
+
+export interface RunRow {
+  task_id: number
+  number: number
+  host: string
+  epoch: string
+  pid: number | null
+  start_ticks: number | null
+  boot_id: string | null
+  started_at: number
+  ended_at: number | null
+  outcome: string | null
+  exit_code: number | null
+  signal: string | null
+  content: string | null
+  error: string | null
+  iterations: number | null
+  peak_memory_bytes: number | null
+  cpu_ms: number | null
+  output_bytes: number | null
+  recycled: number
+  attempt: number
+  adopted: number
+}
+
+export interface HostRow {
+  host: string
+  epoch: string
+  beat: number
+  beat_at: number
+  pid: number
+  version: string
+  hostname: string
+  runtime: string
+  started_at: number
+  left_at: number | null
+  running: number
+  loops: number
+}
+
+/** Counts of final tasks, so that no page counts rows: `ended` for each day, `removed` (pruned, deleted or run again). */
+export interface CounterRow {
+  name: 'ended' | 'removed'
+  state: string
+  /** Days since 1970 (UTC); 0 for `removed`. */
+  day: number
+  /** Each host counts in rows of its own, so that hosts do not wait for one another. */
+  host: string
+  n: number
+}
+
+export interface UserRow {
+  id: Generated<number>
+  name: string
+  password_hash: string
+  role: string
+  created_at: number
+  password_changed_at: number
+}
+
+export interface SessionRow {
+  id_hash: string
+  user_id: number | null
+  data: string
+  expires_at: number
+  created_at: number
+  seen_at: number
+}
+
+export interface OnceLinkRow {
+  token_hash: string
+  purpose: string
+  expires_at: number
+  used_at: number | null
+  detail: string | null
+}
+
+export interface LoginFailureRow {
+  subject: string
+  failures: number
+  last_at: number
+}
+
+export interface AuditRow {
+  id: Generated<number>
+  at: number
+  user_name: string | null
+  ip: string | null
+  act: string
+  subject: string | null
+  detail: string | null
+}

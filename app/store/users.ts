@@ -1,0 +1,99 @@
+import type { Selectable } from 'kysely'
+import { BgtaskError } from '../errors.ts'
+import type { Db } from './database.ts'
+import { forUpdate } from './for-update.ts'
+import { isDuplicate } from './is-away.ts'
+import type { UserRow } from './tables.ts'
+import { transact, withRetries } from './transact.ts'
+
+export interface User {
+  id: number
+  name: string
+  passwordHash: string
+  role: 'viewer' | 'operator' | 'admin'
+  createdAt: number
+  passwordChangedAt: number
+}
+export type NewUser = Omit<User, 'id' | 'passwordChangedAt'>
+
+/** @throws BgtaskError `conflict` when the name is taken */
+export const insertUser = async (db: Db, user: NewUser): Promise<void> => {
+  try {
+    await transact(db, async (trx, maybeDone) => {
+      if (maybeDone) {
+        const there = await trx.selectFrom('bg_user').select('password_hash').where('name', '=', user.name).executeTakeFirst()
+        if (there?.password_hash === user.passwordHash) return
+      }
+      await trx.insertInto('bg_user').values(fromUser(user)).execute()
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    throw new BgtaskError('conflict', `There is a user ${user.name} already. Choose another name, or change that one's password.`, {
+      cause: error,
+    })
+  }
+}
+
+/** Only while there is no user at all: of several who try, one succeeds. @returns whether it was this one */
+export const insertFirstUser = (db: Db, user: NewUser): Promise<boolean> =>
+  transact(db, async (trx, maybeDone) => {
+    if (maybeDone) {
+      const there = await trx.selectFrom('bg_user').select('password_hash').where('name', '=', user.name).executeTakeFirst()
+      if (there?.password_hash === user.passwordHash) return true
+    }
+    // All who try meet at one row that is surely there, so that each sees what the one before it did.
+    await forUpdate(db, trx.selectFrom('bg_migration').select('name').orderBy('name').limit(1)).execute()
+    if (await trx.selectFrom('bg_user').select('id').limit(1).executeTakeFirst()) return false
+    await trx.insertInto('bg_user').values(fromUser(user)).execute()
+    return true
+  })
+
+export const findUser = (db: Db, name: string): Promise<User | null> =>
+  withRetries(async () => {
+    const row = await db.kysely.selectFrom('bg_user').selectAll().where('name', '=', name).executeTakeFirst()
+    return row ? toUser(row) : null
+  })
+
+export const findUserById = (db: Db, id: number): Promise<User | null> =>
+  withRetries(async () => {
+    const row = await db.kysely.selectFrom('bg_user').selectAll().where('id', '=', id).executeTakeFirst()
+    return row ? toUser(row) : null
+  })
+
+/** By name. */
+export const listUsers = (db: Db): Promise<User[]> =>
+  withRetries(async () => (await db.kysely.selectFrom('bg_user').selectAll().orderBy('name').execute()).map(toUser))
+
+/**
+ * Also ends the user's sessions, except the one in which it was done.
+ * @returns false when there is no such user
+ */
+export const setPassword = (db: Db, name: string, passwordHash: string, now: number, exceptSession?: string): Promise<boolean> =>
+  transact(db, async trx => {
+    const user = await trx.selectFrom('bg_user').select('id').where('name', '=', name).executeTakeFirst()
+    if (!user) return false
+    await trx.updateTable('bg_user').set({ password_hash: passwordHash, password_changed_at: now }).where('id', '=', user.id).execute()
+    const sessions = trx.deleteFrom('bg_session').where('user_id', '=', user.id)
+    await (exceptSession ? sessions.where('id_hash', '<>', exceptSession) : sessions).execute()
+    return true
+  })
+
+export const anyUser = (db: Db): Promise<boolean> =>
+  withRetries(async () => (await db.kysely.selectFrom('bg_user').select('id').limit(1).executeTakeFirst()) !== undefined)
+
+const toUser = (row: Selectable<UserRow>): User => ({
+  id: Number(row.id),
+  name: row.name,
+  passwordHash: row.password_hash,
+  role: row.role as User['role'],
+  createdAt: Number(row.created_at),
+  passwordChangedAt: Number(row.password_changed_at),
+})
+
+const fromUser = ({ name, passwordHash, role, createdAt }: NewUser) => ({
+  name,
+  password_hash: passwordHash,
+  role,
+  created_at: createdAt,
+  password_changed_at: createdAt,
+})

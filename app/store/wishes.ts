@@ -1,0 +1,188 @@
+import { BgtaskError } from '../errors.ts'
+import { isFinal, type Reason, type Task } from '../task/task.ts'
+import { noteEnded, noteRemoved } from './counters.ts'
+import type { Db } from './database.ts'
+import { findTaskByKey } from './find-task.ts'
+import { forUpdate } from './for-update.ts'
+import { isDuplicate } from './is-away.ts'
+import { releaseSuccessors } from './replace-task.ts'
+import { fromReason, heldKey, toTask } from './rows.ts'
+import { type Executor, transact } from './transact.ts'
+
+// What people want of tasks. `by` is who said so. Each may be repeated.
+
+/** A loop is to be kept up. @returns false when there is no such loop @throws BgtaskError `conflict` when a newer task has its unique key */
+export const wishUp = (db: Db, id: number, by: string, now: number): Promise<boolean> => changeLoop(db, id, task => up(task, by, now))
+
+/** A loop is to go down, and stay down. @returns false when there is no such loop */
+export const wishDown = (db: Db, id: number, by: string, now: number): Promise<boolean> =>
+  changeLoop(db, id, task => {
+    const code = task.state === 'stopped' ? 'stopped-by-wish' : 'stopping'
+    return task.wanted === 'down' ? {} : { wanted: 'down', reason: fromReason({ code, at: now, by }) }
+  })
+
+/** A loop is to get a fresh process now, also when it runs, backs off or is tripped. @returns, @throws as wishUp */
+export const wishFresh = (db: Db, id: number, by: string, now: number): Promise<boolean> =>
+  changeLoop(db, id, task => ({ ...up(task, by, now), wish: task.wish + 1 }))
+
+export type Cancelled = 'cancelled' | 'cancelling' | 'already-final'
+
+/** A waiting task is final at once, a running one will be when its run has ended. @returns null when there is no such task */
+export const cancelTask = (db: Db, id: number, by: string, now: number): Promise<Cancelled | null> =>
+  transact(db, async (trx, maybeDone) => {
+    const task = await lockTask(db, trx, id)
+    if (!task) return null
+    if (isFinal(task.state)) return maybeDone && task.state === 'cancelled' && task.finishedAt === now ? 'cancelled' : 'already-final'
+    const update = trx.updateTable('bg_task').where('id', '=', id)
+    if (task.state === 'waiting') {
+      const reason: Reason = { code: 'cancelled', at: now, by }
+      await update
+        .set({
+          state: 'cancelled',
+          wanted: 'down',
+          reason: fromReason(reason),
+          due: null,
+          after_id: null,
+          held_key: null,
+          finished_at: now,
+          updated_at: now,
+        })
+        .execute()
+      await noteEnded(db, trx, [{ state: 'cancelled', n: 1 }], '', now)
+      return 'cancelled'
+    }
+    if (task.wanted === 'up') {
+      const code = task.execType === 'ONCE' ? 'cancelling' : task.state === 'stopped' ? 'stopped-by-wish' : 'stopping'
+      await update.set({ wanted: 'down', reason: fromReason({ code, at: now, by }), updated_at: now }).execute()
+    }
+    return 'cancelling'
+  })
+
+/** The same for the task that holds the unique key. @returns null when none does */
+export const cancelByKey = async (db: Db, key: string, by: string, now: number): Promise<Cancelled | null> => {
+  const holder = await findTaskByKey(db, key)
+  return holder && cancelTask(db, holder.id, by, now)
+}
+
+/**
+ * A final ONCE task waits again, with all its tries, due now.
+ * @returns false when there is no such task, or it is not final
+ * @throws BgtaskError `conflict` when another task has its unique key by now
+ */
+export const retryTask = (db: Db, id: number, by: string, now: number): Promise<boolean> =>
+  transact(db, async (trx, maybeDone) => {
+    const task = await lockTask(db, trx, id)
+    if (!task || !isFinal(task.state)) return maybeDone && task?.state === 'waiting'
+    await holdKey(trx, task)
+    await trx
+      .updateTable('bg_task')
+      .set({
+        state: 'waiting',
+        wanted: 'up',
+        reason: fromReason({ code: 'added', at: now, by }),
+        attempt: 0,
+        crash_count: 0,
+        run_at: now,
+        due: 'now',
+        finished_at: null,
+        updated_at: now,
+      })
+      .where('id', '=', id)
+      .execute()
+    await noteRemoved(db, trx, [{ state: task.state, n: 1 }])
+    return true
+  })
+
+/** A waiting task is due now. @returns false when there is none, or it waits for the end of another */
+export const runNow = (db: Db, id: number, by: string, now: number): Promise<boolean> =>
+  changeWaiting(db, id, task => ({
+    run_at: Math.min(task.runAt, now),
+    due: 'now',
+    reason: fromReason({ code: 'added', at: now, by }),
+    updated_at: now,
+  }))
+
+/** Another due time for a waiting task. @returns false when there is none, or it waits for the end of another */
+export const moveDue = (db: Db, id: number, runAt: number, now = Date.now()): Promise<boolean> =>
+  changeWaiting(db, id, () => ({
+    run_at: runAt,
+    due: runAt > now ? 'later' : 'now',
+    reason: fromReason(runAt > now ? { code: 'due-later', at: now, until: runAt } : { code: 'added', at: now }),
+    updated_at: now,
+  }))
+
+/** Removes a final task or a stopped loop, with its runs. @returns false when it is neither, or not there */
+export const deleteTask = (db: Db, id: number): Promise<boolean> =>
+  transact(db, async (trx, maybeDone) => {
+    const task = await lockTask(db, trx, id)
+    if (!task) return maybeDone
+    if (!isFinal(task.state) && task.state !== 'stopped') return false
+    await trx.deleteFrom('bg_task').where('id', '=', id).execute()
+    await trx.deleteFrom('bg_run').where('task_id', '=', id).execute()
+    if (isFinal(task.state)) await noteRemoved(db, trx, [{ state: task.state, n: 1 }])
+    await releaseSuccessors(trx, id, Date.now())
+    return true
+  })
+
+interface LoopChange {
+  wanted?: 'up' | 'down'
+  reason?: string | null
+  wish?: number
+}
+
+const up = (task: Task, by: string, now: number): LoopChange =>
+  task.wanted === 'up' && task.state !== 'stopped'
+    ? {}
+    : { wanted: 'up', ...(task.state === 'stopped' ? { reason: fromReason({ code: 'added', at: now, by }) } : {}) }
+
+const changeLoop = (db: Db, id: number, change: (task: Task) => LoopChange): Promise<boolean> =>
+  transact(db, async trx => {
+    const task = await lockTask(db, trx, id)
+    if (task?.execType !== 'FOREVER') return false
+    const changes = change(task)
+    if (Object.keys(changes).length === 0) return true
+    if (changes.wanted === 'up') await holdKey(trx, task)
+    await trx
+      .updateTable('bg_task')
+      .set({ ...changes, updated_at: Date.now() })
+      .where('id', '=', id)
+      .execute()
+    return true
+  })
+
+const changeWaiting = (
+  db: Db,
+  id: number,
+  change: (task: Task) => { run_at: number; due: 'now' | 'later'; reason: string | null; updated_at: number },
+): Promise<boolean> =>
+  transact(db, async trx => {
+    const task = await lockTask(db, trx, id)
+    if (task?.state !== 'waiting') return false
+    const changed = await trx.updateTable('bg_task').set(change(task)).where('id', '=', id).where('due', '<>', 'after').executeTakeFirst()
+    return changed.numUpdatedRows > 0n
+  })
+
+// A task that gave its key away must get it back before it may live again.
+const holdKey = async (trx: Executor, task: Task) => {
+  if (task.uniqueKey === null) return
+  try {
+    await trx
+      .updateTable('bg_task')
+      .set({ held_key: heldKey(task.uniqueKey) })
+      .where('id', '=', task.id)
+      .execute()
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    const key = JSON.stringify(task.uniqueKey)
+    throw new BgtaskError(
+      'conflict',
+      `Another task holds the unique key ${key} of task ${task.id}. Cancel that one first, or wait for its end.`,
+      { cause: error },
+    )
+  }
+}
+
+const lockTask = async (db: Db, trx: Executor, id: number): Promise<Task | null> => {
+  const row = await forUpdate(db, trx.selectFrom('bg_task').selectAll().where('id', '=', id)).executeTakeFirst()
+  return row ? toTask(row) : null
+}

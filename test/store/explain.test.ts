@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { CompiledQuery } from 'kysely'
+import { listAudit } from '../../app/store/audit.ts'
+import { claimTask } from '../../app/store/claim-task.ts'
+import { countEnded, countTasks } from '../../app/store/count-tasks.ts'
+import { type Db, openDatabase } from '../../app/store/database.ts'
+import { endOnceMany } from '../../app/store/end-once.ts'
+import { findTask, findTaskByKey, findTaskByUid } from '../../app/store/find-task.ts'
+import { insertTasks } from '../../app/store/insert-task.ts'
+import { listDue, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
+import { listLoops } from '../../app/store/list-loops.ts'
+import { listRunning } from '../../app/store/list-running.ts'
+import { findRun, listRuns } from '../../app/store/list-runs.ts'
+import { listTasks, type TaskFilter } from '../../app/store/list-tasks.ts'
+import { migrate } from '../../app/store/migrate.ts'
+import { noteAdopted, noteProcess } from '../../app/store/note-process.ts'
+import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
+import { pruneRows } from '../../app/store/prune.ts'
+import { recentLives } from '../../app/store/recent-lives.ts'
+import { saveLoops } from '../../app/store/save-loops.ts'
+import { deleteSessionsOf, findSession, pruneSessions, saveSession } from '../../app/store/sessions.ts'
+import { cancelTask, deleteTask, moveDue, retryTask, runNow, wishDown, wishFresh, wishUp } from '../../app/store/wishes.ts'
+import { afterOnce } from '../../app/task/after-once.ts'
+import { type MariaDb, startMariaDb } from '../helpers/mariadb.ts'
+import { dialects } from './dialects.ts'
+import { newTask, owner } from './new-task.ts'
+import { seed, seedTime } from './seed.ts'
+
+interface Statement {
+  sql: string
+  parameters: readonly unknown[]
+}
+
+/** Each hot function of the store, and the rows that its statements may read at most, whatever the table holds. */
+const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Promise<unknown> }[] = [
+  { name: 'find', run: async db => [await findTask(db, 5), await findTaskByUid(db, 'x'), await findTaskByKey(db, 'key')] },
+  {
+    name: 'insert, without and with unique key',
+    run: db => insertTasks(db, [newTask(), newTask({ uniqueKey: 'k', onConflict: 'replace' })]),
+  },
+  { name: 'replace', run: db => insertTasks(db, [newTask({ uniqueKey: 'k', onConflict: 'replace' })]) },
+  { name: 'list-due', run: db => listDue(db, 100) },
+  { name: 'promote-due', most: 1_500, run: db => promoteDue(db, seedTime + 5_000_000, 500) },
+  { name: 'next-due', run: db => nextDueAt(db) },
+  {
+    name: 'claim and end',
+    run: async db => {
+      const claimed = []
+      for (const task of await listDue(db, 3)) claimed.push(await claimTask(db, task, owner, seedTime))
+      await noteProcess(db, claimed[0]!.id, 1, { pid: 1, startTicks: 1, bootId: 'b' })
+      await noteAdopted(db, claimed[0]!.id, 1, owner)
+      await cancelTask(db, claimed[0]!.id, 'test', seedTime)
+      const end = {
+        kind: 'succeeded',
+        content: null,
+        error: null,
+        exitCode: 0,
+        signal: null,
+        endedAt: seedTime,
+        iterations: null,
+        peakMemoryBytes: 0,
+        cpuMs: 0,
+      } as const
+      await endOnceMany(
+        db,
+        claimed.map(task => ({ taskId: task!.id, number: 1, end, decide: now => afterOnce(now, end, seedTime, 0.5) })),
+      )
+    },
+  },
+  { name: 'list-running', run: db => listRunning(db, 'host-1') },
+  { name: 'list-loops', most: 1_000, run: db => listLoops(db) },
+  {
+    name: 'save-loops',
+    run: async db => {
+      const [run] = await listRuns(db, 1, { limit: 1 })
+      const start = { ...run!, number: 10_001, outcome: null, endedAt: null }
+      const end = {
+        kind: 'exited',
+        content: null,
+        error: null,
+        exitCode: 1,
+        signal: null,
+        endedAt: seedTime,
+        iterations: 3,
+        peakMemoryBytes: 0,
+        cpuMs: 0,
+      } as const
+      const fact = { taskId: 1, number: 10_001, reason: null, runAt: seedTime, startedAt: seedTime, finishedAt: null }
+      await saveLoops(db, owner, {
+        facts: [{ ...fact, state: 'backing-off' }],
+        starts: [start],
+        ends: [{ taskId: 1, number: 10_001, end }],
+      })
+      await saveLoops(db, owner, { facts: [{ ...fact, taskId: 2, state: 'stopped' }], starts: [], ends: [{ taskId: 2, number: 9, end }] })
+    },
+  },
+  {
+    name: 'list-runs',
+    run: async db => [await listRuns(db, 1, { limit: 50 }), await listRuns(db, 1, { limit: 50, before: 5_000 }), await findRun(db, 1, 77)],
+  },
+  { name: 'recent lives', run: db => recentLives(db, [1, 2, 3], 25) },
+  {
+    name: 'wishes',
+    run: async db => {
+      await wishUp(db, 500, 'test', seedTime)
+      await wishDown(db, 500, 'test', seedTime)
+      await wishFresh(db, 501, 'test', seedTime)
+      const task = (await insertTasks(db, [newTask({ runAt: seedTime + 9e9 })], { now: seedTime }))[0]!.task
+      await moveDue(db, task.id, seedTime + 8e9, seedTime)
+      await runNow(db, task.id, 'test', seedTime)
+      await cancelTask(db, task.id, 'test', seedTime)
+      await retryTask(db, task.id, 'test', seedTime)
+      await cancelTask(db, task.id, 'test', seedTime)
+      await deleteTask(db, task.id)
+    },
+  },
+  { name: 'attention', run: db => listAttention(db, seedTime, 10) },
+  { name: 'running now', run: db => listRunningNow(db, 12) },
+  { name: 'next', run: db => listNext(db, 6) },
+  { name: 'counts', most: 100_000, run: async db => [await countTasks(db), await countEnded(db, seedTime)] },
+  { name: 'prune', most: 8_000, run: db => pruneRows(db, { keepRuns: 200, endedBefore: seedTime + 3_000, limit: 500 }) },
+  { name: 'audit', run: db => listAudit(db, { limit: 50 }) },
+  {
+    name: 'sessions',
+    run: async db => {
+      await findSession(db, 's77')
+      await saveSession(db, { idHash: 's77', userId: 1, data: '{}', expiresAt: seedTime + 1, createdAt: 0, seenAt: 0 })
+      await deleteSessionsOf(db, 5)
+      await pruneSessions(db, seedTime + 3)
+    },
+  },
+  ...(
+    [
+      {},
+      { states: ['waiting'] },
+      { states: ['succeeded', 'failed', 'cancelled'] },
+      { execType: 'ONCE' },
+      { execType: 'FOREVER' },
+      { type: 'type1' },
+      { action: 'demo/action1' },
+      { creator: 'creator1' },
+      { states: ['failed'], type: 'type1' },
+      { states: ['failed'], action: 'demo/action1' },
+      { states: ['running'], creator: 'nobody' },
+      { states: ['running'], execType: 'FOREVER' },
+      { execType: 'ONCE', action: 'demo/action1' },
+    ] satisfies TaskFilter[]
+  ).map(filter => ({
+    name: `list-tasks ${JSON.stringify(filter)}`,
+    run: async (db: Db) => {
+      const first = await listTasks(db, filter, { limit: 50 })
+      if (first.older) await listTasks(db, filter, { limit: 50, after: first.older })
+      await listTasks(db, filter, { limit: 50, before: '1500' })
+    },
+    most: 1_400,
+  })),
+  ...(
+    [
+      { text: 'nowhere to be found' },
+      { text: 'nowhere', states: ['failed'] },
+      { text: 'nowhere', action: 'demo/action1' },
+      { type: 'type1', action: 'demo/action1' },
+      { type: 'no such', creator: 'creator1', states: ['waiting'] },
+    ] satisfies TaskFilter[]
+  ).map(filter => ({
+    name: `list-tasks ${JSON.stringify(filter)}`,
+    isSearch: true as const,
+    run: (db: Db) => listTasks(db, filter, { limit: 50 }),
+    most: 420_000,
+  })),
+]
+
+for (const dialect of dialects) {
+  describe(`every hot statement is answered by an index of ${dialect.name}`, { skip: dialect.skip }, () => {
+    let server: MariaDb | undefined
+    const newUrl = async () => {
+      if (dialect.name === 'SQLite') return dialect.newUrl()
+      // A million rows want a server with more memory, and no care for power cuts.
+      const fast = [
+        '--innodb-flush-log-at-trx-commit=0',
+        '--innodb-buffer-pool-size=768M',
+        '--innodb-log-file-size=512M',
+        '--skip-innodb-doublewrite',
+      ]
+      server ??= await startMariaDb({ arguments: fast })
+      return server.newDatabase()
+    }
+    after(() => server?.stop())
+
+    for (const rows of [0, 10_000, 1_000_000]) {
+      test(`at ${rows} rows`, async () => {
+        const url = await newUrl()
+        const told: Statement[] = []
+        const db = await openDatabase(url, { statementTimeoutMs: 60_000, log: (sql, parameters) => told.push({ sql, parameters }) })
+        const faults: string[] = []
+        try {
+          await migrate(db)
+          await seed(db, rows)
+          if (rows === 0)
+            await insertTasks(
+              db,
+              Array.from({ length: 5 }, () => newTask({ runAt: seedTime })),
+              { now: seedTime },
+            )
+          for (const { name, run, most = 700, isSearch } of hot) {
+            told.length = 0
+            const read = db.dialect === 'mysql' ? await rowsRead(db, run) : 0
+            const beganAt = performance.now()
+            if (db.dialect === 'sqlite') await run(db)
+            const tookMs = performance.now() - beganAt
+            if (read > most) faults.push(`${name}: read ${read} rows, at most ${most} are expected`)
+            if (tookMs > (isSearch ? 3_000 : 500)) faults.push(`${name}: took ${Math.round(tookMs)} ms`)
+            for (const statement of distinct(told)) {
+              for (const fault of await (db.dialect === 'sqlite' ? explainSqlite : explainMysql)(db, statement, rows)) {
+                faults.push(`${name}: ${fault}\n    ${statement.sql.slice(0, 2_000)}`)
+              }
+            }
+          }
+        } finally {
+          await db.close()
+        }
+        assert.deepEqual(faults, [])
+      })
+    }
+  })
+}
+
+// Read in any order of the key, and only as far as the limit goes.
+const isFirstOfAll = (sql: string) => !/where/i.test(sql) && /order by [`"]?id[`"]?( desc| asc)? limit/i.test(sql)
+const isSmall = /[`"]?bg_(host|counter|migration|user|login_failure)[`"]?/
+
+const explainSqlite = async (db: Db, { sql, parameters }: Statement): Promise<string[]> => {
+  const { rows } = await db.kysely.executeQuery<{ detail: string }>(CompiledQuery.raw(`EXPLAIN QUERY PLAN ${sql}`, parameters as unknown[]))
+  return rows
+    .map(row => row.detail)
+    .filter(detail => (/^SCAN (bg_|t\b)/.test(detail) && !isSmall.test(detail) && !isFirstOfAll(sql)) || /TEMP B-TREE/.test(detail))
+    .filter(detail => !(/TEMP B-TREE/.test(detail) && isSmall.test(sql)))
+}
+
+const explainMysql = async (db: Db, { sql, parameters }: Statement, size: number): Promise<string[]> => {
+  const { rows } = await db.kysely.executeQuery<{
+    table: string | null
+    type: string | null
+    key: string | null
+    rows: number | null
+    Extra: string | null
+  }>(CompiledQuery.raw(`EXPLAIN ${sql}`, parameters as unknown[]))
+  // A table of a page or two is read as a whole, rightly.
+  if (size === 0) return []
+  return rows
+    .filter(row => row.table?.startsWith('bg_') && !isSmall.test(row.table))
+    .filter(
+      row =>
+        (row.type === 'ALL' && !/insert/i.test(sql.slice(0, 6))) ||
+        (row.type === 'index' && !isFirstOfAll(sql)) ||
+        /filesort|temporary/.test(row.Extra ?? ''),
+    )
+    .map(row => JSON.stringify(row))
+}
+
+/** What the server itself counts, on one connection. */
+const rowsRead = async (db: Db, run: (db: Db) => Promise<unknown>): Promise<number> => {
+  const status = async () => {
+    const { rows } = await db.kysely.executeQuery<{ n: number }>(
+      CompiledQuery.raw(
+        "SELECT SUM(VARIABLE_VALUE) AS n FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME LIKE 'HANDLER_READ%' AND VARIABLE_NAME NOT LIKE '%RND%'",
+      ),
+    )
+    return Number(rows[0]!.n)
+  }
+  const before = await status()
+  await run(db)
+  return (await status()) - before
+}
+
+const distinct = (told: readonly Statement[]): Statement[] => [
+  ...new Map(
+    told
+      .filter(({ sql }) => /^(select|update|delete|insert)/i.test(sql) && !/GLOBAL_STATUS/.test(sql))
+      .map(statement => [statement.sql, statement]),
+  ).values(),
+]

@@ -1,0 +1,113 @@
+import { CompiledQuery } from 'kysely'
+import type { Db } from '../../app/store/database.ts'
+
+/** When the seeded tasks were added; they ended, or are due, around then. */
+export const seedTime = 1_700_000_000_000
+
+/**
+ * Fills the tables by INSERT … SELECT: of each hundred tasks 40 succeeded, 10 failed, 5 were cancelled, 45 wait (half of them for their time);
+ * 100 more run, and there are 1,100 loops, most of them down, one with many runs.
+ */
+export const seed = async (db: Db, rows: number): Promise<void> => {
+  const run = (sql: string) => db.kysely.executeQuery(CompiledQuery.raw(sql))
+  const numbers = (many: number) =>
+    db.dialect === 'sqlite'
+      ? `(WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${many}) SELECT n FROM numbers) AS numbers`
+      : `(SELECT seq AS n FROM seq_1_to_${many}) AS numbers`
+  const key = db.dialect === 'sqlite' ? 'randomblob(16)' : 'UNHEX(MD5(n))'
+  const columns = [
+    ...[
+      'uid',
+      'action',
+      'params',
+      'exec_type',
+      'type',
+      'creator',
+      'state',
+      'wanted',
+      'content',
+      'reason',
+      'priority',
+      'run_at',
+      'held_key',
+    ],
+    ...['grace_ms', 'number', 'host', 'epoch', 'created_at', 'started_at', 'finished_at', 'updated_at', 'due'],
+  ]
+  const uid = (letter: string) => `concat('${letter}', substr(concat('000000000000000', n), -15))`
+  const share = '(n % 100)'
+  const once = [
+    ...[
+      uid('o'),
+      "concat('demo/action', n % 20)",
+      "concat('{\"n\":', n, '}')",
+      "'ONCE'",
+      "concat('type', n % 7)",
+      "concat('creator', n % 50)",
+    ],
+    `CASE WHEN ${share} < 40 THEN 'succeeded' WHEN ${share} < 50 THEN 'failed' WHEN ${share} < 55 THEN 'cancelled' ELSE 'waiting' END`,
+    ...["'up'", "'some content'", `'{"code":"added","at":${seedTime}}'`, 'n % 11', `${seedTime} + n`],
+    `CASE WHEN ${share} >= 55 AND n % 3 = 0 THEN ${key} ELSE NULL END`,
+    ...['10000', '1', 'NULL', 'NULL', `${seedTime} + n`, `${seedTime} + n`],
+    `CASE WHEN ${share} < 55 THEN ${seedTime} + n ELSE NULL END`,
+    `${seedTime} + n`,
+    `CASE WHEN ${share} < 55 THEN NULL WHEN n % 2 = 0 THEN 'now' ELSE 'later' END`,
+  ]
+  const running = [
+    ...[uid('r'), "'demo/long'", "'{}'", "'ONCE'", "'type0'", "'creator0'", "'running'", "CASE WHEN n % 10 = 0 THEN 'down' ELSE 'up' END"],
+    ...[
+      'NULL',
+      'NULL',
+      '0',
+      `${seedTime}`,
+      'NULL',
+      '10000',
+      '1',
+      "concat('host-', n % 3)",
+      "'e'",
+      `${seedTime}`,
+      `${seedTime}`,
+      'NULL',
+      `${seedTime}`,
+      'NULL',
+    ],
+  ]
+  const loops = [
+    ...[uid('l'), "'demo/loop'", "'{}'", "'FOREVER'", "'loops'", "''"],
+    "CASE WHEN n > 100 THEN 'stopped' WHEN n > 90 THEN 'tripped' WHEN n > 80 THEN 'backing-off' WHEN n > 75 THEN 'stalled' WHEN n > 70 THEN 'stopping' ELSE 'running' END",
+    "CASE WHEN n > 100 OR n > 70 AND n <= 75 THEN 'down' ELSE 'up' END",
+    ...[
+      'NULL',
+      'NULL',
+      '0',
+      `${seedTime}`,
+      'NULL',
+      '10000',
+      '5',
+      "CASE WHEN n > 100 THEN NULL ELSE 'host-1' END",
+      "'e'",
+      `${seedTime}`,
+      'NULL',
+      'NULL',
+      `${seedTime}`,
+      'NULL',
+    ],
+  ]
+  const add = (many: number, values: string[]) =>
+    run(`INSERT INTO bg_task (${columns.join(', ')}) SELECT ${values.join(', ')} FROM ${numbers(many)} WHERE n <= ${many}`)
+  await add(1_100, loops)
+  await add(100, running)
+  if (rows > 0) await add(rows, once)
+  const runColumns = 'task_id, number, host, epoch, started_at, ended_at, outcome, exit_code'
+  await run(
+    `INSERT INTO bg_run (${runColumns}) SELECT id, 1, 'host-1', 'e', ${seedTime}, finished_at, CASE WHEN finished_at IS NULL THEN NULL ELSE 'succeeded' END, 0 FROM bg_task WHERE exec_type = 'ONCE' AND number = 1 AND due IS NULL`,
+  )
+  await run(
+    `INSERT INTO bg_run (${runColumns}) SELECT 1, n, 'host-1', 'e', ${seedTime}, ${seedTime}, 'exited', 1 FROM ${numbers(10_000)} WHERE n <= 10000`,
+  )
+  await run('UPDATE bg_task SET number = 10000 WHERE id = 1')
+  await run(`INSERT INTO bg_audit (at, act) SELECT ${seedTime}, 'task.add' FROM ${numbers(Math.max(1, rows / 10))} WHERE n > 0`)
+  await run(
+    `INSERT INTO bg_session (id_hash, user_id, data, expires_at, created_at, seen_at) SELECT concat('s', n), n % 100, '{}', ${seedTime} + n, 0, 0 FROM ${numbers(Math.max(1, rows / 100))} WHERE n > 0`,
+  )
+  if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_run, bg_audit, bg_session')
+}
