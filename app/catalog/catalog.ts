@@ -1,0 +1,137 @@
+import { sep } from 'node:path'
+import { messageOf } from '../errors.ts'
+import { runtimePaths } from '../runs/runtime-folder.ts'
+import { readJson, writeJson } from '../runs/write-file.ts'
+import type { ActionDescription, ActionEntry } from './action-entry.ts'
+import { type CatalogConfig, describeFiles, neverEnds } from './describe-files.ts'
+import { nearestNames } from './nearest-names.ts'
+import { type ActionFile, scanActions } from './scan-actions.ts'
+
+export type { ActionEntry } from './action-entry.ts'
+
+/** The map of the actions: a name is looked up here and never made into a path. */
+export interface Catalog {
+  /** Sorted by name. */
+  readonly entries: readonly ActionEntry[]
+  get(name: string): ActionEntry | undefined
+  /** At most three names like the given one, best first. */
+  nearest(name: string): string[]
+}
+
+/**
+ * The actions as they lie in the folder now. May be called often: the folder is looked at no more than twice a second, and only files that
+ * changed are described anew; what was learnt is kept in memory and in runtime/actions.json.
+ * @throws BgtaskError `misconfigured` when the folder cannot be read
+ */
+export const loadCatalog = (config: CatalogConfig): Promise<Catalog> => {
+  const key = JSON.stringify([config.actions, config.runtime])
+  const shelf = shelves.get(key) ?? { lookedAt: Number.NEGATIVE_INFINITY, catalog: null, looking: null, known: new Map() }
+  shelves.set(key, shelf)
+  if (shelf.looking) return shelf.looking
+  if (shelf.catalog && performance.now() - shelf.lookedAt < lookEveryMs) return Promise.resolve(shelf.catalog)
+  shelf.looking = look(shelf, config).finally(() => (shelf.looking = null))
+  return shelf.looking
+}
+
+const lookEveryMs = 500
+/** An action that does not load may be mended without a change of its own file: by a package that is installed, say. */
+const retryBrokenMs = 30_000
+
+interface Known {
+  stamp: string
+  description: ActionDescription
+  /** Milliseconds since 1970. */
+  describedAt: number
+}
+
+interface Shelf {
+  lookedAt: number
+  catalog: Catalog | null
+  looking: Promise<Catalog> | null
+  /** By path. */
+  known: Map<string, Known>
+}
+const shelves = new Map<string, Shelf>()
+
+const look = async (shelf: Shelf, config: CatalogConfig): Promise<Catalog> => {
+  const files = scanActions(config.actions)
+  const isKnown = ({ file, stamp }: ActionFile) => shelf.known.get(file)?.stamp === stamp
+  const changed = !shelf.catalog || shelf.catalog.entries.length !== files.length || !files.every(isKnown)
+  if (changed) {
+    if (!files.every(isKnown)) recall(shelf, config)
+    await learn(
+      shelf,
+      config,
+      files.filter(file => !isKnown(file)),
+    )
+    arrange(shelf, config, files)
+  }
+  retryBroken(shelf, config, files)
+  shelf.lookedAt = performance.now()
+  return shelf.catalog!
+}
+
+/** Describes files and keeps what they say, here and for the other processes of this runtime folder. */
+const learn = async (shelf: Shelf, config: CatalogConfig, files: readonly ActionFile[]) => {
+  if (files.length === 0) return
+  const descriptions = await describeFiles(
+    config,
+    files.map(({ file }) => file),
+  )
+  for (const [index, { file, stamp }] of files.entries()) {
+    shelf.known.set(file, { stamp, description: descriptions[index]!, describedAt: Date.now() })
+  }
+  remember(shelf, config)
+}
+
+const arrange = (shelf: Shelf, config: CatalogConfig, files: readonly ActionFile[]) => {
+  const present = new Set(files.map(({ file }) => file))
+  for (const file of shelf.known.keys()) {
+    if (file.startsWith(config.actions + sep) && !present.has(file)) shelf.known.delete(file)
+  }
+  const entries = files.map(({ name, file }): ActionEntry => ({ name, file, ...shelf.known.get(file)!.description }))
+  const byName = new Map(entries.map(entry => [entry.name, entry]))
+  shelf.catalog = { entries, get: name => byName.get(name), nearest: name => nearestNames(name, [...byName.keys()]) }
+}
+
+/** In the background: who asks now gets what is known. */
+const retryBroken = (shelf: Shelf, config: CatalogConfig, files: readonly ActionFile[]) => {
+  const due = files.filter(({ file }) => isStale(shelf.known.get(file)!))
+  if (due.length === 0) return
+  for (const { file } of due) shelf.known.get(file)!.describedAt = Date.now()
+  learn(shelf, config, due).then(
+    () => arrange(shelf, config, files),
+    error => console.error(`bgtask: the actions could not be described: ${messageOf(error)}`),
+  )
+}
+
+const isStale = ({ description, describedAt }: Known) => description.error !== null && Math.abs(Date.now() - describedAt) > retryBrokenMs
+
+/** Raised when what is stored about an action changes its form. */
+const format = 1
+
+interface Stored {
+  format: number
+  files: Record<string, Known>
+}
+
+const recall = (shelf: Shelf, config: CatalogConfig) => {
+  const stored = readJson<Stored>(runtimePaths(config.runtime).catalog)
+  if (stored?.format !== format) return
+  for (const [file, known] of Object.entries(stored.files)) {
+    if (shelf.known.get(file)?.stamp === known.stamp) continue
+    // A command lives shorter than the next try in the background. What takes the whole limit is left to that all the same.
+    const tryNow = isStale(known) && !known.description.error?.startsWith(neverEnds)
+    if (!tryNow) shelf.known.set(file, known)
+  }
+}
+
+const remember = (shelf: Shelf, config: CatalogConfig) => {
+  const files = Object.fromEntries(shelf.known)
+  try {
+    writeJson(runtimePaths(config.runtime).catalog, { format, files } satisfies Stored)
+  } catch (error) {
+    // Only other processes have to describe the files again then; whether runtime/ can be written is told elsewhere.
+    if (!(error instanceof Error && 'code' in error)) throw error
+  }
+}

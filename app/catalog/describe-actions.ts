@@ -1,0 +1,75 @@
+import { writeSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { messageOf } from '../errors.ts'
+import { type ActionDescription, notLoaded } from './action-entry.ts'
+
+/*
+ * A program of its own, since to describe an action is to run what stands in its file: `node describe-actions.ts <files…>` imports each and writes
+ * one line of JSON a file to descriptor 3. The one who started it knows which file it died of: the first that has no line.
+ */
+const describe = async () => {
+  for (const event of ['uncaughtException', 'unhandledRejection']) process.on(event, () => {}) // of a file that was described before
+  for (const file of process.argv.slice(2)) writeSync(3, `${JSON.stringify(await describeFile(file))}\n`)
+  process.exit(0) // whatever the files left open
+}
+
+const describeFile = async (file: string): Promise<ActionDescription> => {
+  try {
+    return await describeModule(await import(pathToFileURL(file).href))
+  } catch (error) {
+    return notLoaded(error instanceof Error ? `${error.name}: ${messageOf(error)}${placeOf(error, file)}` : messageOf(error))
+  }
+}
+
+const describeModule = async (module: Record<string, unknown>): Promise<ActionDescription> => {
+  const byDefault = isObject(module.default) && typeof module.default.execute === 'function'
+  const action = byDefault ? (module.default as Record<string, unknown>) : module
+  if (typeof action.execute !== 'function') {
+    return notLoaded(
+      'it exports no execute; write: export async function execute(ctx) { … }, or export default defineAction({ execute(ctx) { … } })',
+    )
+  }
+  const read = <T>(name: string, allowed: string, fits: (value: unknown) => value is T): T | null => {
+    const value = action[name]
+    if (value === undefined || value === null) return null
+    if (fits(value)) return value
+    throw new TypeError(`${name} is ${JSON.stringify(value) ?? String(value)}; it must be ${allowed}`)
+  }
+  const paramsSchema = read('params', 'a JSON schema, such as Type.Object({ … }) of typebox', isObject)
+  return {
+    exportName: byDefault ? 'default' : 'execute',
+    error: null,
+    description: read('description', 'a text', value => typeof value === 'string'),
+    paramsSchema: paramsSchema && (await usable(paramsSchema)),
+    isolation: read('isolation', "'process'", value => value === 'process') ?? 'process',
+    timeoutMs: read('timeoutMs', 'a whole number of milliseconds, 1 or more', isWholeFrom(1)),
+    graceMs: read('graceMs', 'a whole number of milliseconds, 0 or more', isWholeFrom(0)),
+    stallMs: read('stallMs', 'a whole number of milliseconds, 1 or more', isWholeFrom(1)),
+    stallRestart: read('stallRestart', 'true or false', value => typeof value === 'boolean') ?? false,
+    maxAttempts: read('maxAttempts', 'a whole number, 1 or more', isWholeFrom(1)),
+    execType: read('execType', "'ONCE' or 'FOREVER'", value => value === 'ONCE' || value === 'FOREVER'),
+  }
+}
+
+/** Only what JSON can carry reaches those who check params by it, so that is what has to compile. */
+const usable = async (schema: object): Promise<object> => {
+  const plain = JSON.parse(JSON.stringify(schema)) as object
+  const { Compile } = await import('typebox/schema')
+  Compile(plain).Check({})
+  return plain
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isWholeFrom =
+  (least: number) =>
+  (value: unknown): value is number =>
+    Number.isSafeInteger(value) && (value as number) >= least
+
+/** Where in the file: the message alone does not say it. */
+const placeOf = (error: Error, file: string) => {
+  const at = error.stack?.split(pathToFileURL(file).href)[1]?.match(/^:(\d+)/)?.[1]
+  return at ? ` (line ${at})` : ''
+}
+
+await describe()

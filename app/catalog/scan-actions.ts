@@ -1,0 +1,57 @@
+import { type Dirent, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { BgtaskError, messageOf } from '../errors.ts'
+
+/** A file that is an action by its place and name. Its content is not looked at. */
+export interface ActionFile {
+  /** `report/build` for report/build.ts. */
+  name: string
+  /** Absolute path. */
+  file: string
+  /** The export that is called, unless the file turns out to use `export default defineAction(…)`. */
+  exportName: string
+  /** Changes when the file does. */
+  stamp: string
+}
+
+export const actionName = /^[a-z][a-z0-9_-]{0,31}(\/[a-z][a-z0-9_-]{0,31}){1,3}$/
+const deepest = 4
+
+/**
+ * Every file below `folder` that is an action, sorted by name. Left out: files directly in it (an action's name has a slash), what begins with
+ * `_` or `.`, tests, declarations, and JavaScript beside TypeScript of the same name. A folder that is not there holds none.
+ * @throws BgtaskError `misconfigured` when the folder cannot be read
+ */
+export const scanActions = (folder: string): ActionFile[] => {
+  const found = new Map<string, ActionFile>()
+  for (const { path, stamp } of filesBelow(folder, '', 1)) {
+    const name = path.replace(/\.[tj]s$/, '')
+    if (!actionName.test(name) || (found.has(name) && path.endsWith('.js'))) continue
+    found.set(name, { name, file: join(folder, path), exportName: 'execute', stamp })
+  }
+  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+const filesBelow = (folder: string, within: string, depth: number): { path: string; stamp: string }[] =>
+  entriesOf(join(folder, within)).flatMap(entry => {
+    if (/^[._]/.test(entry.name)) return []
+    const path = within ? `${within}/${entry.name}` : entry.name
+    const stat = statSync(join(folder, path), { throwIfNoEntry: false }) // follows links; a dangling one is nothing
+    if (stat?.isDirectory()) return depth < deepest ? filesBelow(folder, path, depth + 1) : []
+    return stat?.isFile() && isCode(entry.name) ? [{ path, stamp: `${stat.mtimeMs}-${stat.size}` }] : []
+  })
+
+const isCode = (name: string) => /\.[tj]s$/.test(name) && !/\.(test|d)\.[tj]s$/.test(name)
+
+const entriesOf = (folder: string): Dirent[] => {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw new BgtaskError(
+      'misconfigured',
+      `The actions folder ${folder} cannot be read (${messageOf(error)}). Make it readable, or set BGTASK_ACTIONS to another folder.`,
+      { cause: error },
+    )
+  }
+}

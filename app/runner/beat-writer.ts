@@ -1,0 +1,98 @@
+import { messageOf } from '../errors.ts'
+import { type Beat, writeBeat } from '../runs/beat.ts'
+
+/** Keeps count of a run's iterations and progress, and writes them to beat.json at most once a second. */
+export interface BeatWriter {
+  readonly beat: Readonly<Beat>
+  iterationStarted(): void
+  /** @param thrown what the iteration threw, wrapped so that a thrown `undefined` counts too */
+  iterationEnded(thrown?: { error: unknown }): void
+  /** @param delayMs until the next iteration */
+  sleeps(delayMs: number): void
+  progress(done: number, total: number | null, note: string | null): void
+  /** Writes what was not written yet; nothing when there never was anything to say. */
+  flush(): void
+}
+
+const leastMs = 1000
+const noteLength = 500
+
+/** @param path of beat.json; null counts and writes nothing */
+export const createBeatWriter = (path: string | null): BeatWriter => {
+  const beat: Beat = {
+    at: 0,
+    pid: process.pid,
+    iterations: 0,
+    errors: 0,
+    iterationStartedAt: null,
+    lastIterationMs: null,
+    lastIterationAt: null,
+    lastError: null,
+    nextIterationAt: null,
+    progress: null,
+    memoryBytes: 0,
+  }
+  let startedAt = 0 // on the monotonic clock
+  let writtenAt = -leastMs
+  let changed = false
+  let timer: NodeJS.Timeout | undefined
+  let complained = false
+
+  const write = () => {
+    timer = undefined
+    if (!changed || path === null) return
+    changed = false
+    writtenAt = performance.now()
+    beat.at = Date.now()
+    beat.memoryBytes = process.memoryUsage.rss()
+    try {
+      writeBeat(path, beat)
+    } catch (error) {
+      // A run does not fail because the disk is full: the page shows an old beat, and the output says why.
+      if (!complained) console.error(`bgtask: ${path} cannot be written (${messageOf(error)}); the run goes on.`)
+      complained = true
+    }
+  }
+  const touch = () => {
+    changed = true
+    if (timer || path === null) return
+    const waitMs = writtenAt + leastMs - performance.now()
+    if (waitMs <= 0) write()
+    else timer = setTimeout(write, waitMs).unref()
+  }
+
+  return {
+    beat,
+    iterationStarted() {
+      startedAt = performance.now()
+      beat.iterationStartedAt = Date.now()
+      beat.nextIterationAt = null
+      touch()
+    },
+    iterationEnded(thrown) {
+      beat.iterations++
+      beat.lastIterationAt = Date.now()
+      beat.lastIterationMs = beat.iterationStartedAt === null ? null : Math.round((performance.now() - startedAt) * 1000) / 1000
+      beat.iterationStartedAt = null
+      if (thrown) {
+        beat.errors++
+        beat.lastError = cut(messageOf(thrown.error))
+      }
+      touch()
+    },
+    sleeps(delayMs) {
+      beat.nextIterationAt = Date.now() + Math.round(delayMs)
+      touch()
+    },
+    progress(done, total, note) {
+      beat.progress = { done, total, note: note === null ? null : cut(note) }
+      touch()
+    },
+    flush() {
+      clearTimeout(timer)
+      write()
+    },
+  }
+}
+
+const cut = (text: string) => (text.length > noteLength ? `${text.slice(0, noteLength)}…` : text)

@@ -1,0 +1,63 @@
+import type { Ticket } from '../runs/ticket.ts'
+import { type BeatWriter, createBeatWriter } from './beat-writer.ts'
+import { createLog, type Log } from './log.ts'
+import { createStop, type Stop } from './stop.ts'
+
+/** The run that this process is. */
+export interface CurrentRun {
+  readonly ticket: Ticket
+  readonly stop: Stop
+  readonly beats: BeatWriter
+  readonly log: Log
+  /** A loop ends after so many iterations, as if it were asked to: set for a look by hand. */
+  readonly iterationLimit: number | null
+  /** Where `ctx.db()` and `ctx.addTask` find the database; null: in the file that the supervisor wrote. */
+  readonly databaseUrl: string | null
+  /** execForeverInterval came to its end because of the stop. */
+  loopStopped: boolean
+  /** Why the loop asked for a fresh process; null when it did not. */
+  readonly recycled: string | null
+  /** Asked once `recycled` is set: the other loops of the run end too. */
+  readonly recycling: Stop
+  /** Only the first reason counts. */
+  recycle(why: string): void
+}
+
+/** @param beatPath null: the beat is kept and not written */
+export const beginRun = (
+  ticket: Ticket,
+  {
+    beatPath = null,
+    iterationLimit = null,
+    databaseUrl = null,
+  }: { beatPath?: string | null; iterationLimit?: number | null; databaseUrl?: string | null } = {},
+): CurrentRun => {
+  let recycled: string | null = null
+  const recycling = createStop()
+  const run: CurrentRun = {
+    ticket,
+    stop: createStop(),
+    beats: createBeatWriter(beatPath),
+    log: createLog(),
+    iterationLimit,
+    databaseUrl,
+    loopStopped: false,
+    get recycled() {
+      return recycled
+    },
+    recycling,
+    recycle(why) {
+      recycled ??= why
+      recycling.ask('interrupted')
+    },
+  }
+  holder[key] = run
+  return run
+}
+
+/** @returns null outside of a run, as in a script or a controller */
+export const currentRun = (): CurrentRun | null => holder[key] ?? null
+
+// On the global object: an action may have found another copy of this package than the one that runs it.
+const key = Symbol.for('bgtask.run')
+const holder = globalThis as { [key]?: CurrentRun }

@@ -1,0 +1,125 @@
+import { pathToFileURL } from 'node:url'
+import { exitCodes, messageOf } from '../errors.ts'
+import type { Outcome, OutcomeKind, Verdict } from '../task/outcome.ts'
+import { createContext } from './context.ts'
+import type { CurrentRun } from './current-run.ts'
+import { isStopError } from './stop.ts'
+
+/**
+ * Loads the action's file, calls it, and says how it ended. Never throws.
+ * @param loaded called between the two
+ */
+export const executeTicket = async (run: CurrentRun, loaded: () => void = () => {}): Promise<Outcome> => {
+  let execute: Execute
+  try {
+    execute = await load(run)
+    loaded()
+  } catch (error) {
+    return notLoaded(run, error)
+  }
+  try {
+    return judge(run, await execute(createContext(run)))
+  } catch (error) {
+    return thrownOutcome(run, error)
+  }
+}
+
+/** The outcome of a run that threw `error`, or in which nobody caught it. */
+export const thrownOutcome = (run: CurrentRun, error: unknown): Outcome => {
+  const { asked } = run.stop
+  if (asked && (asked !== 'interrupted' || isStopError(error))) return stopped(asked, null)
+  return { kind: 'failed', content: cut(messageOf(error)), error: cut(traceOf(error)), exitCode: failureCode(error), signal: null }
+}
+
+/** The outcome of a run whose process leaves by itself with `exitCode`, before its action came to an end. */
+export const exitedOutcome = (run: CurrentRun, exitCode: number): Outcome =>
+  run.stop.asked
+    ? { ...stopped(run.stop.asked, null), exitCode }
+    : {
+        kind: 'exited',
+        content: `The process left with exit code ${exitCode} before its action had ended.`,
+        error: null,
+        exitCode,
+        signal: null,
+      }
+
+/** The code that the process of a run with this outcome leaves with. */
+export const exitCodeOf = (outcome: Outcome): number => outcome.exitCode ?? (isFault(outcome.kind) ? 1 : 0)
+
+type Execute = (context: ReturnType<typeof createContext>) => unknown
+
+const load = async ({ ticket }: CurrentRun): Promise<Execute> => {
+  const module = (await import(pathToFileURL(ticket.file).href)) as { execute?: unknown; default?: { execute?: unknown } }
+  const execute =
+    ticket.exportName === 'default' ? (module.default?.execute ?? module.execute) : (module.execute ?? module.default?.execute)
+  if (typeof execute === 'function') return execute as Execute
+  throw new Error('it exports no execute; write: export async function execute(ctx) { … }')
+}
+
+const notLoaded = ({ ticket }: CurrentRun, error: unknown): Outcome => ({
+  kind: 'failed',
+  content: cut(`The action ${ticket.action} does not load from ${ticket.file}: ${messageOf(error)}`),
+  error: cut(traceOf(error)),
+  exitCode: failureCode(error),
+  signal: null,
+})
+
+const judge = (run: CurrentRun, returned: unknown): Outcome => {
+  const { asked, watched } = run.stop
+  const content = contentOf(returned)
+  if (isVerdict(returned) && returned.verdict === 'failure')
+    return { kind: 'failed', content, error: null, exitCode: failureCode(null), signal: null }
+  // A loop has no end of its own. A ONCE action that knew of the stop and returns nothing has left early;
+  // one that says something, or never looked, has done its work.
+  if (asked && (run.ticket.execType === 'FOREVER' || run.loopStopped || (watched && returned === undefined))) return stopped(asked, content)
+  const succeeded: Outcome = { kind: 'succeeded', content, error: null, exitCode: 0, signal: null }
+  return run.recycled === null ? succeeded : { ...succeeded, content: content ?? run.recycled, recycled: true }
+}
+
+const stopped = (asked: Extract<OutcomeKind, 'interrupted' | 'cancelled' | 'timed-out'>, content: string | null): Outcome => ({
+  kind: asked,
+  content,
+  error: null,
+  exitCode: isFault(asked) ? 1 : 0,
+  signal: null,
+})
+
+const isFault = (kind: OutcomeKind) => kind !== 'succeeded' && kind !== 'interrupted' && kind !== 'cancelled'
+
+/** 78 when the action said that its configuration is wrong: by an error that carries it, or by process.exitCode. */
+const failureCode = (error: unknown): number => {
+  const said = typeof error === 'object' && error !== null && 'exitCode' in error ? error.exitCode : process.exitCode
+  return Number(said) === exitCodes.misconfigured ? exitCodes.misconfigured : exitCodes.failed
+}
+
+const isVerdict = (returned: unknown): returned is Verdict =>
+  typeof returned === 'object' &&
+  returned !== null &&
+  'verdict' in returned &&
+  (returned.verdict === 'success' || returned.verdict === 'failure')
+
+const contentOf = (returned: unknown): string | null => {
+  if (returned === undefined || returned === null || returned === '') return null
+  if (typeof returned === 'string') return cut(returned)
+  if (isVerdict(returned)) return contentOf(returned.content)
+  try {
+    return cut(JSON.stringify(returned) ?? String(returned))
+  } catch (error) {
+    return `(what execute returned cannot be stored: ${messageOf(error)})`
+  }
+}
+
+const contentBytes = 65_536
+
+/** Bounded by bytes of UTF-8, and never within a character. */
+const cut = (text: string): string => {
+  const whole = text.toWellFormed()
+  const size = Buffer.byteLength(whole)
+  if (size <= contentBytes) return whole
+  const note = `\n… (cut: ${size} bytes, of which ${contentBytes} are kept)`
+  const head = Buffer.from(whole).subarray(0, contentBytes - Buffer.byteLength(note))
+  return new TextDecoder().decode(head).replace(/\ufffd$/, '') + note
+}
+
+/** Message, stack and causes. */
+const traceOf = (error: unknown): string => process.getBuiltinModule('node:util').inspect(error)

@@ -1,0 +1,99 @@
+import { messageOf } from '../errors.ts'
+import { type RunEnd, writeOutcome } from '../runs/outcome-file.ts'
+import { readUsage } from '../runs/process-identity.ts'
+import { runPaths } from '../runs/runtime-folder.ts'
+import { readTicket } from '../runs/ticket.ts'
+import type { Outcome } from '../task/outcome.ts'
+import { beginRun, type CurrentRun } from './current-run.ts'
+import { executeTicket, exitCodeOf, exitedOutcome, thrownOutcome } from './execute-ticket.ts'
+import { trapProcess } from './trap-process.ts'
+
+/*
+ * The child's side of a supervised run: its folder holds the ticket, and gets the outcome before the process leaves.
+ * What is imported here is paid by every run, so nothing is that a run can do without: no database, no schemas, no web.
+ */
+const runFolder = process.env.BGTASK_RUN_FOLDER ?? ''
+const paths = runPaths(runFolder)
+
+const start = async () => {
+  const ticket = readTicket(runFolder)
+  if (!ticket)
+    return refuse(
+      `The run folder ${runFolder || '(BGTASK_RUN_FOLDER is not set)'} holds no ticket.json that can be read. The supervisor writes it; by hand, run: node index.js <action> <id>`,
+    )
+  const run = beginRun(ticket, { beatPath: paths.beat })
+  trapProcess(run, {
+    stopAsked: async () => run.stop.ask((await import('../runs/stop-file.ts')).readStopRequest(runFolder)?.why ?? 'interrupted'),
+    thrown: error => end(run, thrownOutcome(run, error)),
+    left: exitCode => leave(run, exitCode),
+  })
+  await end(run, await executeTicket(run, sayReady))
+}
+
+/** The supervisor starts only so many runs at once; the closed descriptor tells it that this one is up. */
+const sayReady = () => {
+  const descriptor = process.env.BGTASK_READY_FD
+  if (!descriptor) return
+  delete process.env.BGTASK_READY_FD // what the action starts has no such descriptor
+  process.getBuiltinModule('node:fs').closeSync(Number(descriptor))
+}
+
+let ending = false
+let written = false
+
+const end = async (run: CurrentRun, outcome: Outcome) => {
+  if (ending) return
+  ending = true
+  if (outcome.error) console.error(outcome.error)
+  run.beats.flush()
+  await writeAtLast(toEnd(run, outcome))
+  process.exit(exitCodeOf(outcome))
+}
+
+/** The process leaves while the action has not ended: the last moment to say so. */
+const leave = (run: CurrentRun, exitCode: number) => {
+  if (written) return
+  run.beats.flush()
+  write(toEnd(run, exitedOutcome(run, exitCode)))
+}
+
+const toEnd = (run: CurrentRun, outcome: Outcome): RunEnd => {
+  const usage = readUsage(process.pid)
+  return {
+    ...outcome,
+    exitCode: exitCodeOf(outcome),
+    endedAt: Date.now(),
+    iterations: run.beats.beat.iterations || null,
+    peakMemoryBytes: usage?.peakMemoryBytes ?? null,
+    cpuMs: cpuMs(),
+  }
+}
+
+const cpuMs = () => {
+  const { user, system } = process.cpuUsage()
+  return Math.round((user + system) / 1000)
+}
+
+const write = (end: RunEnd): boolean => {
+  try {
+    writeOutcome(paths.outcome, end)
+    written = true
+  } catch (error) {
+    console.error(`bgtask: ${paths.outcome} cannot be written (${messageOf(error)}).`)
+  }
+  return written
+}
+
+const outcomeTries = 30
+
+/** On a full disk the outcome is worth a wait: without it the run counts as crashed and would be run again. */
+const writeAtLast = async (end: RunEnd) => {
+  for (let tries = 1; !write(end) && tries < outcomeTries; tries++) await new Promise(resolve => setTimeout(resolve, 1000))
+}
+
+const refuse = (sentence: string) => {
+  console.error(sentence)
+  process.exit(1)
+}
+
+await start()

@@ -1,0 +1,63 @@
+import type { Ticket } from '../runs/ticket.ts'
+import type { Outcome } from '../task/outcome.ts'
+import { beginRun, type CurrentRun } from './current-run.ts'
+import { executeTicket, exitedOutcome, thrownOutcome } from './execute-ticket.ts'
+import { trapProcess } from './trap-process.ts'
+
+export interface RunByHandOptions {
+  /** A loop ends after so many iterations. Default: none. */
+  iterationLimit?: number | null
+  /** What `ctx.db()` and `ctx.addTask` work with. Default: the address in the runtime folder. */
+  databaseUrl?: string | null
+  /** Asks the run to stop, as Ctrl-C does. */
+  signal?: AbortSignal
+}
+
+/**
+ * Runs an action in this process, with its output in this terminal. Nothing of the run is written to the database or the runtime folder.
+ * Ctrl-C asks it to stop; a second one ends the process at once.
+ * @param ticket made from the task's row
+ * @returns how it ended, which was told on stderr too. The caller leaves by process.exit, since the action may have left something open.
+ */
+export const runByHand = async (
+  ticket: Ticket,
+  { iterationLimit = null, databaseUrl = null, signal }: RunByHandOptions = {},
+): Promise<Outcome> => {
+  await giveRunEnvironment()
+  const run = beginRun(ticket, { iterationLimit, databaseUrl })
+  const { promise, resolve } = Promise.withResolvers<Outcome>()
+  let ended = false
+  trapProcess(run, {
+    stopAsked: signal => askToStop(run, signal),
+    thrown: error => resolve(thrownOutcome(run, error)),
+    left: exitCode => {
+      if (!ended) tell(run, exitedOutcome(run, exitCode))
+    },
+  })
+  const stop = () => run.stop.ask('interrupted')
+  if (signal?.aborted) stop()
+  else signal?.addEventListener('abort', stop, { once: true })
+  const outcome = await Promise.race([promise, executeTicket(run)])
+  ended = true
+  tell(run, outcome)
+  return outcome
+}
+
+/** An action finds these two in its environment, as it does when the supervisor starts it. */
+const giveRunEnvironment = async () => {
+  const { loadConfig } = await import('../config.ts')
+  const { runtime, actions } = await loadConfig()
+  Object.assign(process.env, { BGTASK_RUNTIME: runtime, BGTASK_ACTIONS: actions })
+}
+
+const askToStop = (run: CurrentRun, signal: NodeJS.Signals) => {
+  if (run.stop.asked) process.exit(signal === 'SIGINT' ? 130 : 143)
+  console.error('bgtask: asked to stop; once more ends it at once')
+  run.stop.ask('interrupted')
+}
+
+/** On stderr, so that what the action printed can be piped on. */
+const tell = ({ ticket }: CurrentRun, outcome: Outcome) => {
+  if (outcome.error) console.error(outcome.error)
+  console.error(`${ticket.action} ${ticket.taskId} ${outcome.kind}${outcome.content ? `: ${outcome.content}` : ''}`)
+}
