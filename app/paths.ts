@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join, resolve, sep } from 'node:path'
 
 /** The package itself: views, public files, our own actions. */
@@ -12,3 +13,9 @@ export const moduleEnding = import.meta.filename.endsWith('.ts') ? '.ts' : '.js'
 export const launcher = join(packageRoot, 'index.js')
 export const inPackage = (...parts: string[]) => join(packageRoot, ...parts)
 export const inWorkFolder = (path: string) => resolve(workRoot, path)
+
+let versionRead: string | undefined
+export const packageVersion = (): string => {
+  versionRead ??= (JSON.parse(readFileSync(inPackage('package.json'), 'utf8')) as { version: string }).version
+  return versionRead
+}

@@ -1,8 +1,10 @@
-import { mkdirSync } from 'node:fs'
 import type { ExecType, Json } from '../task/task.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { runPaths } from './runtime-folder.ts'
 import { readJson, writeJson } from './write-file.ts'
+
+// Not by import: that makes Node load all that node:fs has to offer, which costs each run of a task 3 ms.
+const { mkdirSync } = process.getBuiltinModule('node:fs')
 
 /** What a run is: written by the supervisor before the spawn, and once more when the process is known. */
 export interface Ticket {

@@ -1,0 +1,63 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { readBeat } from '../runs/beat.ts'
+import type { OpenRuns } from '../runs/open-runs.ts'
+import { type RunEnd, readOutcome, writeOutcome } from '../runs/outcome-file.ts'
+import { findMarked, type ProcessIdentity } from '../runs/process-identity.ts'
+import { readOutput } from '../runs/read-output.ts'
+import { runPaths } from '../runs/runtime-folder.ts'
+import { readStopRequest } from '../runs/stop-file.ts'
+import { readTicket, type Ticket } from '../runs/ticket.ts'
+import { Child, type ChildEvents, identityOf } from './child.ts'
+import { howItEnded } from './how-it-ended.ts'
+import { sweep } from './signal-run.ts'
+import { neverStarted } from './ticket-facts.ts'
+
+/** A run that an earlier life of the supervisor left: alive, or with how it ended. */
+export type FoundRun = { ticket: Ticket; child: Child } | { ticket: Ticket; child: null; end: RunEnd }
+
+/** Reads what the earlier lives left in runtime/: takes over what lives, and finds out how the rest ended. */
+export const adoptRuns = (runtime: string, host: string, open: OpenRuns, events: ChildEvents): FoundRun[] => {
+  const left = open.list()
+  if (left.length === 0) return []
+  const marked = findMarked(mark => mark.startsWith(`${host}/`))
+  return left.flatMap(({ name }): FoundRun[] => {
+    const folder = join(runtime, 'runs', name)
+    const ticket = readTicket(folder)
+    if (!ticket) {
+      // Without a ticket nobody can look after it: a process that still bears its mark is ended, the row says `lost` or runs again.
+      for (const { mark } of marked.filter(found => found.mark.split('/')[1] === name)) void sweep(mark)
+      open.remove(name)
+      return []
+    }
+    const identity = identityOf(ticket, marked)
+    if (identity) return [{ ticket, child: Child.adopt(ticket, folder, identity, events) }]
+    return [{ ticket, child: null, end: endOf(ticket, folder, marked) }]
+  })
+}
+
+const endOf = (ticket: Ticket, folder: string, marked: readonly { identity: ProcessIdentity; mark: string }[]): RunEnd => {
+  const paths = runPaths(folder)
+  const told = readOutcome(paths.outcome)
+  if (told) return told
+  if (!ticket.process) {
+    rmSync(folder, { recursive: true, force: true })
+    return neverStarted()
+  }
+  const stop = readStopRequest(folder)
+  // Its leader is gone; children that it left in other groups go too, as they would have if we had seen its end.
+  for (const { mark } of marked.filter(found => found.mark === ticket.mark)) void sweep(mark)
+  const beat = readBeat(paths.beat)
+  const end = howItEnded({
+    exitCode: null,
+    signal: null,
+    endedAt: beat?.at ?? Date.now(),
+    stop,
+    forced: false,
+    tail: readOutput(folder, { maxBytes: 8_192 }).text,
+    usage: null,
+    iterations: beat?.iterations ?? null,
+  })
+  writeOutcome(paths.outcome, end)
+  return end
+}

@@ -1,0 +1,238 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import type { Config } from '../config.ts'
+import { messageOf } from '../errors.ts'
+import { launcher, workRoot } from '../paths.ts'
+import { readBeat } from '../runs/beat.ts'
+import type { Lock } from '../runs/locks.ts'
+import { type RunEnd, readOutcome, writeOutcome } from '../runs/outcome-file.ts'
+import { bootId, groupMembers, identify, isAlive, type ProcessIdentity, readStat, readUsage } from '../runs/process-identity.ts'
+import { readOutput, sizeOf } from '../runs/read-output.ts'
+import { runEnvironment } from '../runs/run-environment.ts'
+import { runPaths } from '../runs/runtime-folder.ts'
+import { readStopRequest, type StopRequest, writeStopRequest } from '../runs/stop-file.ts'
+import { type Ticket, writeTicket } from '../runs/ticket.ts'
+import { howItEnded } from './how-it-ended.ts'
+import { endGroup, signalGroup, sweep, whatResists } from './signal-run.ts'
+
+/** How long after SIGKILL a process may still be seen before it is called a survivor. */
+const killWaitMs = 1_500
+
+export interface ChildEvents {
+  /** Its action is loaded. */
+  ready(child: Child): void
+  /** It is dead, and so is what it left behind unless `survivors` says otherwise. Called once. */
+  end(child: Child, end: RunEnd): void
+  trouble(sentence: string): void
+}
+
+/** The supervisor's handle on one live run, spawned here or adopted from an earlier life. */
+export class Child {
+  readonly ticket: Ticket
+  readonly folder: string
+  readonly adopted: boolean
+  /** The action is loaded (or the process is old enough to be taken for up). */
+  ready: boolean
+  stop: StopRequest | null
+  survivors: { pid: number; command: string }[] = []
+  usage: { peakMemoryBytes: number; cpuMs: number } | null = null
+  readonly #identity: ProcessIdentity
+  readonly #on: ChildEvents
+  #timers: NodeJS.Timeout[] = []
+  #forced = false
+  #ended = false
+
+  private constructor(ticket: Ticket, folder: string, identity: ProcessIdentity, adopted: boolean, on: ChildEvents) {
+    this.ticket = ticket
+    this.folder = folder
+    this.#identity = identity
+    this.adopted = adopted
+    this.ready = adopted
+    this.stop = adopted ? readStopRequest(folder) : null
+    this.#on = on
+  }
+
+  /**
+   * Starts the runner: its own session and process group, its output straight into the file, nothing of ours to hold on to.
+   * @param lock of a loop; the child inherits the descriptor and so holds it for as long as it lives
+   */
+  static spawn(config: Config, ticket: Ticket, folder: string, lock: Lock | null, on: ChildEvents): Child {
+    writeTicket(folder, ticket)
+    const output = openSync(runPaths(folder).output, 'a', 0o600)
+    let spawned: ChildProcess
+    try {
+      spawned = spawn(process.execPath, [launcher, ticket.action, String(ticket.taskId)], {
+        cwd: workRoot,
+        env: { ...runEnvironment(config, { mark: ticket.mark, runFolder: folder }), BGTASK_READY_FD: '4' },
+        detached: true,
+        stdio: ['ignore', output, output, lock ? lock.descriptor : 'ignore', 'pipe'],
+      })
+    } finally {
+      closeSync(output)
+    }
+    if (spawned.pid === undefined) throw new SpawnFailed(spawned)
+    // It cannot have been reaped yet, so the pid is its own even if it is already dead.
+    const identity = { pid: spawned.pid, startTicks: readStat(spawned.pid)?.startTicks ?? 0, bootId: bootId() }
+    const child = new Child(ticket, folder, identity, false, on)
+    lowerPriority(spawned.pid)
+    writeTicket(folder, { ...ticket, process: identity })
+    const readyPipe = spawned.stdio[4]!
+    readyPipe.once('close', () => child.#becomeReady())
+    readyPipe.once('error', () => child.#becomeReady())
+    ;(readyPipe as unknown as NodeJS.ReadableStream).resume()
+    child.#timers.push(setTimeout(() => child.#becomeReady(), 10_000))
+    // 'exit', not 'close': a grandchild may hold an inherited pipe open for ever.
+    spawned.unref()
+    spawned.once('exit', (exitCode, signal) => void child.#end(exitCode, signal))
+    return child
+  }
+
+  /** Takes over a live run of an earlier supervisor. Its end is seen by `look`, since it is not our child. */
+  static adopt(ticket: Ticket, folder: string, identity: ProcessIdentity, on: ChildEvents): Child {
+    const child = new Child(ticket, folder, identity, true, on)
+    if (child.stop) child.#escalate(Math.max(0, child.stop.at + child.stop.graceMs - Date.now()))
+    return child
+  }
+
+  get pid(): number {
+    return this.#identity.pid
+  }
+  get identity(): ProcessIdentity {
+    return this.#identity
+  }
+
+  /** Iterations that it says it has finished. */
+  get iterations(): number {
+    return readBeat(runPaths(this.folder).beat)?.iterations ?? 0
+  }
+
+  /** For adopted ones, twice a second: has it ended? */
+  look(): void {
+    if (this.adopted && !this.#ended && !isAlive(this.#identity)) void this.#end(null, null)
+  }
+
+  /** /proc forgets a process with its end, so what it used is noted while it lives. */
+  measure(): void {
+    if (isAlive(this.#identity)) this.usage = readUsage(this.#identity.pid) ?? this.usage
+  }
+
+  /** Asks it to end: SIGTERM and SIGCONT to the group, after `graceMs` SIGKILL to all that bears its mark. */
+  requestStop(why: StopRequest['why'], by: string | null, graceMs = this.ticket.graceMs): void {
+    if (this.#ended || this.stop) return
+    this.stop = { why, by, graceMs, at: Date.now() }
+    // Before the signal: the runner reads it to learn which word its end will have.
+    const stop = this.stop
+    this.#tryFile(`the stop request of run ${this.ticket.taskId}-${this.ticket.number}`, () => writeStopRequest(this.folder, stop))
+    this.measure()
+    signalGroup(this.#identity, 'SIGTERM')
+    // A stopped process takes a SIGTERM only once it goes on.
+    signalGroup(this.#identity, 'SIGCONT')
+    this.#escalate(graceMs)
+  }
+
+  #escalate(afterMs: number): void {
+    this.#timers.push(
+      setTimeout(() => {
+        this.measure()
+        this.#forced = true
+        endGroup(this.#identity)
+        void sweep(this.ticket.mark)
+        this.#timers.push(setTimeout(() => void this.#findSurvivors(), killWaitMs))
+      }, afterMs),
+    )
+  }
+
+  async #findSurvivors(): Promise<void> {
+    this.survivors = await whatResists(await sweep(this.ticket.mark), killWaitMs)
+    if (this.survivors.length && !this.#ended) this.#timers.push(setTimeout(() => void this.#findSurvivors(), killWaitMs))
+  }
+
+  #becomeReady(): void {
+    if (this.ready || this.#ended) return
+    this.ready = true
+    this.#on.ready(this)
+  }
+
+  async #end(exitCode: number | null, signal: string | null): Promise<void> {
+    if (this.#ended) return
+    this.#ended = true
+    const endedAt = Date.now()
+    for (const timer of this.#timers) clearTimeout(timer)
+    // What it left behind in its group ends with it; after a stop also what left the group.
+    const left = hasGroup(this.#identity.pid) ? groupMembers(this.#identity.pid) : []
+    for (const member of left) endGroup(member)
+    this.survivors = await whatResists(this.stop ? [...left, ...(await sweep(this.ticket.mark))] : left, killWaitMs)
+    const paths = runPaths(this.folder)
+    const seen = howItEnded({
+      exitCode,
+      signal,
+      endedAt,
+      stop: this.stop,
+      forced: this.#forced,
+      tail: readOutput(this.folder, { maxBytes: 8_192 }).text,
+      usage: this.usage,
+      iterations: readBeat(paths.beat)?.iterations ?? null,
+    })
+    // The runner's own word stands if it left one; the path after a crash of ours is the same: read the folder.
+    this.#tryFile(`the outcome of run ${this.ticket.taskId}-${this.ticket.number}`, () => writeOutcome(paths.outcome, seen))
+    this.#on.end(this, {
+      ...(readOutcome(paths.outcome) ?? seen),
+      outputBytes: sizeOf(paths.output) + sizeOf(paths.rotatedOutput),
+      ...(this.survivors.length ? { survivors: this.survivors } : {}),
+    })
+  }
+
+  // On a full disk a run must still be stoppable and its end still be told; what the file would have said is kept in memory.
+  #tryFile(what: string, write: () => void): void {
+    try {
+      write()
+    } catch (error) {
+      this.#on.trouble(`${what} could not be written: ${messageOf(error)}`)
+    }
+  }
+
+  /** Leaves it alone, alive: this supervisor goes, the next one adopts it. */
+  letGo(): void {
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#ended = true
+  }
+}
+
+export class SpawnFailed extends Error {
+  constructor(spawned: ChildProcess) {
+    super('the process could not be started')
+    spawned.once('error', error => {
+      this.cause = error
+    })
+  }
+}
+
+/** The run whose ticket has no process: found by its mark among all live ones, if it was spawned at all. */
+export const identityOf = (
+  ticket: Ticket,
+  marked: readonly { identity: ProcessIdentity; mark: string; groupId: number }[],
+): ProcessIdentity | null => {
+  if (ticket.process) return isAlive(ticket.process) ? ticket.process : null
+  const leader = marked.find(found => found.mark === ticket.mark && found.groupId === found.identity.pid)
+  return leader ? identify(leader.identity.pid) : null
+}
+
+const hasGroup = (groupId: number) => {
+  try {
+    process.kill(-groupId, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+// So that a hundred busy runs do not make the supervisor late. It may be dead already; then there is nothing to lower.
+const lowerPriority = (pid: number) => {
+  if (readStat(pid)?.state === 'Z') return
+  try {
+    setPriority(pid, 5)
+  } catch (error) {
+    if (readStat(pid)) throw error
+  }
+}

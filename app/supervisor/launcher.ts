@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { type Catalog, loadCatalog } from '../catalog/catalog.ts'
+import type { Config } from '../config.ts'
+import { messageOf } from '../errors.ts'
+import type { Lock } from '../runs/locks.ts'
+import type { OpenRuns } from '../runs/open-runs.ts'
+import type { RunEnd } from '../runs/outcome-file.ts'
+import type { Ticket } from '../runs/ticket.ts'
+import { runName } from '../task/run.ts'
+import type { Task } from '../task/task.ts'
+import { Child, type ChildEvents } from './child.ts'
+import { OutputGuard } from './output-guard.ts'
+import type { Log } from './supervisor.ts'
+
+/** Turns a task into a live run: ticket, folder, process, and the watch over its output. */
+export class Launcher {
+  readonly events: ChildEvents
+  readonly #config: Config
+  readonly #owner: { host: string; epoch: string }
+  readonly #open: OpenRuns
+  readonly #log: Log
+  readonly #guards = new Map<Child, OutputGuard>()
+
+  constructor(
+    config: Config,
+    owner: { host: string; epoch: string },
+    open: OpenRuns,
+    log: Log,
+    on: { ready: (child: Child) => void; end: (child: Child, end: RunEnd) => void },
+  ) {
+    this.#config = config
+    this.#owner = owner
+    this.#open = open
+    this.#log = log
+    this.events = {
+      ready: on.ready,
+      end: (child, end) => {
+        this.#guards.get(child)?.close()
+        this.#guards.delete(child)
+        on.end(child, end)
+      },
+      trouble: sentence => log.warn(sentence),
+    }
+  }
+
+  /** @throws when no folder can be made or no process be started */
+  launch(ticket: Ticket, lock: Lock | null): Child {
+    const name = runName(ticket.taskId, ticket.number)
+    this.#open.add(name)
+    const child = Child.spawn(this.#config, ticket, join(this.#config.runtime, 'runs', name), lock, this.events)
+    this.guard(child)
+    return child
+  }
+
+  /** Keeps the output of a run within its limit, also of one that was adopted. */
+  guard(child: Child): void {
+    this.#guards.set(child, new OutputGuard(child.folder, child.identity, this.#config.outputBytes, sentence => this.#log.warn(sentence)))
+  }
+
+  close(): void {
+    for (const guard of this.#guards.values()) guard.close()
+  }
+
+  async ticket(task: Task, number: number): Promise<Ticket> {
+    const entry = (await this.#catalog())?.get(task.action)
+    return {
+      taskId: task.id,
+      uid: task.uid,
+      number,
+      action: task.action,
+      // Not in the map: the runner says so, in the run's own outcome.
+      file: entry?.file ?? join(this.#config.actions, `${task.action}.ts`),
+      exportName: entry?.exportName ?? 'execute',
+      params: task.params,
+      execType: task.execType,
+      type: task.type,
+      creator: task.creator,
+      attempt: task.attempt,
+      timeoutMs: task.timeoutMs,
+      graceMs: task.graceMs,
+      stallMs: entry?.stallMs ?? null,
+      stallRestart: entry?.stallRestart ?? false,
+      epoch: this.#owner.epoch,
+      host: this.#owner.host,
+      wish: task.wish,
+      mark: `${this.#owner.host}/${runName(task.id, number)}/${randomBytes(6).toString('hex')}`,
+      startedAt: Date.now(),
+    }
+  }
+
+  async #catalog(): Promise<Catalog | null> {
+    try {
+      return await loadCatalog(this.#config)
+    } catch (error) {
+      this.#log.warn(`the actions in ${this.#config.actions} could not be listed: ${messageOf(error)}`)
+      return null
+    }
+  }
+}

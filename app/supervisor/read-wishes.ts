@@ -1,0 +1,54 @@
+import type { Db } from '../store/database.ts'
+import { listDue, nextDueAt, promoteDue } from '../store/list-due.ts'
+import { listLoops } from '../store/list-loops.ts'
+import { listRunning } from '../store/list-running.ts'
+import { recentLives } from '../store/recent-lives.ts'
+import type { Life } from '../task/restart-policy.ts'
+import type { Run } from '../task/run.ts'
+import type { Task } from '../task/task.ts'
+
+/** What the database wants of this host, at one moment. */
+export interface Wishes {
+  loops: Task[]
+  /** Past lives of the loops that were not known yet, oldest first. */
+  lives: Map<number, Life[]>
+  /** ONCE tasks that the rows say run here. */
+  running: Task[]
+  due: Task[]
+  nextDueAt: number | null
+}
+
+/** Lives looked at to rebuild the memory of the restart rule: more than any of its budgets counts. */
+const livesPerLoop = 25
+
+export const readWishes = async (
+  db: Db,
+  host: string,
+  { slots, knownLoops, now }: { slots: number; knownLoops: ReadonlySet<number>; now: number },
+): Promise<Wishes> => {
+  const loops = (await listLoops(db)).filter(task => task.host === null || task.host === host)
+  const unknown = loops.filter(task => !knownLoops.has(task.id)).map(task => task.id)
+  const runs = unknown.length ? await recentLives(db, unknown, livesPerLoop) : new Map<number, Run[]>()
+  await promoteDue(db, now, 500)
+  return {
+    loops,
+    lives: new Map([...runs].map(([id, lives]) => [id, lives.flatMap(lifeOf)])),
+    running: await listRunning(db, host),
+    due: slots > 0 ? await listDue(db, slots + 100) : [],
+    nextDueAt: await nextDueAt(db),
+  }
+}
+
+const lifeOf = (run: Run): Life[] =>
+  run.endedAt === null || run.outcome === null
+    ? []
+    : [
+        {
+          startedAt: run.startedAt,
+          endedAt: run.endedAt,
+          iterations: run.iterations ?? 0,
+          outcome: run.outcome,
+          exitCode: run.exitCode,
+          recycled: run.recycled,
+        },
+      ]

@@ -1,0 +1,136 @@
+import { messageOf } from '../errors.ts'
+import type { RunEnd } from '../runs/outcome-file.ts'
+import type { ProcessIdentity } from '../runs/process-identity.ts'
+import { type Db, isAway } from '../store/database.ts'
+import { endOnceMany } from '../store/end-once.ts'
+import { noteAdopted, noteProcess } from '../store/note-process.ts'
+import { type LoopFact, saveLoops } from '../store/save-loops.ts'
+import { afterOnce } from '../task/after-once.ts'
+import { type Run, runName } from '../task/run.ts'
+import type { LoopEntry } from './loop-entry.ts'
+
+interface EndedRun {
+  taskId: number
+  number: number
+  end: RunEnd
+}
+
+/**
+ * Carries facts into the database, each until it is there. What cannot be written now waits here, and as outcome.json in
+ * its folder, so neither an outage nor our own death loses it; every write may be repeated.
+ */
+export class Recorder {
+  readonly #owner: { host: string; epoch: string }
+  readonly #recorded: (name: string) => void
+  readonly #onceEnds = new Map<string, EndedRun>()
+  readonly #loopEnds = new Map<string, EndedRun>()
+  readonly #loopStarts = new Map<string, Run>()
+  readonly #processes = new Map<string, { taskId: number; number: number; identity: ProcessIdentity; adopted: boolean }>()
+  readonly #loops = new Set<LoopEntry>()
+
+  constructor(owner: { host: string; epoch: string }, recorded: (name: string) => void) {
+    this.#owner = owner
+    this.#recorded = recorded
+  }
+
+  /** Ended runs that are not in the database yet. */
+  get unrecorded(): number {
+    return this.#onceEnds.size + this.#loopEnds.size
+  }
+  get hasWork(): boolean {
+    return this.unrecorded + this.#loopStarts.size + this.#processes.size + this.#loops.size > 0
+  }
+  holds(taskId: number, number: number): boolean {
+    return this.#onceEnds.has(runName(taskId, number))
+  }
+
+  onceProcess(taskId: number, number: number, identity: ProcessIdentity, adopted: boolean): void {
+    this.#processes.set(runName(taskId, number), { taskId, number, identity, adopted })
+  }
+  onceEnded(taskId: number, number: number, end: RunEnd): void {
+    this.#onceEnds.set(runName(taskId, number), { taskId, number, end })
+  }
+  loopStarted(run: Run): void {
+    this.#loopStarts.set(runName(run.taskId, run.number), run)
+  }
+  loopEnded(taskId: number, number: number, end: RunEnd): void {
+    this.#loopEnds.set(runName(taskId, number), { taskId, number, end })
+  }
+  loopChanged(entry: LoopEntry): void {
+    this.#loops.add(entry)
+  }
+
+  /** Writes all that waits. @throws what the database threw; what was not written then still waits */
+  async flush(db: Db, trouble: (sentence: string) => void): Promise<void> {
+    await this.#flushLoops(db)
+    for (const [name, { taskId, number, identity, adopted }] of [...this.#processes]) {
+      await noteProcess(db, taskId, number, identity)
+      if (adopted) await noteAdopted(db, taskId, number, this.#owner)
+      this.#processes.delete(name)
+    }
+    await this.#flushOnceEnds(db, trouble)
+  }
+
+  async #flushLoops(db: Db): Promise<void> {
+    const entries = [...this.#loops]
+    const starts = [...this.#loopStarts]
+    const ends = [...this.#loopEnds]
+    if (entries.length + starts.length + ends.length === 0) return
+    const facts = new Map(entries.map(entry => [entry, factOf(entry)]))
+    await saveLoops(db, this.#owner, {
+      facts: [...facts.values()],
+      starts: starts.map(([, run]) => run),
+      ends: ends.map(([, ended]) => ended),
+    })
+    for (const [name, run] of starts) if (this.#loopStarts.get(name) === run) this.#loopStarts.delete(name)
+    for (const [name] of ends) {
+      this.#loopEnds.delete(name)
+      this.#recorded(name)
+    }
+    // One that changed while its last fact was on the way is written again.
+    for (const [entry, fact] of facts) if (JSON.stringify(factOf(entry)) === JSON.stringify(fact)) this.#loops.delete(entry)
+  }
+
+  async #flushOnceEnds(db: Db, trouble: (sentence: string) => void): Promise<void> {
+    while (this.#onceEnds.size) {
+      const ends = [...this.#onceEnds].slice(0, 100)
+      try {
+        await this.#endOnces(db, ends)
+      } catch (error) {
+        if (isAway(error) || ends.length === 1) throw error
+        // One that the database refuses must not keep the others from being recorded.
+        for (const one of ends) {
+          await this.#endOnces(db, [one]).catch((reason: unknown) => {
+            if (isAway(reason)) throw reason
+            trouble(`The end of run ${one[0]} is refused by the database and stays in its folder: ${messageOf(reason)}`)
+          })
+        }
+        return
+      }
+    }
+  }
+
+  async #endOnces(db: Db, ends: [string, EndedRun][]): Promise<void> {
+    const random = Math.random()
+    const now = Date.now()
+    await endOnceMany(
+      db,
+      ends.map(([, { taskId, number, end }]) => ({ taskId, number, end, decide: task => afterOnce(task, end, now, random) })),
+    )
+    for (const [name] of ends) {
+      this.#onceEnds.delete(name)
+      this.#recorded(name)
+    }
+  }
+}
+
+const factOf = (entry: LoopEntry): LoopFact => ({
+  taskId: entry.task.id,
+  number: entry.number,
+  state: entry.state,
+  reason: entry.reason,
+  runAt: entry.reason?.until ?? entry.task.runAt,
+  content: entry.content,
+  startedAt: entry.startedAt,
+  finishedAt: entry.finishedAt,
+})

@@ -1,0 +1,171 @@
+import { watch } from 'node:fs'
+import { hostname } from 'node:os'
+import { basename } from 'node:path'
+import type { Config } from '../config.ts'
+import { exitCodes, messageOf } from '../errors.ts'
+import { packageVersion } from '../paths.ts'
+import { writeDatabaseUrl } from '../runs/database-url-file.ts'
+import { readFlag, readHold, removeFlag } from '../runs/flags.ts'
+import { hostId } from '../runs/host-id.ts'
+import { takeLock } from '../runs/locks.ts'
+import { identify } from '../runs/process-identity.ts'
+import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
+import { readSupervisor, removeSupervisor, writeSupervisor } from '../runs/supervisor-file.ts'
+import { beatHost, enterHost } from '../store/hosts.ts'
+import { migrate } from '../store/migrate.ts'
+import { pruneHistory } from './prune-history.ts'
+import { type Log, Supervisor } from './supervisor.ts'
+
+const pollMs = 1_000
+const lookMs = 500
+const measureMs = 5_000
+const firstPruneMs = 30_000
+const pruneMs = 600_000
+
+/**
+ * The supervisor's whole life: lock, take over, supervise, leave.
+ * @returns the exit code: 0 after an ordered end, 75 when another has the lock or an operator holds the loop
+ */
+export const supervise = async (config: Config, log: Log): Promise<number> => {
+  prepareRuntimeFolder(config.runtime)
+  const paths = runtimePaths(config.runtime)
+  const lock = await takeLock(paths.lock)
+  if (!lock) {
+    const other = readSupervisor(config.runtime)
+    log.info(
+      `Another supervisor${other ? ` (pid ${other.pid}, since ${new Date(other.startedAt).toISOString()})` : ''} already has ${config.runtime}.`,
+    )
+    return exitCodes.busy
+  }
+  const held = readHold(config.runtime)
+  if (held) {
+    log.info(`The loop is on hold since ${new Date(held.at).toISOString()} by ${held.by}. Release it with: node index.js start`)
+    return exitCodes.busy
+  }
+  // A flag that lies here was meant for a life that is over.
+  for (const flag of [paths.stop, paths.reload]) removeFlag(flag)
+  writeDatabaseUrl(config.runtime, config.databaseUrl)
+
+  const epoch = `${Date.now().toString(36)}-${process.pid.toString(36)}`
+  const supervisor = new Supervisor(config, { host: hostId(config.runtime), epoch }, log)
+  const who = tellWho(config, supervisor, log)
+  who.tell()
+  log.info(`supervisor ${process.pid} begins, epoch ${epoch}`)
+
+  supervisor.start()
+  let entered = false
+  const enter = async () => {
+    entered ||=
+      (await supervisor.database.use(async db => {
+        await migrate(db)
+        await enterHost(db, who.host())
+        return true
+      })) ?? false
+  }
+  const poll = async () => {
+    if (!entered) await enter()
+    await supervisor.refresh()
+  }
+  const beat = () => supervisor.database.use(db => beatHost(db, supervisor.owner.host, epoch, supervisor.facts))
+  const prune = () => supervisor.database.use(db => pruneHistory(config, db, log))
+  const trouble = (error: unknown) => log.warn(messageOf(error))
+  const left = Promise.withResolvers<string>()
+  const obeyFlags = () => {
+    const stop = readFlag(paths.stop)
+    if (stop) {
+      removeFlag(paths.stop)
+      if (stop.epoch === null || stop.epoch === epoch) left.resolve(`asked by ${stop.by}`)
+      else log.info(`a stop flag for another life (${stop.epoch}) is removed`)
+    }
+    const reload = readFlag(paths.reload)
+    if (!reload) return
+    removeFlag(paths.reload)
+    if (reload.epoch === null || reload.epoch === epoch) supervisor.reload()
+  }
+  const watcher = watch(config.runtime, (_, name) => {
+    if (name === basename(paths.wake)) void supervisor.refresh()
+    else if (name === basename(paths.stop) || name === basename(paths.reload)) obeyFlags()
+  })
+  watcher.on('error', error => log.warn(`${config.runtime} cannot be watched: ${error.message}; it is polled`))
+  const timers = [
+    setInterval(() => void poll().catch(trouble), pollMs),
+    setInterval(() => {
+      supervisor.look()
+      who.tellIfChanged()
+    }, lookMs),
+    setInterval(() => {
+      obeyFlags()
+      for (const child of supervisor.children) child.measure()
+      void beat().catch(trouble)
+      who.tell()
+    }, measureMs),
+    setInterval(() => obeyFlags(), pollMs),
+    setInterval(() => void prune().catch(trouble), pruneMs),
+    setTimeout(() => void prune().catch(trouble), firstPruneMs),
+  ]
+  let signals = 0
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (++signals > 1) {
+      log.info(`${signal} again: going at once, what runs goes on`)
+      supervisor.abandon()
+    }
+    left.resolve(signal)
+  }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal)
+
+  try {
+    await enter()
+    await supervisor.refresh()
+    await supervisor.leave(await left.promise)
+    removeFlag(paths.stop)
+    log.info('supervisor has left')
+    return exitCodes.done
+  } catch (error) {
+    // A database that this code cannot work with: what runs goes on, for a supervisor with fitting code.
+    supervisor.abandon()
+    throw error
+  } finally {
+    for (const timer of timers) clearTimeout(timer)
+    watcher.close()
+    removeSupervisor(config.runtime)
+    lock.close()
+  }
+}
+
+const tellWho = (config: Config, supervisor: Supervisor, log: Log) => {
+  const identity = identify(process.pid)!
+  const startedAt = Date.now()
+  let told = ''
+  const tell = () => {
+    const facts = supervisor.facts
+    try {
+      writeSupervisor(config.runtime, {
+        ...identity,
+        epoch: supervisor.owner.epoch,
+        version: packageVersion(),
+        startedAt,
+        tickAt: Date.now(),
+        ...facts,
+      })
+      told = JSON.stringify(facts)
+    } catch (error) {
+      // A full disk: the file is information, what it tells about goes on.
+      log.warn(`bgtask.pid could not be written: ${messageOf(error)}`)
+    }
+  }
+  return {
+    tell,
+    tellIfChanged: () => {
+      if (JSON.stringify(supervisor.facts) !== told) tell()
+    },
+    host: () => ({
+      host: supervisor.owner.host,
+      epoch: supervisor.owner.epoch,
+      pid: process.pid,
+      version: packageVersion(),
+      hostname: hostname(),
+      runtime: config.runtime,
+      startedAt,
+    }),
+  }
+}

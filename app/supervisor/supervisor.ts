@@ -1,0 +1,221 @@
+import { availableParallelism } from 'node:os'
+import type { Config } from '../config.ts'
+import { openRuns } from '../runs/open-runs.ts'
+import { leaveHost } from '../store/hosts.ts'
+import { adoptRuns } from './adopt-runs.ts'
+import type { Child } from './child.ts'
+import { Database } from './database.ts'
+import { Launcher } from './launcher.ts'
+import { Loops } from './loops.ts'
+import { Onces } from './onces.ts'
+import { nextPlanAt, plan, type Situation, type Step } from './plan.ts'
+import { readWishes, type Wishes } from './read-wishes.ts'
+import { Recorder } from './recorder.ts'
+
+export interface Log {
+  info(sentence: string): void
+  warn(sentence: string): void
+}
+
+/**
+ * Keeps loops up and runs due tasks on one host. It remembers all it needs, so that loops go on while the database is away:
+ * `refresh` brings wishes from the database into memory and facts back, `act` compares wish and fact and carries out the
+ * plan. Neither waits for the other.
+ */
+export class Supervisor {
+  readonly owner: { host: string; epoch: string }
+  readonly database: Database
+  readonly #config: Config
+  readonly #log: Log
+  readonly #open: ReturnType<typeof openRuns>
+  readonly #recorder: Recorder
+  readonly #launcher: Launcher
+  readonly #loops: Loops
+  readonly #onces: Onces
+  readonly #left = Promise.withResolvers<void>()
+  #mode: Situation['mode'] = 'running'
+  #knowsWishes = false
+  #actScheduled = false
+  #planTimer: NodeJS.Timeout | null = null
+  #dueTimer: NodeJS.Timeout | null = null
+  #refreshing: Promise<void> | null = null
+  #refreshAgain = false
+  #finishing = false
+
+  constructor(config: Config, owner: { host: string; epoch: string }, log: Log) {
+    this.owner = owner
+    this.#config = config
+    this.#log = log
+    this.#open = openRuns(config.runtime)
+    this.database = new Database(config.databaseUrl, log)
+    this.#recorder = new Recorder(owner, name => this.#open.remove(name))
+    this.#launcher = new Launcher(config, owner, this.#open, log, {
+      ready: child => {
+        this.#loops.ready(child)
+        this.#act()
+      },
+      end: (child, end) => (child.ticket.execType === 'FOREVER' ? this.#loops.ended(child, end) : this.#onces.ended(child, end)),
+    })
+    this.#loops = new Loops(config.runtime, this.#launcher, this.#recorder, log, () => this.#changed())
+    this.#onces = new Onces(owner, this.#launcher, this.#recorder, this.database, log, why =>
+      why === 'ended' ? this.#changed() : this.#act(),
+    )
+  }
+
+  /** Takes over what an earlier life left, then begins. */
+  start(): void {
+    for (const found of adoptRuns(this.#config.runtime, this.owner.host, this.#open, this.#launcher.events)) {
+      const forever = found.ticket.execType === 'FOREVER'
+      if (found.child) {
+        this.#launcher.guard(found.child)
+        if (forever) this.#loops.adopt(found.child)
+        else this.#onces.adopt(found.child)
+      } else if (forever) this.#loops.foundEnded(found.ticket, found.end)
+      else this.#recorder.onceEnded(found.ticket.taskId, found.ticket.number, found.end)
+    }
+    if (this.children.length) this.#log.info(`adopted ${this.children.length} live runs`)
+    this.#act()
+  }
+
+  get children(): Child[] {
+    return [...this.#loops.children, ...this.#onces.children]
+  }
+  get facts() {
+    return {
+      running: this.#onces.count,
+      loops: this.#loops.children.length,
+      unrecorded: this.#recorder.unrecorded,
+      databaseAwaySince: this.database.awaySince,
+      phase: this.#mode === 'running' ? ('running' as const) : ('stopping' as const),
+    }
+  }
+
+  /** Brings facts into the database and wishes out of it. A call while one is under way makes one more follow. */
+  async refresh(): Promise<void> {
+    if (this.#refreshing) {
+      this.#refreshAgain = true
+      return this.#refreshing
+    }
+    this.#refreshing = this.#refreshOnce()
+    await this.#refreshing
+    this.#refreshing = null
+    this.#act()
+    const again = this.#refreshAgain
+    this.#refreshAgain = false
+    // While it is away the poll asks, once a second; hammering would not bring it back.
+    if (again && this.database.awaySince === null) await this.refresh()
+  }
+
+  /** Looks at adopted runs, which are not our children, and for loops that stalled. */
+  look(): void {
+    for (const child of this.children) child.look()
+    this.#loops.look(performance.now())
+  }
+
+  /** Every running loop is replaced by a fresh process, one after the other. */
+  reload(): void {
+    this.#log.info(`reloading ${this.#loops.reload()} loops, one after the other`)
+    this.#act()
+  }
+
+  /** Stops all that runs, each within its grace; resolves when nothing lives and the facts are recorded, or wait in their folders. */
+  leave(why: string): Promise<void> {
+    if (this.#mode === 'running') {
+      this.#log.info(`leaving: ${why}`)
+      this.#mode = 'leaving'
+      this.#loops.leave()
+      this.#onces.leave()
+      this.#act()
+    }
+    return this.#left.promise
+  }
+
+  /** Goes at once; what runs goes on, and the next supervisor adopts it. */
+  abandon(): void {
+    for (const child of this.children) child.letGo()
+    this.#left.resolve()
+  }
+
+  #changed(): void {
+    this.#act()
+    void this.refresh()
+  }
+
+  async #refreshOnce(): Promise<void> {
+    await this.database.use(async db => {
+      const trouble = (sentence: string) => this.#log.warn(sentence)
+      await this.#recorder.flush(db, trouble)
+      const wishes = await readWishes(db, this.owner.host, {
+        slots: this.#mode === 'leaving' ? 0 : Math.max(0, this.#config.maxRunning - this.#onces.count),
+        knownLoops: new Set(this.#knowsWishes ? this.#loops.ids : []),
+        now: Date.now(),
+      })
+      this.#take(wishes)
+      if (this.#recorder.hasWork) await this.#recorder.flush(db, trouble)
+    })
+  }
+
+  #take(wishes: Wishes): void {
+    this.#knowsWishes = true
+    this.#loops.take(wishes.loops, wishes.lives)
+    this.#onces.take(wishes.due, wishes.running)
+    if (this.#dueTimer) clearTimeout(this.#dueTimer)
+    const waitMs = wishes.nextDueAt === null ? Number.POSITIVE_INFINITY : wishes.nextDueAt - Date.now()
+    // Further ahead the poll is near enough.
+    this.#dueTimer = waitMs < 1_000 ? setTimeout(() => void this.refresh(), Math.max(5, waitMs)) : null
+  }
+
+  #act(): void {
+    if (this.#actScheduled || this.#finishing) return
+    this.#actScheduled = true
+    setImmediate(() => {
+      this.#actScheduled = false
+      this.#carryOutPlan()
+    })
+  }
+
+  #carryOutPlan(): void {
+    const now = performance.now()
+    const situation: Situation = {
+      now,
+      mode: this.#mode,
+      loops: this.#loops.views(),
+      onces: this.#onces.views(),
+      due: this.#onces.due(now),
+      maxRunning: this.#config.maxRunning,
+      maxStarting: 2 * availableParallelism(),
+    }
+    for (const step of plan(situation)) this.#carryOut(step)
+    if (this.#planTimer) clearTimeout(this.#planTimer)
+    const next = nextPlanAt(situation)
+    this.#planTimer = next === null || this.#mode === 'leaving' ? null : setTimeout(() => this.#act(), Math.max(1, next - now))
+    if (this.#mode === 'leaving' && this.children.length === 0 && this.#onces.count === 0 && !this.#loops.launching) void this.#finish()
+  }
+
+  #carryOut(step: Step): void {
+    if (step.do === 'start-loop') void this.#loops.launch(step)
+    else if (step.do === 'settle-loop') this.#loops.settle(step.taskId)
+    else if (step.do === 'claim') void this.#onces.claim(step.task)
+    else {
+      const loop = this.#loops.childOf(step.taskId)
+      const child = loop ?? this.#onces.childOf(step.taskId)
+      if (!child) return
+      this.#log.info(`stopping ${step.taskId}-${step.number} (${child.ticket.action}): ${step.because}`)
+      child.requestStop(step.why, step.because)
+      if (loop) this.#loops.stopping(step.taskId, step.because)
+    }
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#finishing) return
+    this.#finishing = true
+    for (const timer of [this.#planTimer, this.#dueTimer]) if (timer) clearTimeout(timer)
+    this.#launcher.close()
+    await this.refresh()
+    await this.database.use(db => leaveHost(db, this.owner.host, this.owner.epoch, Date.now()))
+    if (this.#recorder.unrecorded)
+      this.#log.warn(`${this.#recorder.unrecorded} ends wait in their folders; the next supervisor records them`)
+    await this.database.close()
+    this.#left.resolve()
+  }
+}

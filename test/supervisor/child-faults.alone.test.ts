@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { ring } from '../../app/runs/doorbell.ts'
+import { identify, isAlive } from '../../app/runs/process-identity.ts'
+import { sizeOf } from '../../app/runs/read-output.ts'
+import { cancelTask, wishDown, wishFresh } from '../../app/store/wishes.ts'
+import { makeScene, type Scene, type Supervising, until } from '../helpers/scene.ts'
+
+describe('what a child may do', () => {
+  let scene: Scene
+  let supervisor: Supervising
+  const cleanUp: (() => unknown)[] = []
+  before(async () => {
+    scene = await makeScene({ after: (work: () => unknown) => cleanUp.push(work) } as never)
+    supervisor = await scene.supervise()
+  })
+  after(async () => {
+    for (const work of cleanUp) await work()
+  })
+  const add = (action: string, params: object = {}, options: object = {}) => scene.background.addTask(`test/${action}`, params, options)
+  const pidOf = (id: number) =>
+    until(`task ${id} has a process`, () => scene.marked().find(({ mark }) => mark.split('/')[1]!.startsWith(`${id}-`))?.pid)
+
+  test('a loop that is killed is up again at once, and its run says by what it ended', async () => {
+    const { id } = await add('forever', {}, { execType: 'FOREVER' })
+    await scene.untilState(id, 'running')
+    process.kill(await pidOf(id), 'SIGKILL')
+    await until('the second run', async () => (await scene.task(id)).number === 2)
+    await scene.untilState(id, 'running')
+    const first = (await scene.runs(id)).find(run => run.number === 1)!
+    assert.deepEqual([first.outcome, first.signal], ['killed', 'SIGKILL'])
+    await wishDown(scene.background.db, id, 'test', Date.now())
+    ring(scene.runtime)
+    await scene.untilState(id, 'stopped')
+  })
+
+  test('a task that leaves without an outcome is run three times, then failed', { timeout: 60_000 }, async () => {
+    const { id } = await add('exits-3')
+    const task = await scene.untilState(id, 'failed', 30_000)
+    assert.equal(task.reason?.code, 'crashed-for-good')
+    const runs = await scene.runs(id)
+    assert.deepEqual(
+      runs.map(run => [run.outcome, run.exitCode]),
+      [
+        ['exited', 3],
+        ['exited', 3],
+        ['exited', 3],
+      ],
+    )
+    const once = await add('exits-0', {}, { rerunAfterCrash: false })
+    await scene.untilState(once.id, 'failed')
+    assert.equal((await scene.runs(once.id)).length, 1)
+  })
+
+  test('exit code 78 trips a loop at once, and a fresh wish tries it again', async () => {
+    const { id } = await add('exits-78', {}, { execType: 'FOREVER' })
+    const tripped = await scene.untilState(id, 'tripped')
+    assert.deepEqual([tripped.reason?.code, tripped.number], ['misconfigured', 1])
+    await wishFresh(scene.background.db, id, 'test', Date.now())
+    ring(scene.runtime)
+    await until('the second run', async () => (await scene.task(id)).number === 2)
+    await wishDown(scene.background.db, id, 'test', Date.now())
+  })
+
+  for (const action of ['ignores-sigterm', 'escaped-grandchild', 'blocks-event-loop']) {
+    test(`${action}: nothing of it lives 2 s after its grace`, async () => {
+      const { id } = await add(action, {}, { graceMs: 500 })
+      await scene.untilState(id, 'running')
+      await pidOf(id)
+      await until('it says that it is there', () => outputOf(id, 1) !== '')
+      const asked = performance.now()
+      await cancelTask(scene.background.db, id, 'test', Date.now())
+      ring(scene.runtime)
+      await scene.untilState(id, 'cancelled')
+      await until('all of it is gone', () => scene.marked().every(({ mark }) => !mark.split('/')[1]!.startsWith(`${id}-`)))
+      assert.ok(performance.now() - asked < 500 + 2_000, `it took ${Math.round(performance.now() - asked)} ms`)
+      assert.equal((await scene.runs(id))[0]!.outcome, 'cancelled')
+    })
+  }
+
+  test('a run that was stopped by SIGSTOP can still be ended in good order', async () => {
+    const { id } = await add('witness-loop', { witness: join(scene.runtime, 'stopped') }, { execType: 'FOREVER', graceMs: 5_000 })
+    await scene.untilState(id, 'running')
+    const pid = await pidOf(id)
+    process.kill(pid, 'SIGSTOP')
+    await wishDown(scene.background.db, id, 'test', Date.now())
+    ring(scene.runtime)
+    await scene.untilState(id, 'stopped', 4_000)
+    assert.match(readFileSync(join(scene.runtime, 'stopped'), 'utf8'), /^end /m)
+  })
+
+  test('a run beyond its timeout is stopped and counted as a failed try', async () => {
+    const { id } = await add('hangs', {}, { timeoutMs: 1_000, graceMs: 500 })
+    const task = await scene.untilState(id, 'failed')
+    assert.equal((await scene.runs(id))[0]!.outcome, 'timed-out')
+    assert.equal(task.attempt, 1)
+  })
+
+  test('running out of memory is called by its name', { timeout: 60_000 }, async t => {
+    const small = await makeScene(t, { env: { NODE_OPTIONS: '--max-old-space-size=96', BGTASK_CHILD_ENV: 'NODE_OPTIONS' } })
+    const ending = await small.supervise()
+    const { id } = await small.background.addTask('test/exhausts-heap', {}, { rerunAfterCrash: false })
+    await small.untilState(id, 'failed', 45_000)
+    assert.equal((await small.runs(id))[0]!.outcome, 'out-of-memory')
+    await ending.stop()
+  })
+
+  test('peak memory and CPU time of a killed run are known', { timeout: 30_000 }, async () => {
+    const { id } = await add('blocks-event-loop', {}, { rerunAfterCrash: false })
+    const pid = await pidOf(id)
+    const identity = identify(pid)!
+    await until('it has worked for a while and was measured', async () => {
+      const run = (await scene.runs(id))[0]
+      return run && Date.now() - run.startedAt > 6_000
+    })
+    process.kill(pid, 'SIGKILL')
+    await scene.untilState(id, 'failed')
+    assert.equal(isAlive(identity), false)
+    const run = (await scene.runs(id))[0]!
+    assert.ok(run.peakMemoryBytes! > 10_000_000 && run.cpuMs! > 100, JSON.stringify(run))
+  })
+
+  test('a crash loop is slowed and tripped, whether it crashes at once or after 1.2 s', { timeout: 120_000 }, async () => {
+    const ids = [
+      await add('crashes-at-once', {}, { execType: 'FOREVER' }),
+      await add('crashes-after-1200ms', {}, { execType: 'FOREVER' }),
+    ].map(task => task.id)
+    for (const id of ids) {
+      const task = await scene.untilState(id, 'tripped', 100_000)
+      assert.ok(task.number <= 7, `${task.number} starts`)
+      assert.ok(task.reason!.until! > Date.now() + 200_000, 'a probe is planned')
+    }
+  })
+
+  test('a flood stays within twice the limit, and goes on', { timeout: 60_000 }, async t => {
+    const flooded = await makeScene({ after: (work: () => unknown) => cleanUp.push(work) } as never, {
+      env: { BGTASK_OUTPUT_BYTES: '50000000' },
+    })
+    const flooding = await flooded.supervise()
+    const { id } = await flooded.background.addTask('test/flood', {}, { graceMs: 500 })
+    await flooded.untilState(id, 'running')
+    const folder = join(flooded.runtime, 'runs', `${id}-1`)
+    let most = 0
+    let rotations = 0
+    const until8s = performance.now() + 8_000
+    let before = 0
+    while (performance.now() < until8s) {
+      const [size, rotated] = [sizeOf(join(folder, 'output.log')), sizeOf(join(folder, 'output.log.1'))]
+      most = Math.max(most, size + rotated)
+      if (size < before) rotations++
+      before = size
+      await delay(2)
+    }
+    assert.ok(most <= 100_000_000, `at most ${Math.round(most / 1e6)} MB lay there`)
+    assert.ok(rotations >= 2, `it was rotated ${rotations} times`)
+    t.diagnostic(`most ${Math.round(most / 1e6)} MB, ${rotations} rotations`)
+    await flooding.stop()
+  })
+
+  const outputOf = (id: number, number: number) => readFileSync(join(scene.runtime, 'runs', `${id}-${number}`, 'output.log'), 'utf8')
+
+  test('after the stop nothing is alive', async () => {
+    assert.equal(await supervisor.stop(), 0)
+    assert.deepEqual(scene.marked(), [])
+  })
+})
