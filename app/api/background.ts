@@ -1,0 +1,94 @@
+import { dirname } from 'node:path'
+import { type Catalog, loadCatalog } from '../catalog/catalog.ts'
+import { type Config, loadConfig } from '../config.ts'
+import { readDatabaseUrl } from '../runs/database-url-file.ts'
+import { prepareRuntimeFolder } from '../runs/runtime-folder.ts'
+import { type Db, openDatabase } from '../store/database.ts'
+import { migrate } from '../store/migrate.ts'
+import type { ExecType, Task } from '../task/task.ts'
+import type { TaskOptions } from './check-options.ts'
+import { type StoredTask, storeTasks, type TaskWish } from './store-tasks.ts'
+
+/** An open database and the map of actions: all that is needed to add tasks and to act on them. */
+export interface Background {
+  readonly config: Config
+  readonly db: Db
+  /** The actions as they lie in the folder now. */
+  catalog(): Promise<Catalog>
+  /** @see addTask */
+  addTask(action: string, params?: unknown, execTypeOrOptions?: ExecType | TaskOptions): Promise<Task>
+  /** @see addTasks */
+  addTasks(wishes: readonly TaskWish[]): Promise<Task[]>
+  /** Like addTasks, and says of each whether it was added or an existing one kept. */
+  storeTasks(wishes: readonly TaskWish[], options?: { by?: string }): Promise<StoredTask[]>
+  /** Waits for what is under way, then closes the database. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the database and brings its tables up to date.
+ * @param config default: from the environment and bgtask.config.ts
+ * @throws BgtaskError `misconfigured`, `database-away`
+ */
+export const openBackground = async (config?: Config, options: { migrate?: boolean } = {}): Promise<Background> => {
+  const settings = config ?? (await configHere())
+  if (databaseLiesIn(settings)) prepareRuntimeFolder(settings.runtime)
+  const db = await openDatabase(settings.databaseUrl)
+  try {
+    if (options.migrate ?? true) await migrate(db)
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+  return backgroundOf(settings, db)
+}
+
+/** The same over a database that is open already; `close` closes it. */
+export const backgroundOf = (config: Config, db: Db): Background => {
+  const catalog = () => loadCatalog(config)
+  const tools = { config, db, catalog }
+  return {
+    ...tools,
+    addTask: async (action, params, options) => (await storeTasks(tools, [{ action, params, options }]))[0]!.task,
+    addTasks: async wishes => (await storeTasks(tools, wishes)).map(({ task }) => task),
+    storeTasks: (wishes, options) => storeTasks(tools, wishes, options),
+    close: () => db.close(),
+  }
+}
+
+let shared: Promise<Background> | undefined
+
+/** The one of this process, opened when it is first asked for. */
+export const sharedBackground = (): Promise<Background> => {
+  if (shared) return shared
+  const opening = openBackground()
+  shared = opening
+  // One that could not be opened is tried anew by the next who asks.
+  opening.catch(() => {
+    if (shared === opening) shared = undefined
+  })
+  return opening
+}
+
+/** Closes the one of this process, if it is open, so that the process can end by itself. */
+export const closeBackground = async (): Promise<void> => {
+  const opened = shared
+  shared = undefined
+  await (await opened)?.close()
+}
+
+// Runs do not get DATABASE_URL in their environment; code of theirs that imports us finds it in the file that is meant for them.
+const configHere = async (): Promise<Config> => {
+  const config = await loadConfig()
+  if (!process.env.BGTASK_RUN || process.env.DATABASE_URL) return config
+  try {
+    return { ...config, databaseUrl: readDatabaseUrl(config.runtime) }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return config
+    throw error
+  }
+}
+
+// With a database server the folder may belong to another user, or lie on another machine: nothing of ours has to be in it.
+const databaseLiesIn = ({ databaseUrl, runtime }: Config) =>
+  databaseUrl.startsWith('sqlite:') && dirname(databaseUrl.slice('sqlite:'.length)) === runtime

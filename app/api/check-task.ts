@@ -1,0 +1,47 @@
+import type { ActionEntry, Catalog } from '../catalog/catalog.ts'
+import { checkParams } from '../catalog/check-params.ts'
+import { BgtaskError } from '../errors.ts'
+import type { CallerTransaction } from '../store/database.ts'
+import type { NewTask } from '../store/insert-task.ts'
+import { checkJson } from './check-json.ts'
+import { checkOptions, text } from './check-options.ts'
+
+/**
+ * Makes of what a caller gave what the store takes, or says why not.
+ * @throws BgtaskError `refused`, naming the field, what was given and what is allowed
+ */
+export const checkTask = async (
+  catalog: Catalog,
+  action: unknown,
+  params: unknown,
+  options: unknown,
+  { by, now }: { by?: string | undefined; now: number },
+): Promise<{ task: NewTask; trx: CallerTransaction | undefined }> => {
+  const entry = findAction(catalog, text('action', action, 1, 128))
+  const json = checkJson(params === undefined ? {} : params, 'params')
+  const { trx, ...checked } = checkOptions(options, entry, now)
+  const faults = await checkParams(entry, json)
+  if (faults.length > 0) {
+    const shown = faults.slice(0, 5).join('; ')
+    const more = faults.length > 5 ? `; and ${faults.length - 5} more` : ''
+    throw new BgtaskError('refused', `The params do not fit ${entry.name}: ${shown}${more}.`)
+  }
+  return { task: { action: entry.name, params: json, ...checked, ...(by === undefined ? {} : { by }) }, trx }
+}
+
+/** @throws BgtaskError `refused` when there is no such action, or its file does not load */
+export const findAction = (catalog: Catalog, name: string): ActionEntry => {
+  const entry = catalog.get(name)
+  if (!entry) throw new BgtaskError('refused', `There is no action ${JSON.stringify(name)}${hint(catalog, name)}`)
+  if (entry.error === null) return entry
+  throw new BgtaskError('refused', `The action ${entry.name} cannot be run, since ${entry.file} does not load: ${entry.error}`)
+}
+
+const hint = (catalog: Catalog, name: string) => {
+  const like = catalog.nearest(name)
+  if (like.length > 0) return `; did you mean ${like.join(' or ')}?`
+  const known = catalog.entries.slice(0, 5).map(entry => entry.name)
+  return known.length > 0
+    ? `. There are ${known.join(', ')}${catalog.entries.length > 5 ? ' and others' : ''}.`
+    : '. The actions folder is empty: report/build would be the file report/build.ts in it.'
+}

@@ -1,0 +1,266 @@
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs'
+import { loadCatalog } from '../catalog/catalog.ts'
+import type { Config } from '../config.ts'
+import { BgtaskError, messageOf } from '../errors.ts'
+import { readFlag, readHold } from '../runs/flags.ts'
+import { runtimePaths } from '../runs/runtime-folder.ts'
+import { readSupervisor } from '../runs/supervisor-file.ts'
+import { checkDatabase } from './check-database.ts'
+import { thisUser } from './this-user.ts'
+
+/** One thing that was looked at. */
+export interface Finding {
+  level: 'ok' | 'warning' | 'error'
+  subject: 'runtime folder' | 'disk space' | 'flock' | 'node' | 'database' | 'actions' | 'loop' | 'configuration' | 'clock'
+  sentence: string
+  /** What to do about it; null when all is well. */
+  remedy: string | null
+}
+
+/**
+ * Looks at everything that keeps the loop from running, the most frequent reason first: the rights of the runtime folder.
+ * Changes nothing and never throws: what cannot be looked at is a finding.
+ */
+export const checkInstallation = async (config: Config): Promise<Finding[]> => {
+  const steps: (() => Finding[] | Promise<Finding[]>)[] = [
+    () => runtimeFolder(config.runtime),
+    () => diskSpace(config.runtime),
+    flockIsThere,
+    nodeVersion,
+    () => configuration(config),
+    () => checkDatabase(config),
+    () => actions(config),
+    () => loop(config.runtime),
+  ]
+  const findings: Finding[] = []
+  for (const step of steps) findings.push(...(await step()))
+  return findings
+}
+
+export const ok = (subject: Finding['subject'], sentence: string): Finding => ({ level: 'ok', subject, sentence, remedy: null })
+export const warning = (subject: Finding['subject'], sentence: string, remedy: string): Finding => ({
+  level: 'warning',
+  subject,
+  sentence,
+  remedy,
+})
+export const fault = (subject: Finding['subject'], sentence: string, remedy: string): Finding => ({
+  level: 'error',
+  subject,
+  sentence,
+  remedy,
+})
+
+const runtimeFolder = (runtime: string): Finding[] => {
+  const subject = 'runtime folder'
+  const me = thisUser()
+  const give = `chown -R ${me.name} ${JSON.stringify(runtime)} && chmod 700 ${JSON.stringify(runtime)}`
+  const paths = runtimePaths(runtime)
+  try {
+    const stat = lstatSync(runtime)
+    if (!stat.isDirectory())
+      return [
+        fault(subject, `${runtime} is ${stat.isSymbolicLink() ? 'a symbolic link' : 'no folder'}.`, 'Set BGTASK_RUNTIME to a folder.'),
+      ]
+    if (stat.uid !== me.uid && me.uid !== 0) {
+      return [
+        fault(
+          subject,
+          `${runtime} belongs to user ${stat.uid}, and we are ${me.name} (${me.uid}): the loop cannot be started.`,
+          `As root: ${give}`,
+        ),
+      ]
+    }
+    const blocked = [runtime, paths.runs, paths.locks].flatMap(path => unwritable(path, give))
+    if (blocked.length > 0) return blocked
+    const findings = [paths.lock, paths.pid, paths.stop, paths.wake, paths.log, paths.database].flatMap(path => foreign(path, me, give))
+    if (stat.uid !== me.uid) {
+      const sentence = `${runtime} belongs to user ${stat.uid}, and we are root: what we write there, that user cannot change.`
+      findings.push(warning(subject, sentence, 'Run bgtask as that user.'))
+    }
+    if (stat.mode & 0o077) {
+      findings.push(
+        warning(
+          subject,
+          `${runtime} can be read by others (mode ${(stat.mode & 0o777).toString(8)}).`,
+          `chmod 700 ${JSON.stringify(runtime)}`,
+        ),
+      )
+    }
+    return findings.length > 0 ? findings : [ok(subject, `${runtime} is ours and can be written.`)]
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return [warning(subject, `${runtime} is not there yet.`, 'It is made by the first start (serve, start or add).')]
+    }
+    return [fault(subject, `${runtime} cannot be looked at (${messageOf(error)}).`, `As root: ${give}`)]
+  }
+}
+
+const unwritable = (path: string, give: string): Finding[] => {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+    return []
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return []
+    if (code === 'EROFS')
+      return [
+        fault('runtime folder', `${path} lies on a read-only file system.`, 'Mount it writable, or set BGTASK_RUNTIME to another folder.'),
+      ]
+    return [fault('runtime folder', `${path} cannot be written: the loop cannot be started or stopped.`, `As root: ${give}`)]
+  }
+}
+
+// The classic: started once as root, and everything in the folder is root's from then on.
+const foreign = (path: string, me: { uid: number; name: string }, give: string): Finding[] => {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (!stat || stat.uid === me.uid || me.uid === 0) return []
+  return [fault('runtime folder', `${path} belongs to user ${stat.uid}, and we are ${me.name} (${me.uid}).`, `As root: ${give}`)]
+}
+
+const diskSpace = (runtime: string): Finding[] => {
+  const subject = 'disk space'
+  try {
+    const { bavail, bsize, ffree, files } = statfsSync(runtime)
+    const freeBytes = bavail * bsize
+    const said = `${(freeBytes / 1e9).toFixed(1)} GB are free where the runtime folder lies`
+    const remedy = 'Free some space; old runs go by themselves after BGTASK_KEEP_DAYS, and sooner if that is set lower.'
+    if (freeBytes < 50e6) return [fault(subject, `Only ${Math.round(freeBytes / 1e6)} MB are free where the runtime folder lies.`, remedy)]
+    if (files > 0 && ffree < 1000) return [fault(subject, `Only ${ffree} more files can be made where the runtime folder lies.`, remedy)]
+    return freeBytes < 1e9 ? [warning(subject, `${said}.`, remedy)] : [ok(subject, `${said}.`)]
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    return [warning(subject, `The free space cannot be read (${messageOf(error)}).`, 'Look with df.')]
+  }
+}
+
+const flockIsThere = (): Finding[] => {
+  const { error, stdout } = spawnSync('flock', ['--version'], { encoding: 'utf8', timeout: 5000 })
+  return error
+    ? [fault('flock', `flock cannot be run (${error.message}); without it nothing keeps a second loop away.`, 'Install util-linux.')]
+    : [ok('flock', `${stdout.trim().split('\n')[0] || 'flock'} is there.`)]
+}
+
+const nodeVersion = (): Finding[] => {
+  const { node } = process.versions
+  return Number.parseInt(node, 10) >= 24
+    ? [ok('node', `Node ${node}.`)]
+    : [fault('node', `Node ${node} is too old.`, 'Install Node 24 or newer, or start with npm start, which brings one.')]
+}
+
+const configuration = (config: Config): Finding[] => {
+  const subject = 'configuration'
+  const findings: Finding[] = []
+  const local = ['127.0.0.1', '::1', 'localhost'].includes(config.host)
+  if (!local && config.publicUrl === null) {
+    findings.push(
+      warning(subject, `The panel listens on ${config.host}, and BGTASK_PUBLIC_URL is not set.`, 'Set it to the address people use.'),
+    )
+  }
+  if (config.publicUrl?.startsWith('http:') && !/^http:\/\/(localhost|127\.|\[::1\])/.test(config.publicUrl)) {
+    findings.push(
+      warning(subject, `${config.publicUrl} is not https: passwords go over the wire in the open.`, 'Put a proxy with TLS in front.'),
+    )
+  }
+  if (Date.now() < Date.UTC(2026, 0, 1)) {
+    findings.push(
+      fault(
+        'clock',
+        `The clock says ${new Date().toISOString()}, which lies before this program was made.`,
+        'Set it, best by NTP (timedatectl set-ntp true).',
+      ),
+    )
+  }
+  return findings.length > 0
+    ? findings
+    : [ok(subject, `The configuration is valid; the panel is at ${config.publicUrl ?? `http://${config.host}:${config.port}`}/admin.`)]
+}
+
+const actions = async (config: Config): Promise<Finding[]> => {
+  const subject = 'actions'
+  try {
+    const { entries } = await loadCatalog(config)
+    const broken = entries.filter(entry => entry.error !== null)
+    if (entries.length === 0) {
+      return [
+        warning(
+          subject,
+          `There is no action in ${config.actions}.`,
+          'report/build would be the file report/build.ts there; or set BGTASK_ACTIONS.',
+        ),
+      ]
+    }
+    return broken.length > 0
+      ? broken.map(entry => fault(subject, `${entry.name} does not load: ${entry.error}`, `Mend ${entry.file}; all other actions work.`))
+      : [
+          ok(
+            subject,
+            entries.length === 1
+              ? `There is one action, ${entries[0]!.name}, and it loads.`
+              : `There are ${entries.length} actions, and all of them load.`,
+          ),
+        ]
+  } catch (error) {
+    return [
+      fault(
+        subject,
+        `The actions in ${config.actions} cannot be read (${messageOf(error)}).`,
+        'Check that the folder is there and can be read, or set BGTASK_ACTIONS.',
+      ),
+    ]
+  }
+}
+
+const staleFlagMs = 60_000
+
+const loop = (runtime: string): Finding[] => {
+  try {
+    const held = readHold(runtime)
+    const running = readSupervisor(runtime)
+    const flag = readFlag(runtimePaths(runtime).stop)
+    const findings: Finding[] = []
+    if (running) findings.push(...livingLoop(running))
+    else if (held)
+      findings.push(
+        warning('loop', `The loop is on hold by ${held.by} since ${new Date(held.at).toISOString()}.`, 'start releases the hold.'),
+      )
+    else findings.push(warning('loop', 'The loop does not run, so no task does.', 'Visit /admin, or run: node index.js start'))
+    if (flag && !running)
+      findings.push(
+        warning('loop', `A stop flag lies there that nobody has read (by ${flag.by}).`, 'The next start ignores or removes it.'),
+      )
+    if (flag && running && flag.at > 0 && Date.now() - flag.at > staleFlagMs && flag.epoch !== null && flag.epoch !== running.epoch) {
+      findings.push(
+        warning(
+          'loop',
+          'A stop flag lies there that is meant for an earlier life of the loop.',
+          `It does no harm; rm ${runtimePaths(runtime).stop} removes it.`,
+        ),
+      )
+    }
+    return findings
+  } catch (error) {
+    const why = error instanceof BgtaskError ? error.message : `The state of the loop cannot be read (${messageOf(error)}).`
+    return [fault('loop', why, 'Mend the rights of the runtime folder.')]
+  }
+}
+
+const livingLoop = (running: NonNullable<ReturnType<typeof readSupervisor>>): Finding[] => {
+  const quietMs = Date.now() - running.tickAt
+  if (running.databaseAwaySince !== null) {
+    const since = new Date(running.databaseAwaySince).toISOString()
+    return [
+      fault(
+        'loop',
+        `The loop runs (process ${running.pid}) and has no database since ${since}.`,
+        'Loops go on meanwhile; bring the database back.',
+      ),
+    ]
+  }
+  if (quietMs > 30_000) {
+    const remedy = `Look at it: kill -CONT ${running.pid} if it was stopped by a signal; else kill -9 ${running.pid}, and the next start takes over all runs.`
+    return [fault('loop', `The loop's process ${running.pid} lives, but has said nothing for ${Math.round(quietMs / 1000)} s.`, remedy)]
+  }
+  return [ok('loop', `The loop runs (process ${running.pid}, since ${new Date(running.startedAt).toISOString()}).`)]
+}

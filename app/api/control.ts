@@ -1,0 +1,126 @@
+import { rmSync } from 'node:fs'
+import { BgtaskError } from '../errors.ts'
+import { ring } from '../runs/doorbell.ts'
+import { runtimePaths } from '../runs/runtime-folder.ts'
+import { findTask } from '../store/find-task.ts'
+import {
+  runNow,
+  cancelTask as storeCancel,
+  deleteTask as storeDelete,
+  retryTask as storeRetry,
+  wishDown,
+  wishFresh,
+  wishUp,
+} from '../store/wishes.ts'
+import { runName } from '../task/run.ts'
+import { EXEC_TYPE_FOREVER, isFinal, type Json, type Task } from '../task/task.ts'
+import type { Background } from './background.ts'
+
+/** What these need of an open background. */
+type Tools = Pick<Background, 'config' | 'db'>
+
+/**
+ * Each writes a wish, rings the supervisor on this host, and returns the task as it stands then; the facts follow.
+ * @throws BgtaskError `not-found`; `busy` when the task's state does not allow it, saying what does
+ */
+export const startTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
+  await loop(tools, id, 'start')
+  await wishUp(tools.db, id, by, Date.now())
+  return rung(tools, id)
+}
+
+/** A loop ends after its current iteration and stays down. */
+export const stopTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
+  await loop(tools, id, 'stop')
+  await wishDown(tools.db, id, by, Date.now())
+  return rung(tools, id)
+}
+
+/** A loop gets a fresh process, also when it runs, backs off or is tripped. */
+export const restartTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
+  await loop(tools, id, 'restart')
+  await wishFresh(tools.db, id, by, Date.now())
+  return rung(tools, id)
+}
+
+/** A waiting ONCE task is due now; a loop gets a fresh process now. */
+export const runTaskNow = async (tools: Tools, id: number, by: string): Promise<Task> => {
+  const task = await existing(tools, id)
+  if (task.execType === EXEC_TYPE_FOREVER) return restartTask(tools, id, by)
+  if (task.state !== 'waiting')
+    throw busy(task, 'only a waiting one can be run now', task.state === 'running' ? 'It runs.' : 'Retry it instead.')
+  if (!(await runNow(tools.db, id, by, Date.now()))) {
+    throw busy(await existing(tools, id), 'it waits for the end of the task that it replaces', 'It runs then.')
+  }
+  return rung(tools, id)
+}
+
+/** A waiting ONCE task is cancelled at once, a running one is stopped; a loop is stopped. */
+export const cancelTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
+  const task = await existing(tools, id)
+  if (task.execType === EXEC_TYPE_FOREVER) return stopTask(tools, id, by)
+  const done = await storeCancel(tools.db, id, by, Date.now())
+  if (done === null) throw notFound(id)
+  if (done === 'already-final')
+    throw busy(await existing(tools, id), 'only a waiting or running one can be cancelled', 'Nothing is left to do.')
+  return rung(tools, id)
+}
+
+/** A final ONCE task waits again, with all its tries, and is due now; a loop gets a fresh process. */
+export const retryTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
+  const task = await existing(tools, id)
+  if (task.execType === EXEC_TYPE_FOREVER) return restartTask(tools, id, by)
+  if (!isFinal(task.state))
+    throw busy(task, 'only a succeeded, failed or cancelled one can be retried', 'Cancel it first, or wait for its end.')
+  if (!(await storeRetry(tools.db, id, by, Date.now())))
+    throw busy(await existing(tools, id), 'it has changed meanwhile', 'Look at it again.')
+  return rung(tools, id)
+}
+
+/**
+ * Adds a task like this one: a new id, no unique key, due now. Checked like any other, since its action may have changed.
+ * @param params instead of the old ones
+ */
+export const cloneTask = async (background: Background, id: number, by: string, params?: Json): Promise<Task> => {
+  const old = await existing(background, id)
+  const { action, execType, type, creator, priority, maxAttempts, timeoutMs, graceMs, rerunAfterCrash } = old
+  const options = { execType, type, creator, priority, maxAttempts, timeoutMs, graceMs, rerunAfterCrash }
+  const [stored] = await background.storeTasks([{ action, params: params === undefined ? old.params : params, options }], { by })
+  return stored!.task
+}
+
+/** Deletes a final ONCE task, or a stopped loop, with its runs and their output. */
+export const deleteTask = async ({ config, db }: Tools, id: number): Promise<void> => {
+  const task = await existing({ db }, id)
+  if (!(await storeDelete(db, id))) throw busy(task, 'only an ended task or a stopped loop can be deleted', 'Cancel or stop it first.')
+  const paths = runtimePaths(config.runtime)
+  // The newest thousand: what is older was pruned, or will be.
+  for (let number = task.number; number > 0 && number > task.number - 1000; number--) {
+    rmSync(paths.run(runName(id, number)).folder, { recursive: true, force: true })
+  }
+}
+
+/** @throws BgtaskError `not-found` */
+export const existing = async ({ db }: Pick<Tools, 'db'>, id: number): Promise<Task> => {
+  const task = await findTask(db, id)
+  if (!task) throw notFound(id)
+  return task
+}
+
+const loop = async (tools: Tools, id: number, verb: string): Promise<Task> => {
+  const task = await existing(tools, id)
+  if (task.execType === EXEC_TYPE_FOREVER) return task
+  throw new BgtaskError(
+    'busy',
+    `Task ${id} is a ONCE task, and only a loop can be told to ${verb}. For it there are run now, cancel and retry.`,
+  )
+}
+
+const rung = async (tools: Tools, id: number): Promise<Task> => {
+  ring(tools.config.runtime)
+  return existing(tools, id)
+}
+
+const notFound = (id: number) => new BgtaskError('not-found', `Task ${id} does not exist.`)
+
+const busy = (task: Task, rule: string, next: string) => new BgtaskError('busy', `Task ${task.id} is ${task.state}; ${rule}. ${next}`)

@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, openSync, readFileSync, renameSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Config } from '../config.ts'
+import { BgtaskError, messageOf } from '../errors.ts'
+import { launcher, workRoot } from '../paths.ts'
+import { readHold, releaseHold } from '../runs/flags.ts'
+import { sizeOf } from '../runs/read-output.ts'
+import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
+import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
+
+export interface LoopStart {
+  /** Whether a supervisor was spawned by this call. Which of several simultaneous ones stays is decided by its lock. */
+  started: boolean
+  state: 'started' | 'starting' | 'running' | 'stopping' | 'hold'
+  /** Of the supervisor that runs, or was spawned. */
+  pid: number | null
+  sentence: string
+}
+
+/**
+ * Starts the loop on this host unless it runs or is on hold: spawns a detached `supervise` and returns at once.
+ * @param by who asked
+ * @param releaseHold ends an operator's hold; without it a hold is respected
+ * @throws BgtaskError `misconfigured` when the runtime folder cannot be written, `failed` when no process can be started
+ */
+export const startLoop = async (
+  config: Config,
+  { releaseHold: release = false }: { by: string; releaseHold?: boolean },
+): Promise<LoopStart> => {
+  prepareRuntimeFolder(config.runtime)
+  if (release) releaseHold(config.runtime)
+  const held = readHold(config.runtime)
+  if (held)
+    return answer('hold', null, `The loop is on hold by ${held.by} since ${new Date(held.at).toISOString()}; release the hold to start it.`)
+  const running = readSupervisor(config.runtime)
+  if (running) return alreadyThere(running)
+  const mine = spawned.get(config.runtime)
+  if (mine && mine.exitCode === null && mine.signalCode === null)
+    return answer('starting', mine.pid!, `The loop is just being started (process ${mine.pid}).`)
+  const child = await spawnSupervisor(config)
+  return answer('started', child.pid!, `The loop is started (process ${child.pid}).`)
+}
+
+/**
+ * Waits until the loop is up.
+ * @throws BgtaskError `failed` with the last line of bgtask.log when the supervisor that this process spawned ended, or time is over
+ */
+export const waitForLoop = async (config: Config, { timeoutMs = 15_000 }: { timeoutMs?: number } = {}): Promise<SupervisorInfo> => {
+  const child = spawned.get(config.runtime)
+  const deadline = performance.now() + timeoutMs
+  for (;;) {
+    const info = readSupervisor(config.runtime)
+    if (info) return info
+    const ended = child && (child.exitCode !== null || child.signalCode !== null)
+    // It may have found another one that holds the lock and has not yet said who it is: 75 is no failure.
+    if (ended && child.exitCode !== 75)
+      throw notUp(config, `The loop did not start: its process ended with ${child.signalCode ?? `exit code ${child.exitCode}`}`)
+    if (performance.now() > deadline) throw notUp(config, `The loop is not up after ${Math.round(timeoutMs / 1000)} s`)
+    await wait(30)
+  }
+}
+
+/** The environment of a process of ours that is told the whole configuration: what differs from the defaults may have come from anywhere. */
+export const supervisorEnvironment = (config: Config, parent: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => {
+  const { BGTASK_ADMIN_PASSWORD: _password, BGTASK_RUN: _mark, BGTASK_RUN_FOLDER: _folder, ...handedOn } = parent
+  return {
+    ...handedOn,
+    DATABASE_URL: config.databaseUrl,
+    BGTASK_RUNTIME: config.runtime,
+    BGTASK_ACTIONS: config.actions,
+    BGTASK_MAX_RUNNING: String(config.maxRunning),
+    BGTASK_OUTPUT_BYTES: String(config.outputBytes),
+    BGTASK_KEEP_RUNS: String(config.keepRuns),
+    BGTASK_KEEP_DAYS: String(config.keepDays),
+    ...(config.childEnv.length > 0 ? { BGTASK_CHILD_ENV: config.childEnv.join(',') } : {}),
+  }
+}
+
+const spawned = new Map<string, ChildProcess>()
+
+const spawnSupervisor = async (config: Config): Promise<ChildProcess> => {
+  const log = openLog(config.runtime)
+  try {
+    const child = spawn(process.execPath, [launcher, 'supervise'], {
+      cwd: workRoot,
+      env: supervisorEnvironment(config),
+      detached: true,
+      stdio: ['ignore', log, log],
+    })
+    // Known before it is waited for, so that a second call in the same moment finds it.
+    spawned.set(config.runtime, child)
+    child.unref()
+    if (child.pid === undefined) await once(child, 'spawn')
+    return child
+  } catch (error) {
+    spawned.delete(config.runtime)
+    throw new BgtaskError('failed', `The loop cannot be started: no process could be made (${messageOf(error)}).`, { cause: error })
+  } finally {
+    closeSync(log)
+  }
+}
+
+const logLimitBytes = 10_000_000
+
+const openLog = (runtime: string): number => {
+  const { log } = runtimePaths(runtime)
+  if (sizeOf(log) > logLimitBytes) renameSync(log, `${log}.1`)
+  return openSync(log, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600)
+}
+
+const answer = (state: LoopStart['state'], pid: number | null, sentence: string): LoopStart => ({
+  started: state === 'started',
+  state,
+  pid,
+  sentence,
+})
+
+const alreadyThere = (running: SupervisorInfo) =>
+  running.phase === 'stopping'
+    ? answer('stopping', running.pid, `The loop is just stopping (process ${running.pid}); start it when it has ended.`)
+    : answer('running', running.pid, `The loop runs already (process ${running.pid}).`)
+
+const notUp = (config: Config, what: string) => {
+  const { log } = runtimePaths(config.runtime)
+  const last = readFileSync(log, 'utf8').trimEnd().split('\n').at(-1)
+  return new BgtaskError('failed', `${what}. ${last ? `The last line of ${log}: ${last}` : `See ${log}.`}`)
+}

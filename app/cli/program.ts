@@ -1,0 +1,173 @@
+import { Command, CommanderError, Option } from 'commander'
+import { exitCodes } from '../errors.ts'
+import { packageVersion } from '../paths.ts'
+
+/**
+ * Runs a command of ours.
+ * @returns its exit code; null when it goes on as a server
+ */
+export const runProgram = async (args: readonly string[]): Promise<number | null> => {
+  let code: number | null = exitCodes.done
+  const program = commands(result => {
+    code = result
+  })
+  if (args.length === 0) {
+    program.outputHelp({ error: true })
+    return exitCodes.usage
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return code
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    throw error
+  }
+}
+
+// Each command's code is loaded when it is asked for, so that `status` does not pay for `serve`.
+const commands = (report: (code: number | null) => void): Command => {
+  const program = new Command('bgtask')
+  const command = (usage: string, description: string, examples: readonly string[] = []) =>
+    program
+      .command(usage)
+      .description(description)
+      .addHelpText('after', examples.length > 0 ? `\nExamples:\n${examples.map(line => `  $ node index.js ${line}`).join('\n')}` : '')
+  const does =
+    <Args extends unknown[]>(run: (...args: Args) => Promise<number | null>) =>
+    async (...args: Args) =>
+      report(await run(...args))
+
+  program
+    .description('Background loops and one-off tasks.')
+    .usage('<command> [options]  |  <action> <id>')
+    .version(packageVersion(), '-V, --version')
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(sentence(text)) })
+    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .addHelpText('after', afterHelp)
+  program.helpCommand('help [command]', 'how a command is used')
+
+  program.commandsGroup('Servers:')
+  command('serve', 'serve the panel, and start the loop unless BGTASK_AUTOSTART=off').action(
+    does(async () => (await import('./serve.ts')).runServe()),
+  )
+  command('supervise', 'run the loop in the foreground, for systemd and containers; exit 75 when another has it').action(
+    does(async () => (await import('./supervise.ts')).runSupervise()),
+  )
+
+  program.commandsGroup('The loop on this host:')
+  command('start', 'start the loop in the background and end a hold; exit 75 when it runs already', ['start'])
+    .addOption(json())
+    .action(does(async options => (await import('./start.ts')).runStart(options)))
+  command('stop', 'stop the loop and wait until it has ended', ['stop', 'stop --hold'])
+    .option('--hold', 'keep it down, also when /admin is visited, until the next start')
+    .addOption(json())
+    .action(does(async options => (await import('./stop.ts')).runStop(options)))
+  command('restart', 'stop the loop, then start it')
+    .addOption(json())
+    .action(does(async options => (await import('./restart.ts')).runRestart(options)))
+  command('reload', 'replace running loops one after the other by fresh code')
+    .addOption(json())
+    .action(does(async options => (await import('./reload.ts')).runReload(options)))
+  command('status', 'how the loop and the tasks stand; exit 1 when the loop does not run', ['status', 'status --json'])
+    .addOption(json())
+    .action(does(async options => (await import('./status.ts')).runStatus(options)))
+
+  program.commandsGroup('Tasks:')
+  command('add', 'add a task', [
+    'add demo/csv-export',
+    `add demo/csv-export '{"rows": 1000}' --in 10m --creator kim`,
+    'add demo/heartbeat --forever --unique heartbeat',
+  ])
+    .argument('<action>', 'report/build is the file report/build.ts in the actions folder')
+    .argument('[json]', 'params, as JSON; - reads them from stdin')
+    .option('--forever', 'a loop: kept up for good')
+    .option('--type <text>', 'to group by')
+    .option('--creator <text>', 'who wants it')
+    .option('--unique <key>', 'only one task that has not ended has this key')
+    .addOption(new Option('--on-conflict <what>', 'when another task has the key (default: keep)').choices(['keep', 'replace', 'reject']))
+    .option('--at <time>', 'when it is due, like 2026-11-21T08:00:00+01:00')
+    .option('--in <duration>', 'when it is due from now, like 30s, 5m, 1h30m')
+    .option('--priority <number>', '-1000 to 1000, lower runs first (default: 0)')
+    .option('--max-attempts <number>', 'tries before it is failed')
+    .option('--timeout <duration>', 'a longer run is stopped')
+    .option('--grace <duration>', 'between asking a run to stop and making it (default: 10s)')
+    .option('--no-rerun-after-crash', 'do not run it again when a run died without an outcome')
+    .addOption(json())
+    .action(does(async (action, params, options) => (await import('./add.ts')).runAdd(action, params, options)))
+  command('records', 'list tasks, newest first', ['records --state failed', 'records --action demo/csv-export --limit 100 --json'])
+    .option('--state <state>', 'one or more, with commas: waiting, running, succeeded, failed, cancelled, stopped, tripped …')
+    .option('--action <action>')
+    .option('--type <type>')
+    .option('--creator <creator>')
+    .option('--limit <number>', 'how many at most', '20')
+    .addOption(json())
+    .action(does(async options => (await import('./records.ts')).runRecords(options)))
+  command('show', 'all about a task and its runs', ['show 7'])
+    .argument('<id>', 'of the task, or its uid')
+    .addOption(json())
+    .action(does(async (id, options) => (await import('./show.ts')).runShow(id, options)))
+  command('output', 'what a run printed', ['output 7', 'output 7 -f'])
+    .argument('<id>', 'of the task, or its uid')
+    .option('-f, --follow', 'go on until the run ends')
+    .option('-n, --number <number>', 'of the run (default: the newest)')
+    .option('--raw', 'leave control characters in it, also on a terminal')
+    .action(does(async (id, options) => (await import('./output.ts')).runOutput(id, options)))
+  command('cancel', 'cancel a ONCE task, or stop a loop')
+    .argument('<id>', 'of the task, or its uid')
+    .addOption(json())
+    .action(does(async (id, options) => (await import('./cancel.ts')).runCancel(id, options)))
+  command('retry', 'run an ended task again, or give a loop a fresh process')
+    .argument('<id>', 'of the task, or its uid')
+    .addOption(json())
+    .action(does(async (id, options) => (await import('./retry.ts')).runRetry(id, options)))
+  command('debug', 'run a task here once, with its output and figures; its state is left alone', ['debug 7', 'debug 7 --timeout 1m'])
+    .argument('<id>', 'of the task, or its uid')
+    .option('--timeout <duration>', 'stop it then', '10m')
+    .addOption(json())
+    .action(does(async (id, options) => (await import('./debug.ts')).runDebug(id, options)))
+
+  program.commandsGroup('Set-up:')
+  command('check', 'look at everything that keeps the loop from running; exit 78 when something does')
+    .addOption(json())
+    .action(does(async options => (await import('./check.ts')).runCheck(options)))
+  command('migrate', "bring the database's tables up to date")
+    .addOption(json())
+    .action(does(async options => (await import('./migrate.ts')).runMigrate(options)))
+  const user = command('user', 'people who may use the panel', ['user add kim --role operator', 'user passwd kim', 'user list'])
+  user
+    .command('add <name>')
+    .description('add one; the password is asked for')
+    .addOption(new Option('--role <role>', 'what they may do').choices(['viewer', 'operator', 'admin']).default('admin'))
+    .option('--password-stdin', 'read the password from stdin')
+    .action(does(async (name, options) => (await import('./user.ts')).runUserAdd(name, options)))
+  user
+    .command('passwd <name>')
+    .description('change a password; their sessions end')
+    .option('--password-stdin', 'read the password from stdin')
+    .action(does(async (name, options) => (await import('./user.ts')).runUserPasswd(name, options)))
+  user
+    .command('list')
+    .description('who there is')
+    .addOption(json())
+    .action(does(async options => (await import('./user.ts')).runUserList(options)))
+  return program
+}
+
+const json = () => new Option('--json', 'for programs: one JSON value on stdout')
+
+const sentence = (text: string) => {
+  const plain = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll('\n', ' ')
+  return `${plain.charAt(0).toUpperCase()}${plain.slice(1)}${/[.?!)]$/.test(plain) ? '' : '.'}\n`
+}
+
+const afterHelp = `
+A task run by hand, in this terminal; its state is left alone:
+  $ node index.js demo/csv-export 7
+
+Exit codes: 0 done, 1 failed, 2 usage, 75 running already or busy, 78 misconfigured.
+DEBUG=bgtask before a command shows where an error came from.`

@@ -1,0 +1,15 @@
+import { retryTask } from '../api/control.ts'
+import { exitCodes } from '../errors.ts'
+import { actor, noteAct } from './audited.ts'
+import { taskGiven, withBackground } from './open.ts'
+import { print, printJson } from './print.ts'
+
+export const runRetry = async (given: string, { json }: { json?: boolean }): Promise<number> =>
+  withBackground(async background => {
+    const { id } = await taskGiven(background, given)
+    const task = await retryTask(background, id, actor())
+    await noteAct(background, 'task-retry', String(id))
+    if (json) printJson(task)
+    else print(task.execType === 'FOREVER' ? `Loop ${id} gets a fresh process.` : `Task ${id} is ${task.state} again.`)
+    return exitCodes.done
+  })

@@ -1,0 +1,71 @@
+import { exitCodes } from '../errors.ts'
+import { listRuns } from '../store/list-runs.ts'
+import type { Run } from '../task/run.ts'
+import type { Task } from '../task/task.ts'
+import { formatBytes } from '../texts/format.ts'
+import { harmless, oneLine } from './display-width.ts'
+import { createExplainer, type Explained } from './explained.ts'
+import { taskGiven, withBackground } from './open.ts'
+import { duration, formatTime, formatTimeOrDash, print, printJson } from './print.ts'
+import { formatTable } from './table.ts'
+
+const shownRuns = 10
+
+export const runShow = async (given: string, { json }: { json?: boolean }): Promise<number> =>
+  withBackground(async background => {
+    const task = await taskGiven(background, given)
+    const runs = await listRuns(background.db, task.id, { limit: shownRuns })
+    const explained = createExplainer(background.config)(task, runs.find(run => run.endedAt !== null) ?? null)
+    if (json) printJson({ ...task, ...explained, runs })
+    else
+      print(
+        [head(task, explained), ...(runs.length > 0 ? ['', runTable(runs), ...newestError(runs)] : ['', 'It has not run yet.'])].join('\n'),
+      )
+    return exitCodes.done
+  })
+
+const head = (task: Task, { why, end, next }: Explained) => {
+  const lines: [string, string | null][] = [
+    ['task', `${task.id} (${task.uid})`],
+    ['action', task.action],
+    ['params', JSON.stringify(task.params)],
+    ['state', `${task.state}${task.execType === 'FOREVER' ? `, wanted ${task.wanted}` : ''}`],
+    ['', why],
+    ['', end],
+    ['', next],
+    ['content', task.content],
+    ['exec type', task.execType],
+    ['type', task.type || null],
+    ['creator', task.creator || null],
+    ['unique', task.uniqueKey],
+    ['priority', task.priority === 0 ? null : String(task.priority)],
+    ['tries', task.execType === 'ONCE' ? `${task.attempt} failed of ${task.maxAttempts}` : null],
+    ['timeout', task.timeoutMs === null ? null : duration(task.timeoutMs)],
+    ['grace', duration(task.graceMs)],
+    ['created', formatTime(task.createdAt)],
+    ['due', task.state === 'waiting' ? formatTime(task.runAt) : null],
+    ['started', task.startedAt === null ? null : formatTime(task.startedAt)],
+    ['finished', task.finishedAt === null ? null : formatTime(task.finishedAt)],
+  ]
+  return lines.flatMap(([name, value]) => (value === null ? [] : [`${name.padEnd(10)}${oneLine(value)}`])).join('\n')
+}
+
+const runTable = (runs: Run[]) =>
+  formatTable(
+    [
+      { title: 'run', value: (run: Run) => String(run.number), right: true },
+      { title: 'outcome', value: (run: Run) => run.outcome ?? 'running' },
+      { title: 'code', value: (run: Run) => run.signal ?? (run.exitCode === null ? '-' : String(run.exitCode)), right: true },
+      { title: 'started', value: (run: Run) => formatTime(run.startedAt) },
+      { title: 'took', value: (run: Run) => duration((run.endedAt ?? Date.now()) - run.startedAt), right: true },
+      { title: 'ended', value: (run: Run) => formatTimeOrDash(run.endedAt) },
+      { title: 'memory', value: (run: Run) => (run.peakMemoryBytes === null ? '-' : formatBytes('en', run.peakMemoryBytes)), right: true },
+      { title: 'content', value: (run: Run) => run.content ?? '', flexible: true },
+    ],
+    runs,
+  )
+
+const newestError = (runs: Run[]) => {
+  const error = runs[0]?.error
+  return error ? ['', harmless(error)] : []
+}

@@ -1,0 +1,89 @@
+import { existsSync } from 'node:fs'
+import { type LoopStatus, loopStatus } from '../api/loop-status.ts'
+import { type Config, loadConfig } from '../config.ts'
+import { BgtaskError, exitCodes } from '../errors.ts'
+import { type Db, openDatabase } from '../store/database.ts'
+import type { Task, TaskState } from '../task/task.ts'
+import { createExplainer } from './explained.ts'
+import { duration, formatTime, print, printJson } from './print.ts'
+import { formatTable } from './table.ts'
+
+/** Exit code 0 when the loop runs, 1 when it does not. */
+export const runStatus = async ({ json }: { json?: boolean }): Promise<number> => {
+  const config = await loadConfig()
+  const db = await openOrWhyNot(config)
+  try {
+    const status = await loopStatus(config, db)
+    if (json) printJson(status)
+    else print(screen(config, status))
+    return status.supervisor ? exitCodes.done : exitCodes.failed
+  } finally {
+    if (!(db instanceof Error)) await db.close()
+  }
+}
+
+// A look must not make a database, and has something to tell also without one.
+const openOrWhyNot = async ({ databaseUrl }: Config): Promise<Db | Error> => {
+  const path = databaseUrl.startsWith('sqlite:') ? databaseUrl.slice('sqlite:'.length) : null
+  if (path !== null && !existsSync(path)) return new Error('it is not there yet; the first start makes it')
+  try {
+    return await openDatabase(databaseUrl)
+  } catch (error) {
+    if (error instanceof BgtaskError) return error
+    throw error
+  }
+}
+
+const shownLoops = 30
+
+const screen = (config: Config, status: LoopStatus): string =>
+  [
+    `supervisor  ${supervisorLine(status)}`,
+    ...(status.hold ? [`hold        by ${status.hold.by} since ${formatTime(status.hold.at)}; start releases it`] : []),
+    ...(status.stop && status.supervisor ? [`stopping    asked by ${status.stop.by}`] : []),
+    `database    ${databaseLine(status)}`,
+    `tasks       ${countsLine(status)}`,
+    ...loops(config, status),
+  ].join('\n')
+
+const supervisorLine = ({ supervisor, hold }: LoopStatus) => {
+  if (!supervisor) return `does not run${hold ? '' : '; start it with: node index.js start'}`
+  const quietMs = Date.now() - supervisor.tickAt
+  return [
+    `${supervisor.phase}, process ${supervisor.pid}, since ${formatTime(supervisor.startedAt)} (${duration(Date.now() - supervisor.startedAt)})`,
+    `version ${supervisor.version}, epoch ${supervisor.epoch}`,
+    ...(supervisor.unrecorded > 0 ? [`${supervisor.unrecorded} ended runs not recorded yet`] : []),
+    ...(quietMs > 30_000 ? [`silent for ${duration(quietMs)}: it may hang or be stopped; see check`] : []),
+  ].join('\n            ')
+}
+
+const databaseLine = ({ database, supervisor }: LoopStatus) => {
+  if (database.away !== null) return `${database.url}: AWAY. ${database.away}`
+  const since = supervisor?.databaseAwaySince
+  return since ? `${database.url}; the supervisor has not reached it since ${formatTime(since)}` : database.url
+}
+
+const countsLine = ({ counts }: LoopStatus) => {
+  if (!counts) return 'not known while the database is away'
+  const states: TaskState[] = ['waiting', 'running', 'failed']
+  return states.map(state => `${counts[state] > 10_000 ? 'over 10,000' : counts[state].toLocaleString('en')} ${state}`).join(', ')
+}
+
+const loops = (config: Config, { loops }: LoopStatus): string[] => {
+  if (!loops) return []
+  if (loops.length === 0) return ['loops       none']
+  const explain = createExplainer(config)
+  const rows = [...loops].sort((a, b) => urgency(b) - urgency(a) || a.id - b.id).slice(0, shownLoops)
+  const table = formatTable(
+    [
+      { title: 'id', value: (task: Task) => String(task.id), right: true },
+      { title: 'loop', value: (task: Task) => task.action, flexible: true },
+      { title: 'state', value: (task: Task) => task.state },
+      { title: 'why', value: (task: Task) => explain(task).why, flexible: true },
+    ],
+    rows,
+  )
+  return ['', table, ...(loops.length > shownLoops ? [`and ${loops.length - shownLoops} more; records shows all`] : [])]
+}
+
+const urgency = (task: Task) => ['stopped', 'running', 'stopping', 'starting', 'backing-off', 'stalled', 'tripped'].indexOf(task.state)

@@ -1,0 +1,69 @@
+import { longestGraceMs, stopLoop, waitForStop } from '../api/stop-loop.ts'
+import { type Config, loadConfig } from '../config.ts'
+import { exitCodes, messageOf } from '../errors.ts'
+import type { SupervisorInfo } from '../runs/supervisor-file.ts'
+import { openDatabase } from '../store/database.ts'
+import { actor } from './audited.ts'
+import { duration, note, print, printJson } from './print.ts'
+
+export const runStop = async ({ hold = false, json }: { hold?: boolean; json?: boolean }): Promise<number> => {
+  const { stopped, sentence } = await stopAndWait(await loadConfig(), { hold })
+  if (json) printJson({ stopped, hold, sentence })
+  else if (stopped) print(sentence)
+  else note(sentence)
+  return stopped ? exitCodes.done : exitCodes.failed
+}
+
+/** Waits as long as the longest grace of a run that goes on, and 15 s more. */
+export const stopAndWait = async (config: Config, { hold }: { hold: boolean }): Promise<{ stopped: boolean; sentence: string }> => {
+  const stop = await stopLoop(config, { by: actor(), hold })
+  if (!stop.supervisor) return { stopped: true, sentence: stop.sentence }
+  const timeoutMs = (await graceMs(config)) + 15_000
+  const progress = progressLine()
+  const gone = await waitForStop(config, stop.supervisor, { timeoutMs, onWait: progress.tell })
+  progress.end()
+  const kept = hold ? ' It stays down until start releases the hold.' : ''
+  if (gone) return { stopped: true, sentence: `The loop has ended.${kept}` }
+  const { pid } = stop.supervisor
+  return {
+    stopped: false,
+    sentence: `The loop (process ${pid}) has not ended within ${duration(timeoutMs)}. See runtime/bgtask.log; kill -9 ${pid} ends it, and the next start takes over its runs.`,
+  }
+}
+
+const unknownGraceMs = 60_000
+
+const graceMs = async (config: Config): Promise<number> => {
+  try {
+    const db = await openDatabase(config.databaseUrl)
+    try {
+      return await longestGraceMs(config, db)
+    } finally {
+      await db.close()
+    }
+  } catch (error) {
+    note(
+      `The database cannot be asked how long the runs may take to stop (${messageOf(error)}); waiting up to ${duration(unknownGraceMs + 15_000)}.`,
+    )
+    return unknownGraceMs
+  }
+}
+
+// One line that is written over on a terminal; elsewhere a line every ten seconds.
+const progressLine = () => {
+  let told = 0
+  return {
+    tell: (now: SupervisorInfo, waitedMs: number) => {
+      const text = `Waiting for the loop to end: ${now.running + now.loops} runs, ${Math.floor(waitedMs / 1000)} s`
+      if (process.stderr.isTTY) {
+        if (waitedMs > 500) process.stderr.write(`\r\u001b[K${text}`)
+      } else if (waitedMs > told + 10_000) {
+        told = waitedMs
+        note(text)
+      }
+    },
+    end: () => {
+      if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
+    },
+  }
+}

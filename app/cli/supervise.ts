@@ -1,0 +1,9 @@
+import { loadConfig } from '../config.ts'
+import { openLog } from '../log.ts'
+
+/** Goes on until it is asked to stop. */
+export const runSupervise = async (): Promise<number> => {
+  const config = await loadConfig()
+  const { supervise } = await import('../supervisor/supervise.ts')
+  return supervise(config, openLog('supervisor'))
+}
