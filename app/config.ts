@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { BgtaskError } from './errors.ts'
 import { inWorkFolder } from './paths.ts'
@@ -56,7 +56,10 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     outputBytes: wholeNumber('BGTASK_OUTPUT_BYTES', given('BGTASK_OUTPUT_BYTES'), 50_000_000, 65_536, 1e12),
     keepRuns: wholeNumber('BGTASK_KEEP_RUNS', given('BGTASK_KEEP_RUNS'), 20, 1, 100_000),
     keepDays: wholeNumber('BGTASK_KEEP_DAYS', given('BGTASK_KEEP_DAYS'), 7, 1, 36_500),
-    childEnv: (given('BGTASK_CHILD_ENV') ?? '').split(',').map(name => name.trim()).filter(Boolean),
+    childEnv: (given('BGTASK_CHILD_ENV') ?? '')
+      .split(',')
+      .map(name => name.trim())
+      .filter(Boolean),
   }
 }
 
@@ -87,7 +90,9 @@ const readConfigFile = async (): Promise<Record<string, unknown>> => {
     if (typeof module.default !== 'object' || module.default === null) throw new Error('it has no default export that is an object')
     return module.default as Record<string, unknown>
   } catch (error) {
-    throw new BgtaskError('misconfigured', `${path} cannot be used: ${(error as Error).message}. Mend it, or move it away.`, { cause: error })
+    throw new BgtaskError('misconfigured', `${path} cannot be used: ${(error as Error).message}. Mend it, or move it away.`, {
+      cause: error,
+    })
   }
 }
 

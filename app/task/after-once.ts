@@ -12,7 +12,8 @@ export interface AfterOnce {
 }
 
 /** The waits between failed tries: doubles from 1 s to 10 min, of which the upper half is random. */
-export const retryDelayMs = (attempt: number, random: number) => Math.round(Math.min(600_000, 1000 * 2 ** (Math.min(attempt, 20) - 1) * (1 + random)))
+export const retryDelayMs = (attempt: number, random: number) =>
+  Math.round(Math.min(600_000, 1000 * 2 ** (Math.min(attempt, 20) - 1) * (1 + random)))
 
 const verdicts = {
   succeeded: 'succeed',
@@ -42,14 +43,21 @@ export const afterOnce = (
   if (verdict === 'succeed') return { ...base, state: 'succeeded', reason: reason('succeeded') }
   if (verdict === 'cancel' || task.wanted === 'down') return { ...base, state: 'cancelled', reason: reason('cancelled') }
   // The crash count held this run before it was spawned; an interruption takes just that back.
-  if (verdict === 'again') return { ...base, crashCount: Math.max(0, task.crashCount - 1), state: 'waiting', runAt: now, reason: reason('interrupted') }
+  if (verdict === 'again')
+    return { ...base, crashCount: Math.max(0, task.crashCount - 1), state: 'waiting', runAt: now, reason: reason('interrupted') }
   if (outcome.exitCode === exitMisconfigured) return { ...base, state: 'failed', reason: reason('misconfigured') }
   if (verdict === 'crash') {
     if (!task.rerunAfterCrash || task.crashCount >= maxCrashes) {
       return { ...base, crashCount: task.crashCount, state: 'failed', reason: reason('crashed-for-good', { failures: task.crashCount }) }
     }
     const runAt = now + retryDelayMs(task.crashCount, random)
-    return { ...base, crashCount: task.crashCount, state: 'waiting', runAt, reason: reason('crashed', { until: runAt, failures: task.crashCount }) }
+    return {
+      ...base,
+      crashCount: task.crashCount,
+      state: 'waiting',
+      runAt,
+      reason: reason('crashed', { until: runAt, failures: task.crashCount }),
+    }
   }
   const attempt = task.attempt + 1
   if (attempt >= task.maxAttempts) return { ...base, attempt, state: 'failed', reason: reason('failed', { failures: attempt }) }

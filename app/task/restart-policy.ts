@@ -60,7 +60,8 @@ export const decideRestart = (
 ): { restart: Restart; memory: RestartMemory } => {
   const healthy = isHealthy(life, policy)
   const before = healthy ? freshAfterHealth(memory) : memory
-  if (life.outcome === 'interrupted' || life.outcome === 'cancelled') return { restart: { kind: 'at-once', why: 'interrupted' }, memory: before }
+  if (life.outcome === 'interrupted' || life.outcome === 'cancelled')
+    return { restart: { kind: 'at-once', why: 'interrupted' }, memory: before }
   if (life.recycled) return { restart: { kind: 'at-once', why: 'recycled' }, memory: before }
   if (life.outcome === 'succeeded' && healthy) return { restart: { kind: 'at-once', why: 'healthy' }, memory: before }
 
@@ -72,7 +73,10 @@ export const decideRestart = (
   if (misconfigured || overBudget || before.probes > 0) {
     const waitMs = policy.probeMs[Math.min(before.probes, policy.probeMs.length - 1)]!
     const delayMs = Math.round(waitMs * (1 + 0.1 * random))
-    return { restart: { kind: 'tripped', delayMs, failures: inARow, misconfigured }, memory: { failedAt, inARow, probes: before.probes + 1 } }
+    return {
+      restart: { kind: 'tripped', delayMs, failures: inARow, misconfigured },
+      memory: { failedAt, inARow, probes: before.probes + 1 },
+    }
   }
   const next = { failedAt, inARow, probes: 0 }
   if (inARow === 1) return { restart: { kind: 'at-once', why: 'isolated' }, memory: next }

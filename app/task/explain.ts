@@ -1,0 +1,231 @@
+import type { Run } from './run.ts'
+import { maxCrashes, type Task } from './task.ts'
+
+/** A sentence as data: `texts/translate.ts` makes it words in the reader's language. Times are milliseconds since 1970. */
+export interface Message<Key extends string = string> {
+  key: Key
+  values: Record<string, string | number>
+}
+
+/** What has to be known besides the task's row. */
+export interface ExplainFacts {
+  now: number
+  /** `held`: an operator said "stay stopped". `unknown`: asked from a host that does not run the task. */
+  supervisor: 'running' | 'stopping' | 'down' | 'held' | 'unknown'
+  /** The newest run, when it is at hand: it says how the last life ended. */
+  lastRun?: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content' | 'endedAt'> | null
+}
+
+export interface Explanation {
+  /** Why the task is in its state. */
+  why: Message<WhyKey>
+  /** How its last run ended, when that is part of the reason. */
+  end: Message<EndKey> | null
+  /** What will happen next, and what a person can do. */
+  next: Message<NextKey> | null
+}
+
+/** Why a task is in its state, and what happens next: the same sentences on the page and in the terminal. */
+export const explainTask = (task: Task, facts: ExplainFacts): Explanation => {
+  const { why, next, withEnd } = task.execType === 'ONCE' ? explainOnce(task, facts) : explainLoop(task, facts)
+  const end = withEnd && facts.lastRun?.outcome ? explainEnd(facts.lastRun) : null
+  return { why, end, next }
+}
+
+/** How a run ended, in words. */
+export const explainEnd = (run: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content'>): Message<EndKey> => {
+  if (run.recycled) return say('end.recycled')
+  if (run.exitCode === 78) return say('end.misconfigured')
+  const detail = firstLine(run.error ?? run.content)
+  switch (run.outcome) {
+    case null:
+      return say('end.running')
+    case 'failed':
+      return detail ? say('end.failed', { detail }) : say('end.failedSilently')
+    case 'exited':
+      return run.exitCode === null ? say('end.lost') : say('end.exited', { exitCode: String(run.exitCode) })
+    case 'killed':
+      return say('end.killed', { signal: run.signal ?? 'SIGKILL' })
+    case 'succeeded':
+    case 'timed-out':
+    case 'out-of-memory':
+    case 'cancelled':
+    case 'interrupted':
+    case 'lost':
+      return say(`end.${run.outcome}`)
+  }
+}
+
+export type EndKey =
+  | `end.${'running' | 'recycled' | 'misconfigured' | 'failed' | 'failedSilently' | 'exited' | 'killed'}`
+  | `end.${'succeeded' | 'timed-out' | 'out-of-memory' | 'cancelled' | 'interrupted' | 'lost'}`
+
+export type WhyKey =
+  | `why.once.${'added' | 'dueLater' | 'retry' | 'crashed' | 'interrupted' | 'waitsForKey' | 'waiting' | 'running' | 'adopted' | 'cancelling'}`
+  | `why.once.${'succeeded' | 'failed' | 'crashedForGood' | 'misconfigured' | 'cannotLoad' | 'cancelled' | 'replaced' | 'survivors'}`
+  | `why.loop.${'wantedUp' | 'stopped' | 'stoppedBy' | 'starting' | 'running' | 'adopted' | 'recycled' | 'reloading' | 'probing'}`
+  | `why.loop.${'stalled' | 'backingOff' | 'tripped' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
+
+export type NextKey =
+  | `next.${'startsSoon' | 'startsAt' | 'nextTry' | 'runsAgain' | 'afterReplaced' | 'timeLimit' | 'endsWhenDone' | 'forcedAfterGrace'}`
+  | `next.${'retry' | 'retryAfterMending' | 'start' | 'staysUp' | 'nextStart' | 'probe' | 'probeOrMend' | 'watch'}`
+  | `next.${'loopDown' | 'loopHeld' | 'loopStopping' | 'survivors'}`
+
+interface Words {
+  why: Message<WhyKey>
+  next: Message<NextKey> | null
+  withEnd?: boolean
+}
+
+const say = <Key extends string>(key: Key, values: Message['values'] = {}): Message<Key> => ({ key, values })
+
+const explainOnce = (task: Task, facts: ExplainFacts): Words => {
+  const reason = task.reason
+  const at = reason?.at ?? task.updatedAt
+  const failures = reason?.failures ?? task.attempt
+  switch (task.state) {
+    case 'waiting':
+      switch (reason?.code) {
+        case 'retry':
+          return {
+            why: say('why.once.retry', { failures, maxAttempts: task.maxAttempts }),
+            next: whenUp(facts, say('next.nextTry', { until: task.runAt })),
+            withEnd: true,
+          }
+        case 'crashed':
+          return {
+            why: say('why.once.crashed', { failures, most: maxCrashes }),
+            next: whenUp(facts, say('next.runsAgain', { until: task.runAt })),
+            withEnd: true,
+          }
+        case 'interrupted':
+          return { why: say('why.once.interrupted', { at }), next: whenUp(facts, say('next.startsSoon')) }
+        case 'waits-for-key':
+          return { why: say('why.once.waitsForKey', { detail: reason.detail ?? '?' }), next: whenUp(facts, say('next.afterReplaced')) }
+        case 'cannot-load':
+          return { why: say('why.once.cannotLoad', { detail: reason.detail ?? task.action }), next: say('next.retryAfterMending') }
+        default:
+          if (task.runAt > facts.now) {
+            return {
+              why: say('why.once.dueLater', { at: task.createdAt }),
+              next: whenUp(facts, say('next.startsAt', { until: task.runAt })),
+            }
+          }
+          return reason?.code === 'added' || !reason
+            ? { why: say('why.once.added', { at: task.createdAt }), next: whenUp(facts, say('next.startsSoon')) }
+            : { why: say('why.once.waiting', { at }), next: whenUp(facts, say('next.startsSoon')) }
+      }
+    case 'running': {
+      const startedAt = task.startedAt ?? at
+      if (task.wanted === 'down') {
+        return {
+          why: reason?.by ? say('why.once.cancelling', { by: reason.by, at }) : say('why.once.cancelling', { by: '?', at }),
+          next: say('next.forcedAfterGrace', { graceMs: task.graceMs }),
+        }
+      }
+      if (reason?.code === 'survivors')
+        return { why: say('why.once.survivors', { detail: reason.detail ?? '?' }), next: say('next.survivors') }
+      return {
+        why:
+          reason?.code === 'adopted'
+            ? say('why.once.adopted', { number: String(task.number), startedAt, at })
+            : say('why.once.running', { number: String(task.number), startedAt }),
+        next: task.timeoutMs === null ? say('next.endsWhenDone') : say('next.timeLimit', { until: startedAt + task.timeoutMs }),
+      }
+    }
+    case 'succeeded':
+      return { why: say('why.once.succeeded', { at: task.finishedAt ?? at }), next: null }
+    case 'failed':
+      if (reason?.code === 'crashed-for-good') {
+        return {
+          why: say('why.once.crashedForGood', { failures: reason.failures ?? task.crashCount }),
+          next: say('next.retry'),
+          withEnd: true,
+        }
+      }
+      if (reason?.code === 'misconfigured') return { why: say('why.once.misconfigured'), next: say('next.retryAfterMending') }
+      if (reason?.code === 'cannot-load') {
+        return { why: say('why.once.cannotLoad', { detail: reason.detail ?? task.action }), next: say('next.retryAfterMending') }
+      }
+      return { why: say('why.once.failed', { failures: Math.max(1, failures) }), next: say('next.retry'), withEnd: true }
+    default:
+      if (reason?.code === 'replaced') return { why: say('why.once.replaced', { detail: reason.detail ?? '?' }), next: null }
+      return { why: say('why.once.cancelled', { at: task.finishedAt ?? at, by: reason?.by ?? '?' }), next: say('next.retry') }
+  }
+}
+
+const explainLoop = (task: Task, facts: ExplainFacts): Words => {
+  const reason = task.reason
+  const at = reason?.at ?? task.updatedAt
+  const failures = reason?.failures ?? task.crashCount
+  const startedAt = task.startedAt ?? at
+  if (reason?.code === 'survivors') return { why: say('why.loop.survivors', { detail: reason.detail ?? '?' }), next: say('next.survivors') }
+  if (reason?.code === 'cannot-load') {
+    return {
+      why: say('why.loop.cannotLoad', { detail: reason.detail ?? task.action }),
+      next: whenUp(facts, say('next.probeOrMend', { until: task.runAt })),
+    }
+  }
+  switch (task.state) {
+    case 'starting':
+      return {
+        why: say(reason?.code === 'reloading' ? 'why.loop.reloading' : 'why.loop.starting', { at }),
+        next: whenUp(facts, say('next.staysUp')),
+      }
+    case 'running':
+      return { why: whyRunning(task, at, startedAt), next: say('next.staysUp') }
+    case 'stalled':
+      return { why: say('why.loop.stalled', { at }), next: say('next.watch') }
+    case 'backing-off':
+      return {
+        why: say('why.loop.backingOff', { failures }),
+        next: whenUp(facts, say('next.nextStart', { until: task.runAt })),
+        withEnd: true,
+      }
+    case 'tripped':
+      return reason?.code === 'misconfigured'
+        ? { why: say('why.loop.misconfigured'), next: whenUp(facts, say('next.probeOrMend', { until: task.runAt })) }
+        : { why: say('why.loop.tripped', { failures, at }), next: whenUp(facts, say('next.probe', { until: task.runAt })), withEnd: true }
+    case 'stopping':
+      return { why: say('why.loop.stopping', { at }), next: say('next.forcedAfterGrace', { graceMs: task.graceMs }) }
+    default:
+      if (task.wanted === 'up') return { why: say('why.loop.wantedUp'), next: whenUp(facts, say('next.startsSoon')) }
+      return {
+        why: reason?.by ? say('why.loop.stoppedBy', { by: reason.by, at }) : say('why.loop.stopped', { at }),
+        next: say('next.start'),
+      }
+  }
+}
+
+const whyRunning = (task: Task, at: number, startedAt: number): Message<WhyKey> => {
+  const values = { number: String(task.number), startedAt, at }
+  switch (task.reason?.code) {
+    case 'adopted':
+      return say('why.loop.adopted', values)
+    case 'recycled':
+      return say('why.loop.recycled', values)
+    case 'probing':
+      return say('why.loop.probing', values)
+    default:
+      return say('why.loop.running', values)
+  }
+}
+
+/** What is planned only comes to pass while the loop is up. */
+const whenUp = (facts: ExplainFacts, planned: Message<NextKey>): Message<NextKey> => {
+  switch (facts.supervisor) {
+    case 'down':
+      return say('next.loopDown')
+    case 'held':
+      return say('next.loopHeld')
+    case 'stopping':
+      return say('next.loopStopping')
+    default:
+      return planned
+  }
+}
+
+const firstLine = (text: string | null) => {
+  const line = text?.split('\n', 1)[0]?.trim() ?? ''
+  return line.length > 200 ? `${line.slice(0, 199)}…` : line
+}

@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { findMarked } from '../../app/runs/process-identity.ts'
+import { readSupervisor } from '../../app/runs/supervisor-file.ts'
+import { hostId } from '../../app/runs/host-id.ts'
+import { until } from './scene.ts'
+import { chromiumPath } from './tools.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+
+/** A real `node index.js serve` with a runtime folder of its own; everything it started is gone when the test is over. */
+export interface ServedPanel {
+  address: string
+  runtime: string
+  /** The first administrator's one-time link, when there is no user. */
+  setupLink: string | null
+  output(): string
+  process: ChildProcess
+}
+
+export const password = 'a lantern over the harbour'
+
+export const servePanel = async (t: TestContext, env: Record<string, string> = {}): Promise<ServedPanel> => {
+  const runtime = mkdtempSync(join(tmpdir(), 'bgtask-panel-'))
+  const port = await freePort()
+  const child = spawn(process.execPath, [join(root, 'index.js'), 'serve'], {
+    cwd: root,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, BGTASK_RUNTIME: runtime, PORT: String(port), BGTASK_AUTOSTART: 'off', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  t.after(async () => {
+    if (child.exitCode === null) child.kill('SIGKILL')
+    endSupervisor(runtime)
+    await until('all runs have ended', () => marked(runtime).every(({ identity }) => end(identity.pid)), 5_000)
+    rmSync(runtime, { recursive: true, force: true, maxRetries: 5 })
+  })
+  const address = await until('the panel says where it is', () => {
+    if (child.exitCode !== null) throw new Error(`serve left with code ${child.exitCode}:\n${output}`)
+    return /bgtask is at (\S+)\/admin/.exec(output)?.[1]
+  })
+  const setupLink = env.BGTASK_ADMIN_PASSWORD ? null : await until('the link is printed', () => /(http\S+\/admin\/setup\/\S+)/.exec(output)?.[1])
+  return { address, runtime, setupLink, output: () => output, process: child }
+}
+
+/** @param options.script false: as a browser without script sees it */
+export const openBrowser = async (
+  t: TestContext,
+  options: { script?: boolean; width?: number; theme?: 'light' | 'dark'; locale?: string } = {},
+): Promise<{ browser: Browser; context: BrowserContext; page: Page; problems: string[] }> => {
+  const browser = await chromium.launch({ executablePath: chromiumPath(), args: chromiumArguments })
+  t.after(() => browser.close())
+  const context = await browser.newContext({
+    javaScriptEnabled: options.script ?? true,
+    viewport: { width: options.width ?? 1280, height: 900 },
+    colorScheme: options.theme ?? 'light',
+    locale: options.locale ?? 'en-GB',
+  })
+  const page = await context.newPage()
+  const problems: string[] = []
+  page.on('console', message => {
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text())
+  })
+  page.on('pageerror', error => problems.push(error.message))
+  return { browser, context, page, problems }
+}
+
+export const chromiumArguments = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+export const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port'))))
+    })
+  })
+
+const endSupervisor = (runtime: string) => {
+  const supervisor = readSupervisor(runtime)
+  if (supervisor) end(supervisor.pid)
+}
+
+const marked = (runtime: string) => {
+  const host = hostId(runtime)
+  return findMarked(mark => mark.startsWith(`${host}/`))
+}
+
+/** @returns false: it is being ended and should be looked for again */
+const end = (pid: number): boolean => {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+  return false
+}
