@@ -80,7 +80,7 @@ export const maskedConfig = (config: Config): Record<string, string> => ({
   BGTASK_CHILD_ENV: config.childEnv.join(',') || '(none)',
 })
 
-export const maskUrl = (url: string) => url.replace(/^([a-z]+:\/\/[^:/@]*):[^@]*@/i, '$1:****@')
+export const maskUrl = (url: string) => url.replace(/^([a-z]+:\/\/[^:/@]*):.*@/i, '$1:****@')
 
 const readConfigFile = async (): Promise<Record<string, unknown>> => {
   const path = ['bgtask.config.ts', 'bgtask.config.js'].map(inWorkFolder).find(existsSync)

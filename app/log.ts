@@ -26,7 +26,7 @@ export const openLog = (name: 'web' | 'supervisor', env: NodeJS.ProcessEnv = pro
 /** A text without what is secret in it: passwords in addresses, and tokens in their parameters. */
 export const withoutSecrets = (text: string): string =>
   text
-    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s@]*@/gi, '$1:****@')
+    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):\S*@/gi, '$1:****@')
     .replace(/([?&](?:token|key|password|secret|_csrf)=)[^&\s"']+/gi, '$1****')
     .replace(/(\/(?:cron|setup)\/)[\w-]{16,}/gi, '$1****')
     .replace(/(bearer\s+)[\w.~+/-]+=*/gi, '$1****')

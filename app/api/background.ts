@@ -15,9 +15,24 @@ export interface Background {
   readonly db: Db
   /** The actions as they lie in the folder now. */
   catalog(): Promise<Catalog>
-  /** @see addTask */
+  /**
+   * Asks that an action be run with these params, by the supervisor and not here: it answers as soon as the wish is stored.
+   *
+   * With `trx`, the caller's own Kysely transaction on the same database, the task is stored when that commits and not at all when it
+   * rolls back. Nobody here sees the commit, so the supervisor's poll finds it, within a second, instead of at once.
+   * @param action `report/build` is report/build.ts in the actions folder
+   * @param params plain JSON, at most 64 kB (65,536 bytes), 32 levels deep, 10,000 keys and items; default {}
+   * @param execTypeOrOptions EXEC_TYPE_ONCE (default), EXEC_TYPE_FOREVER, or an object of options
+   * @returns the task as stored; with `unique` and `onConflict: 'keep'` the one that has the key already
+   * @throws BgtaskError `refused`, in a sentence that names the field, what was given and what is allowed: nothing is stored;
+   * `conflict` with `onConflict: 'reject'`; `database-away`, after which it may be repeated: with a unique key it is added at most once
+   */
   addTask(action: string, params?: unknown, execTypeOrOptions?: ExecType | TaskOptions): Promise<Task>
-  /** @see addTasks */
+  /**
+   * Adds many tasks, all or none, with one round trip per 1,000.
+   * @returns in the order given
+   * @throws as addTask, naming the first that cannot be by its place in the list, from 1
+   */
   addTasks(wishes: readonly TaskWish[]): Promise<Task[]>
   /** Like addTasks, and says of each whether it was added or an existing one kept. */
   storeTasks(wishes: readonly TaskWish[], options?: { by?: string }): Promise<StoredTask[]>

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { askStop, hold as putOnHold } from '../runs/flags.ts'
 import { hostId } from '../runs/host-id.ts'
+import { isAlive } from '../runs/process-identity.ts'
 import { prepareRuntimeFolder } from '../runs/runtime-folder.ts'
 import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
 import type { Db } from '../store/database.ts'
@@ -33,21 +34,23 @@ export const stopLoop = async (config: Config, { by, hold = false }: { by: strin
   return { asked: true, supervisor, sentence: `The loop (process ${supervisor.pid}) is asked to stop.${held}` }
 }
 
-/** @returns whether that supervisor is gone; false when time is over */
+/**
+ * Waits for the end of its process, and so for its lock, since whoever starts the next one may not find that taken.
+ * @returns whether that supervisor is gone; false when time is over
+ */
 export const waitForStop = async (
   config: Pick<Config, 'runtime'>,
-  asked: Pick<SupervisorInfo, 'epoch'>,
+  asked: SupervisorInfo,
   { timeoutMs, onWait }: { timeoutMs: number; onWait?: (now: SupervisorInfo, waitedMs: number) => void },
 ): Promise<boolean> => {
   const began = performance.now()
-  for (;;) {
-    const now = readSupervisor(config.runtime)
-    if (!now || now.epoch !== asked.epoch) return true
+  while (isAlive(asked)) {
     const waitedMs = performance.now() - began
     if (waitedMs > timeoutMs) return false
-    onWait?.(now, waitedMs)
+    onWait?.(readSupervisor(config.runtime) ?? asked, waitedMs)
     await wait(50)
   }
+  return true
 }
 
 /** The longest grace among the runs of this host, in milliseconds: how long a stop may take. */

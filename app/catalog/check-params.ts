@@ -8,7 +8,7 @@ export const checkParams = async (entry: Pick<ActionEntry, 'paramsSchema'>, para
   const validator = await validatorOf(entry.paramsSchema)
   if (validator.Check(params)) return []
   const [, errors] = validator.Errors(params)
-  return [...new Set(errors.map(error => sentence(error, params)))]
+  return [...new Set(errors.flatMap(error => sentences(error, params, entry.paramsSchema as { properties?: object })))]
 }
 
 const validators = new WeakMap<object, Validator>()
@@ -22,17 +22,56 @@ const validatorOf = async (schema: object): Promise<Validator> => {
   return validator
 }
 
-const sentence = ({ instancePath, message }: { instancePath: string; message: string }, params: Json): string => {
+interface Fault {
+  keyword: string
+  schemaPath: string
+  /** JSON pointer into the params. */
+  instancePath: string
+  params: object
+  message: string
+}
+
+const sentences = (
+  { keyword, schemaPath, instancePath, params: more, message }: Fault,
+  params: Json,
+  schema: { properties?: object },
+): string[] => {
   const steps = instancePath
     .split('/')
     .slice(1)
     .map(step => step.replaceAll('~1', '/').replaceAll('~0', '~'))
-  const given = steps.reduce<unknown>(
-    (value, step) => (typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[step] : undefined),
-    params,
-  )
-  return `${steps.join('.') || 'params'} ${message}, but is ${show(given)}`
+  const place = steps.join('.')
+  const given = show(valueAt(params, steps))
+  if (keyword === 'required' && 'requiredProperties' in more) {
+    return (more.requiredProperties as string[]).map(name => `${[...steps, name].join('.')} is missing`)
+  }
+  // Told once for each name, by the schema `false` that no value fits.
+  if (keyword === 'additionalProperties') return []
+  if (keyword === 'boolean' && schemaPath.endsWith('/additionalProperties')) {
+    const allowed = steps.length === 1 ? Object.keys(schema.properties ?? {}) : []
+    return [`${place} is not known${allowed.length ? `; allowed are ${allowed.join(', ')}` : ''}`]
+  }
+  if (keyword === 'type' && 'type' in more) message = `must be ${[more.type].flat().map(wordFor).join(' or ')}`
+  if (keyword === 'enum' && 'allowedValues' in more) message = `must be one of ${(more.allowedValues as unknown[]).map(show).join(', ')}`
+  if (keyword === 'const' && 'allowedValue' in more) message = `must be ${show(more.allowedValue)}`
+  return [`${place || 'params'} ${message}, but is ${given}`]
 }
+
+const words: Record<string, string> = {
+  integer: 'a whole number',
+  number: 'a number',
+  string: 'a text',
+  boolean: 'true or false',
+  object: 'an object',
+  array: 'a list',
+}
+const wordFor = (type: unknown) => words[String(type)] ?? String(type)
+
+const valueAt = (value: unknown, steps: readonly string[]): unknown =>
+  steps.reduce<unknown>(
+    (inner, step) => (typeof inner === 'object' && inner !== null && Object.hasOwn(inner, step) ? Reflect.get(inner, step) : undefined),
+    value,
+  )
 
 const show = (value: unknown) => {
   const text = JSON.stringify(value) ?? 'missing'

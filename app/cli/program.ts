@@ -162,7 +162,8 @@ const sentence = (text: string) => {
     .replace(/^error: /, '')
     .trim()
     .replaceAll('\n', ' ')
-  return `${plain.charAt(0).toUpperCase()}${plain.slice(1)}${/[.?!)]$/.test(plain) ? '' : '.'}\n`
+  const end = /[?!)]$/.test(plain) ? '' : `${plain.endsWith('.') ? '' : '.'} --help shows what there is.`
+  return `${plain.charAt(0).toUpperCase()}${plain.slice(1)}${end}\n`
 }
 
 const afterHelp = `

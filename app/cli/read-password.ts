@@ -18,8 +18,8 @@ export const readPassword = async ({ fromStdin, name }: { fromStdin: boolean; na
 const ask = (question: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const { stdin, stderr } = process
-    stderr.write(question)
     stdin.setRawMode(true)
+    stderr.write(question)
     stdin.setEncoding('utf8')
     stdin.resume()
     let typed = ''

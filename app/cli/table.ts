@@ -17,11 +17,13 @@ export const formatTable = <Row>(columns: readonly Column<Row>[], rows: readonly
   const cells = rows.map(row => columns.map(column => oneLine(column.value(row))))
   const wanted = columns.map((column, index) => Math.max(displayWidth(column.title), ...cells.map(row => displayWidth(row[index]!)), 1))
   const widths = width === null ? wanted : narrowed(columns, wanted, width)
-  const line = (row: readonly string[]) =>
-    row
+  const line = (row: readonly string[]) => {
+    const text = row
       .map((cell, index) => fit(cell, widths[index]!, columns[index]!.right ?? false))
       .join(gap)
       .trimEnd()
+    return width !== null && displayWidth(text) > width ? fit(text, width) : text
+  }
   return [line(columns.map(column => column.title)), line(widths.map(one => '─'.repeat(one))), ...cells.map(line)].join('\n')
 }
 

@@ -25,7 +25,10 @@ export interface Context<Params = Json> {
     /** Milliseconds since 1970. */
     readonly startedAt: number
   }
-  /** Aborts when the run is asked to stop. Hand it to fetch, timers and streams, or look at `signal.aborted` now and then. */
+  /**
+   * Aborts when the run is asked to stop. Hand it to fetch, timers and streams, or look at `signal.aborted` now and then.
+   * A ONCE action that took it and returns nothing after a stop counts as interrupted; one that had finished its work says so by what it returns.
+   */
   readonly signal: AbortSignal
   /** `log('text', { key: value })`, `log.warn`, `log.error`: one line each into the output. Whatever else is printed lands there too. */
   readonly log: Log

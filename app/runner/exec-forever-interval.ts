@@ -59,6 +59,7 @@ export const execForeverInterval = async (
     if (run?.stop.asked) run.loopStopped = true
     return success(ended('stopped', number, errors))
   }
+  if (ending.asked) return stopped(0)
   for (let number = 1; ; number++) {
     run?.beats.iterationStarted()
     let thrown: { error: unknown } | undefined

@@ -17,6 +17,8 @@ export const executeTicket = async (run: CurrentRun, loaded: () => void = () => 
   } catch (error) {
     return notLoaded(run, error)
   }
+  // Asked to stop while the file was loading: what has not begun need not be ended.
+  if (run.stop.asked) return stopped(run.stop.asked, null)
   try {
     return judge(run, await execute(createContext(run)))
   } catch (error) {

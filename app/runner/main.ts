@@ -38,23 +38,24 @@ const sayReady = () => {
   process.getBuiltinModule('node:fs').closeSync(Number(descriptor))
 }
 
-let ending = false
+/** How it ended, once that is known. */
+let known: RunEnd | undefined
 let written = false
 
 const end = async (run: CurrentRun, outcome: Outcome) => {
-  if (ending) return
-  ending = true
-  if (outcome.error) console.error(outcome.error)
+  if (known) return
+  known = toEnd(run, outcome)
+  if (outcome.error) console.error(outcome.error.includes(outcome.content ?? '') ? outcome.error : `${outcome.content}\n${outcome.error}`)
   run.beats.flush()
-  await writeAtLast(toEnd(run, outcome))
+  await writeAtLast(known)
   process.exit(exitCodeOf(outcome))
 }
 
-/** The process leaves while the action has not ended: the last moment to say so. */
+/** The process leaves before the outcome lies there, mostly because the action has not ended: the last moment to say so. */
 const leave = (run: CurrentRun, exitCode: number) => {
   if (written) return
   run.beats.flush()
-  write(toEnd(run, exitedOutcome(run, exitCode)))
+  write(known ?? toEnd(run, exitedOutcome(run, exitCode)))
 }
 
 const toEnd = (run: CurrentRun, outcome: Outcome): RunEnd => {

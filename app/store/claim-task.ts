@@ -1,5 +1,6 @@
 import type { Reason, Task } from '../task/task.ts'
 import type { Db } from './database.ts'
+import { fromIndex } from './from-index.ts'
 import { fromReason, toTask } from './rows.ts'
 import { withRetries } from './transact.ts'
 
@@ -25,7 +26,7 @@ export const claimTask = async (db: Db, seen: Task, owner: { host: string; epoch
   const attempt = () =>
     db.kysely.transaction().execute(async trx => {
       const { numUpdatedRows } = await trx
-        .updateTable('bg_task')
+        .updateTable(fromIndex(db, 'PRIMARY'))
         .set({
           state: 'running',
           number,

@@ -5,6 +5,7 @@ import { isFinal, type Reason, type Task } from '../task/task.ts'
 import { noteEnded } from './counters.ts'
 import type { Db } from './database.ts'
 import { forUpdate } from './for-update.ts'
+import { fromIndex } from './from-index.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import { fromEnd, fromReason, toTask } from './rows.ts'
 import type { TaskRow } from './tables.ts'
@@ -33,7 +34,7 @@ export const endOnceMany = async (db: Db, ends: readonly OnceEnd[]): Promise<Rec
   const ordered = ends.map((end, index) => ({ ...end, index })).sort((a, b) => a.taskId - b.taskId || a.number - b.number)
   return transact(db, async trx => {
     const ids = [...new Set(ordered.map(end => end.taskId))]
-    const rows = await forUpdate(db, trx.selectFrom('bg_task').selectAll().where('id', 'in', ids)).execute()
+    const rows = await forUpdate(db, trx.selectFrom(fromIndex(db, 'PRIMARY')).selectAll().where('id', 'in', ids)).execute()
     const tasks = new Map(rows.map(row => [Number(row.id), row]))
     const recorded: Recorded[] = []
     const finals: { state: string; n: number }[] = []
@@ -77,9 +78,7 @@ const record = async (
       updated_at: now,
       ...(final ? { finished_at: end.endedAt, held_key: null } : {}),
     })
-    .where('id', '=', taskId)
-    .where('state', '=', 'running')
-    .where('number', '=', number)
+    .where('id', '=', taskId) // locked and looked at above
     .execute()
   row.state = after.state
   if (final) {

@@ -58,6 +58,23 @@ export const insertOrFindHolder = async (db: Db, executor: Executor, draft: Draf
   return toTask(await forUpdate(db, executor.selectFrom('bg_task').selectAll().where('id', '=', there.id)).executeTakeFirstOrThrow())
 }
 
+/**
+ * Writers of one unique key wait for one another here, in order. The unique index alone would keep the promise as well, but MySQL
+ * sees deadlocks among several who meet at an index entry that is being replaced. Not in the caller's transaction, which may be long.
+ */
+export const queueUp = async (db: Db, trx: Executor, drafts: readonly Draft[]): Promise<void> => {
+  if (db.dialect === 'sqlite') return
+  const slots = new Set(drafts.flatMap(({ task }) => (task.uniqueKey === null ? [] : [heldKey(task.uniqueKey)[0]!])))
+  if (slots.size === 0) return
+  await trx
+    .selectFrom('bg_key_slot')
+    .select('slot')
+    .where('slot', 'in', [...slots])
+    .orderBy('slot')
+    .forUpdate()
+    .execute()
+}
+
 interface Given {
   id: number
   uid: string

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { BgtaskError } from '../errors.ts'
 import type { ExecType, Json, Reason, Task } from '../task/task.ts'
 import type { CallerTransaction, Db } from './database.ts'
-import { type Draft, findIds, insertOrFindHolder, insertRows, rowsAtOnce } from './insert-rows.ts'
+import { type Draft, findIds, insertOrFindHolder, insertRows, queueUp, rowsAtOnce } from './insert-rows.ts'
 import { nameSuccessor, stepAside } from './replace-task.ts'
 import { toTask } from './rows.ts'
 import { type Executor, transact, withRetries } from './transact.ts'
 
-/** A task to be stored; all is checked and filled in by `api/add-task`. */
+/** A task to be stored; all is checked and filled in by `api/check-task`. */
 export interface NewTask {
   action: string
   params: Json
@@ -64,7 +64,14 @@ export const insertTasks = async (
   if (!trx && groups.length === 1 && groups[0]![0]!.task.uniqueKey === null) {
     return withRetries(async maybeDone => (maybeDone && (await findInserted(db.kysely, drafts))) || work(db.kysely))
   }
-  return transact(db, async (begun, maybeDone) => (maybeDone && (await findInserted(begun, drafts))) || work(begun), trx)
+  return transact(
+    db,
+    async (begun, maybeDone) => {
+      if (!trx) await queueUp(db, begun, drafts)
+      return (maybeDone && (await findInserted(begun, drafts))) || work(begun)
+    },
+    trx,
+  )
 }
 
 const draft = (given: NewTask, now: number): Draft => ({ task: newTask(given, now), params: JSON.stringify(given.params), afterId: null })
@@ -109,9 +116,23 @@ const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
 // 252 is the greatest multiple of 36 in a byte: what lies above is thrown away, so that all letters are alike likely.
 const newUid = (): string => {
   let uid = ''
-  while (uid.length < 16) for (const byte of randomBytes(24)) if (byte < 252 && uid.length < 16) uid += letters[byte % 36]
+  while (uid.length < 16) {
+    const byte = nextByte()
+    if (byte < 252) uid += letters[byte % 36]
+  }
   return uid
 }
+
+// Asking the system for random bytes costs much more than the bytes do.
+const nextByte = (): number => {
+  if (nextAt === random.length) {
+    random = randomBytes(8_192)
+    nextAt = 0
+  }
+  return random[nextAt++]!
+}
+let random = Buffer.alloc(0)
+let nextAt = 0
 
 // Those with a unique key go one by one, since each may meet another task; the ones between them go together.
 const inGroups = (drafts: readonly Draft[], rows: number): Draft[][] => {

@@ -34,7 +34,7 @@ export const promoteDue = (db: Db, now: number, limit: number): Promise<number> 
     if (rows.length === 0) return 0
     const ids = rows.map(row => row.id)
     const { numUpdatedRows } = await db.kysely
-      .updateTable('bg_task')
+      .updateTable(fromIndex(db, 'PRIMARY'))
       .set({ due: 'now' })
       .where('id', 'in', ids)
       .where('due', '=', 'later')

@@ -68,7 +68,7 @@ const takeUp = async (db: Db, name: string): Promise<boolean> => {
     if (inserted === 1) return true
     const row = await db.kysely.selectFrom('bg_migration').selectAll().where('name', '=', name).executeTakeFirst()
     if (row && row.applied_at !== null) return false
-    if (row && seen.sign === row.started_at && performance.now() - seen.since > 15_000) {
+    if (row && seen.sign === row.started_at && performance.now() - seen.since > 6_000) {
       const taken = await db.kysely
         .updateTable('bg_migration')
         .set({ started_at: Math.max(Date.now(), row.started_at + 1) })
@@ -91,7 +91,7 @@ const whileSigned = async (db: Db, name: string, work: () => Promise<unknown>) =
       .set(row => ({ started_at: row('started_at', '+', 1) }))
       .execute()
       .catch(() => undefined)
-  }, 3_000)
+  }, 1_000)
   try {
     await work()
   } finally {

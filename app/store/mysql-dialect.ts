@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { type Dialect, MysqlDialect, type MysqlPool, type MysqlPoolConnection } from 'kysely'
 import { createPool, type PoolConnection } from 'mysql2'
 import { DatabaseTimeout } from './is-away.ts'
@@ -7,6 +8,8 @@ export const openMysql = (url: string, statementTimeoutMs: number): { dialect: D
   const pool = new TimedPool(url, statementTimeoutMs)
   return { dialect: new MysqlDialect({ pool: pool as MysqlPool }), isMariaDb: () => pool.isMariaDb() }
 }
+
+const socketOf = (connection: unknown) => (connection as { stream: Socket }).stream
 
 type Callback<T> = (error: unknown, result: T) => void
 
@@ -31,6 +34,9 @@ class TimedPool {
       decimalNumbers: true,
       dateStrings: true,
     })
+    // A connection that nobody uses does not keep a program alive which has added its tasks and is done.
+    this.#pool.on('acquire', connection => void socketOf(connection).ref())
+    this.#pool.on('release', connection => void socketOf(connection).unref())
     this.#pool.on('connection', connection => {
       this.#open.add(connection as unknown as PoolConnection)
       connection.once('end', () => this.#open.delete(connection as unknown as PoolConnection))

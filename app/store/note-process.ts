@@ -1,6 +1,7 @@
 import type { ProcessIdentity } from '../runs/process-identity.ts'
 import type { Reason } from '../task/task.ts'
 import type { Db } from './database.ts'
+import { fromIndex } from './from-index.ts'
 import { fromReason } from './rows.ts'
 import { transact, withRetries } from './transact.ts'
 
@@ -25,7 +26,11 @@ export const noteAdopted = (
 ): Promise<void> =>
   transact(db, async trx => {
     const reason: Reason = { code: 'adopted', at: now, number }
-    const ofTask = trx.updateTable('bg_task').where('id', '=', taskId).where('number', '=', number).where('state', '=', 'running')
+    const ofTask = trx
+      .updateTable(fromIndex(db, 'PRIMARY'))
+      .where('id', '=', taskId)
+      .where('number', '=', number)
+      .where('state', '=', 'running')
     await ofTask.set({ ...owner, updated_at: now }).execute()
     // One that is being stopped keeps that as its reason.
     await ofTask

@@ -3,6 +3,7 @@ import type { RunEnd } from '../runs/outcome-file.ts'
 import type { Run } from '../task/run.ts'
 import type { LoopState, Reason } from '../task/task.ts'
 import type { Db } from './database.ts'
+import { fromIndex } from './from-index.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import { fromEnd, fromReason, fromRun } from './rows.ts'
 import type { RunRow } from './tables.ts'
@@ -34,7 +35,7 @@ export const saveLoops = (db: Db, owner: { host: string; epoch: string }, { fact
     const now = Date.now()
     for (let first = 0; first < starts.length; first += startsAtOnce) await insertStarts(db, trx, starts.slice(first, first + startsAtOnce))
     for (const end of byTask(ends)) await endRun(trx, owner, end, facts)
-    for (const fact of byTask(facts)) await saveFact(trx, owner, fact, now)
+    for (const fact of byTask(facts)) await saveFact(db, trx, owner, fact, now)
   })
 
 const startsAtOnce = 50
@@ -90,10 +91,10 @@ const endRun = async (
     .execute()
 }
 
-const saveFact = async (trx: Executor, owner: { host: string; epoch: string }, fact: LoopFact, now: number) => {
+const saveFact = async (db: Db, trx: Executor, owner: { host: string; epoch: string }, fact: LoopFact, now: number) => {
   const stopped = fact.state === 'stopped'
   const saved = await trx
-    .updateTable('bg_task')
+    .updateTable(fromIndex(db, 'PRIMARY'))
     .set({
       number: fact.number,
       state: fact.state,

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Dialect, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
+import { isContended } from './is-away.ts'
 
 /** The embedded database: one connection a process, on which a transaction has the writer's place from its first statement. */
 export const openSqlite = async (path: string): Promise<Dialect> => {
@@ -38,7 +39,7 @@ const useWal = async (database: DatabaseSync) => {
       database.exec('PRAGMA journal_mode = WAL')
       return
     } catch (error) {
-      if (tries === 20) throw error
+      if (tries === 20 || !isContended(error)) throw error
       await sleep(10 + Math.random() * 40)
     }
   }

@@ -4,6 +4,7 @@ import type { Generated } from 'kysely'
 export interface Tables {
   bg_migration: MigrationRow
   bg_task: TaskRow
+  bg_key_slot: KeySlotRow
   bg_run: RunRow
   bg_host: HostRow
   bg_counter: CounterRow
@@ -56,6 +57,11 @@ export interface TaskRow {
   due: 'now' | 'later' | 'after' | null
   /** Waits for the end of this task, which it replaced. */
   after_id: number | null
+}
+
+/** 256 rows that are only locked, on MySQL: who wants a unique key meets the others who want it here. */
+export interface KeySlotRow {
+  slot: number
 }
 
 export interface RunRow {

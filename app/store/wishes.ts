@@ -4,6 +4,7 @@ import { noteEnded, noteRemoved } from './counters.ts'
 import type { Db } from './database.ts'
 import { findTaskByKey } from './find-task.ts'
 import { forUpdate } from './for-update.ts'
+import { fromIndex } from './from-index.ts'
 import { isDuplicate } from './is-away.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import { fromReason, heldKey, toTask } from './rows.ts'
@@ -158,7 +159,12 @@ const changeWaiting = (
   transact(db, async trx => {
     const task = await lockTask(db, trx, id)
     if (task?.state !== 'waiting') return false
-    const changed = await trx.updateTable('bg_task').set(change(task)).where('id', '=', id).where('due', '<>', 'after').executeTakeFirst()
+    const changed = await trx
+      .updateTable(fromIndex(db, 'PRIMARY'))
+      .set(change(task))
+      .where('id', '=', id)
+      .where('due', '<>', 'after')
+      .executeTakeFirst()
     return changed.numUpdatedRows > 0n
   })
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -76,7 +76,17 @@ export const waitFor = async <Value>(what: string, look: () => Value | Promise<V
 
 const endLoop = async (runtime: string) => {
   const supervisor = readSupervisor(runtime)
-  if (!supervisor) return
-  process.kill(supervisor.pid, 'SIGTERM')
-  await waitFor('the end of the loop', () => readSupervisor(runtime) === null)
+  if (supervisor) process.kill(supervisor.pid, 'SIGTERM')
+  // A process that is just leaving writes its compile cache, and would make the folder anew.
+  await waitFor('the end of all that runs there', () =>
+    readdirSync('/proc').every(pid => !environmentOf(pid).includes(`BGTASK_RUNTIME=${runtime}\0`)),
+  )
+}
+
+const environmentOf = (pid: string): string => {
+  try {
+    return /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/environ`, 'latin1') : ''
+  } catch {
+    return '' // it has ended
+  }
 }

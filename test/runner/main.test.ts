@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -138,6 +138,18 @@ describe('a supervised run', () => {
     )
   })
 
+  it('tries again to write its outcome as long as that is not possible', async () => {
+    const run = await spawnRun('test/progress', { params: { total: 3, stepMs: 50 } })
+    while (!run.beat()) await sleep(5)
+    renameSync(run.folder, `${run.folder}-away`)
+    await sleep(1000)
+    assert.equal(run.process.exitCode, null)
+    renameSync(`${run.folder}-away`, run.folder)
+    const { code, outcome, output } = await run.end()
+    assert.deepEqual([code, outcome?.kind, outcome?.content], [0, 'succeeded', '3 steps'])
+    assert.match(output, /outcome\.json cannot be written/)
+  })
+
   it('says when its action is loaded by closing the descriptor it was given for that', async () => {
     const { outcome, output } = await (await spawnRun('test/shows-environment', { environment: { BGTASK_READY_FD: '2' } })).end()
     assert.equal(outcome?.kind, 'succeeded')
@@ -215,6 +227,15 @@ describe('a supervised run that is asked to stop', () => {
     const { code, outcome } = await run.end()
     assert.deepEqual([code, outcome?.kind], [0, 'interrupted'])
     assert.match(outcome!.content!, /^stopped after \d+ iterations?$/)
+  })
+
+  it('does not begin when it is asked while its file is loading', async () => {
+    const run = await spawnRun('test/loads-slowly', { ticket: { execType: 'FOREVER' } })
+    await run.says('loading')
+    run.stop('cancelled')
+    const { outcome, output } = await run.end()
+    assert.equal(outcome?.kind, 'cancelled')
+    assert.doesNotMatch(output, /executing/)
   })
 
   it('has succeeded all the same when it finishes its work with a word', async () => {

@@ -2,6 +2,8 @@ import type { Ddl } from './ddl.ts'
 
 export const name = '0001-first'
 
+const keySlots = Array.from({ length: 256 }, (_, slot) => slot)
+
 export const statements = (ddl: Ddl): string[] => [
   ...ddl.table({
     name: 'bg_task',
@@ -53,6 +55,8 @@ export const statements = (ddl: Ddl): string[] => [
       bg_task_creator: { columns: ['creator', 'state'] },
     },
   }),
+  ...ddl.table({ name: 'bg_key_slot', columns: { slot: 'int' }, primaryKey: ['slot'] }),
+  ...ddl.rows('bg_key_slot', 'slot', keySlots),
   ...ddl.table({
     name: 'bg_run',
     columns: {

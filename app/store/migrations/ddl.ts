@@ -2,6 +2,8 @@
 export interface Ddl {
   /** Statements that make a table and its indexes. */
   table(table: Table): string[]
+  /** A statement that adds rows of one number each, as far as they are missing. */
+  rows(table: string, column: string, values: readonly number[]): string[]
 }
 
 export interface Table {
@@ -32,6 +34,7 @@ export const mysqlDdl = (collation: string): Ddl => ({
     ]
     return [`CREATE TABLE IF NOT EXISTS ${name} (\n  ${lines.join(',\n  ')}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=${collation}`]
   },
+  rows: (table, column, values) => [`INSERT IGNORE INTO ${table} (${quoted(column)}) VALUES ${listed(values)}`],
 })
 
 export const sqliteDdl: Ddl = {
@@ -48,10 +51,13 @@ export const sqliteDdl: Ddl = {
       ),
     ]
   },
+  rows: (table, column, values) => [`INSERT OR IGNORE INTO ${table} (${quoted(column)}) VALUES ${listed(values)}`],
 }
 
 // Both databases take this quote, and some names are words of their languages.
 const quoted = (name: string) => `\`${name}\``
+
+const listed = (values: readonly number[]) => values.map(value => `(${value})`).join(', ')
 
 const mysqlTypes: Record<string, string> = {
   id: 'BIGINT AUTO_INCREMENT PRIMARY KEY',

@@ -1,0 +1,130 @@
+/*
+ * Takes pictures of every page of a panel that has something to show: both themes, wide and narrow, English and Chinese.
+ *
+ *   node scripts/screenshots.ts            all of them into runtime/screenshots, and the README's into scripts/screenshots
+ *   node scripts/screenshots.ts --readme   the README's alone
+ */
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { openBackground } from '../app/api/background.ts'
+import { loadConfig } from '../app/config.ts'
+import { findTask } from '../app/store/find-task.ts'
+import { openBrowser, password, servePanel } from '../test/helpers/browser.ts'
+import { until } from '../test/helpers/scene.ts'
+
+const root = join(import.meta.dirname, '..')
+const forReadme = join(import.meta.dirname, 'screenshots')
+const all = join(root, 'runtime', 'screenshots')
+
+const cleanUps: (() => unknown)[] = []
+const t = { after: (work: () => unknown) => cleanUps.push(work), diagnostic: () => {} } as unknown as TestContext
+try {
+  await takeAll()
+} finally {
+  for (const work of cleanUps.reverse()) await work()
+}
+
+async function takeAll() {
+  const actions = shopActions()
+  const env = { BGTASK_ADMIN_PASSWORD: password, BGTASK_AUTOSTART: 'on', BGTASK_ACTIONS: actions }
+  const { address, runtime } = await servePanel(t, env)
+  const background = await openBackground(await loadConfig({ ...env, BGTASK_RUNTIME: runtime }))
+  t.after(() => background.close())
+  const task = async (id: number) => (await findTask(background.db, id))!
+
+  const mail = await background.addTask('mail/send', {}, 'FOREVER')
+  const orders = await background.addTask('shop/orders', {}, 'FOREVER')
+  const prices = await background.addTask('shop/prices', {}, 'FOREVER')
+  await background.addTask('report/month', { month: '2026-10' }, { type: 'report', creator: 'ada' })
+  await background.addTask('mail/remind', { user: 7 }, { delayMs: 3_600_000, unique: 'remind-7', creator: 'shop' })
+  const failed = await background.addTask('report/month', { month: '1999-01' }, { type: 'report', creator: 'ben' })
+  const running = await background.addTask('report/export', { rows: 10_000_000 }, { type: 'report', creator: 'ada' })
+  await until('there is something to see', async () => {
+    const states = await Promise.all([mail, orders, prices, failed, running].map(async ({ id }) => (await task(id)).state))
+    return states.join() === 'tripped,running,running,failed,running'
+  })
+
+  const pages = {
+    login: '/admin/login',
+    overview: '/admin',
+    tasks: '/admin/core/bgtask',
+    loop: `/admin/core/bgtask/${orders.id}`,
+    'tripped-loop': `/admin/core/bgtask/${mail.id}`,
+    'failed-task': `/admin/core/bgtask/${failed.id}`,
+    'running-task': `/admin/core/bgtask/${running.id}`,
+    'new-task': '/admin/core/bgtask/new?action=report/month',
+    debug: `/admin/core/bgtask/debug?id=${failed.id}`,
+    status: '/admin/reports/status',
+    account: '/admin/account',
+    'not-found': '/admin/nowhere',
+  }
+  const readme = process.argv.includes('--readme')
+  mkdirSync(forReadme, { recursive: true })
+  if (!readme) mkdirSync(all, { recursive: true })
+  for (const theme of ['light', 'dark'] as const) {
+    for (const width of readme ? [1280] : [1280, 360]) {
+      for (const locale of readme ? ['en-GB'] : ['en-GB', 'zh-CN']) {
+        const { page } = await openBrowser(t, { theme, width, locale })
+        for (const [name, path] of Object.entries(pages)) {
+          await page.goto(address + path)
+          if (name === 'login') await page.waitForLoadState()
+          const file = `${name}-${theme}-${width}-${locale}.png`
+          if (!readme) await page.screenshot({ path: join(all, file), fullPage: true })
+          if (name === 'login') {
+            await page.fill('input[name="name"]', 'admin')
+            await page.fill('input[type="password"]', password)
+            await page.keyboard.press('Enter')
+            await page.waitForURL('**/admin')
+          }
+          if (
+            width === 1280 &&
+            locale === 'en-GB' &&
+            ((name === 'overview' && theme === 'light') || (name === 'loop' && theme === 'dark'))
+          ) {
+            await page.waitForTimeout(1_500) // a picture of live output needs some
+            await page.screenshot({ path: join(forReadme, `${name}.png`), fullPage: name === 'overview' })
+          }
+        }
+      }
+    }
+  }
+  console.log(`The README's pictures are in ${forReadme}${readme ? '' : `, all of them in ${all}`}.`)
+}
+
+/** A small shop, with a loop that fails, one that is fine, and reports. */
+function shopActions(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'bgtask-shop-'))
+  const library = join(root, 'app', 'index.ts')
+  const write = (name: string, body: string) => {
+    mkdirSync(join(folder, name, '..'), { recursive: true })
+    writeFileSync(
+      join(folder, `${name}.ts`),
+      `import { defineAction, execForeverInterval, failure } from ${JSON.stringify(library)}\n${body}\n`,
+    )
+  }
+  const month = `{ type: 'object', properties: { month: { type: 'string', title: 'Month', description: 'Like 2026-10', pattern: '^\\\\d{4}-\\\\d{2}$' }, draft: { type: 'boolean', title: 'Only a draft', default: false } }, required: ['month'] }`
+  write(
+    'mail/send',
+    `export default defineAction({ description: 'Sends what lies in the outbox.', execType: 'FOREVER', execute: () => { console.error('SMTP_HOST is not set'); process.exit(78) } })`,
+  )
+  write(
+    'shop/orders',
+    `export default defineAction({ description: 'Fetches new orders.', execType: 'FOREVER', execute: () => execForeverInterval(({ number, log }) => { log('orders fetched', { round: number, found: number % 4 }); if (number % 5 === 0) log.warn('the supplier answered late', { ms: 1200 + number }) }, 400) })`,
+  )
+  write(
+    'shop/prices',
+    `export default defineAction({ description: 'Compares prices.', execType: 'FOREVER', execute: () => execForeverInterval(({ log }) => log('prices compared', { products: 1280 }), 5_000) })`,
+  )
+  write(
+    'report/month',
+    `export default defineAction({ description: 'Builds the report of a month.', params: ${month}, execute: ({ params, log }) => { log('reading orders', { month: params.month }); return params.month < '2020' ? failure('There are no orders before 2020.') : 'report-' + params.month + '.pdf, 14 pages' } })`,
+  )
+  write(
+    'report/export',
+    `export default defineAction({ description: 'Exports orders.', execute: async ({ params, progress, log, signal }) => { for (let done = 0; !signal.aborted; done += 38_000) { progress(Math.min(done, params.rows * 0.62), params.rows, 'orders of 2025'); log('rows written', { done }); await new Promise(resolve => setTimeout(resolve, 300)) } } })`,
+  )
+  write('mail/remind', `export default defineAction({ description: 'Reminds a customer of the cart.', execute: () => 'reminded' })`)
+  return folder
+}

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { displayWidth, fit, harmless, oneLine } from '../../app/cli/display-width.ts'
+import { parseDuration } from '../../app/cli/duration.ts'
+import { formatTable } from '../../app/cli/table.ts'
+import { BgtaskError } from '../../app/errors.ts'
+
+const columns = [
+  { title: 'id', value: (row: string[]) => row[0]!, right: true },
+  { title: 'text', value: (row: string[]) => row[1]!, flexible: true },
+  { title: 'state', value: (row: string[]) => row[2]! },
+]
+
+test('columns stand under their titles, whatever script they are in', () => {
+  const lines = formatTable(
+    columns,
+    [
+      ['1', '导出报表', 'waiting'],
+      ['20', 'e\u0301te\u0301 👩‍👩‍👧', 'failed'],
+      ['3', '', 'running'],
+    ],
+    null,
+  ).split('\n')
+  assert.deepEqual(lines, [
+    'id  text      state',
+    '──  ────────  ───────',
+    ' 1  导出报表  waiting',
+    '20  e\u0301te\u0301 👩‍👩‍👧    failed',
+    ' 3            running',
+  ])
+})
+
+test('cut to the terminal, the widest flexible column first, and never in the middle of a character', () => {
+  const table = formatTable(
+    columns,
+    [
+      ['1', '导'.repeat(50), 'waiting'],
+      ['2', 'x'.repeat(50), 'running'],
+    ],
+    40,
+  )
+  for (const line of table.split('\n')) assert.ok(displayWidth(line) <= 40, line)
+  assert.match(table, /导+… {1,3}waiting/)
+  for (const line of formatTable(columns, [['1', 'x'.repeat(50), 'waiting']], 10).split('\n')) assert.ok(displayWidth(line) <= 10)
+  assert.ok(formatTable(columns, [['1', 'x'.repeat(500), 'waiting']], null).includes('x'.repeat(500)))
+  assert.equal(fit('好好', 3), '好…')
+  assert.equal(displayWidth(fit('好好好', 4)), 4)
+})
+
+test('text of others cannot steer the terminal', () => {
+  assert.equal(oneLine('a\r\nb\tc\u001b[31m\u009b1m\u202e'), 'a b\ufffdc\ufffd[31m\ufffd1m\ufffd')
+  assert.equal(harmless('a\nb\tc\u001b]0;x\u0007'), 'a\nb\tc\ufffd]0;x\ufffd')
+})
+
+test('durations', () => {
+  const known = {
+    '30s': 30_000,
+    '5m': 300_000,
+    '1h30m': 5_400_000,
+    '250ms': 250,
+    '2d': 172_800_000,
+    '1.5h': 5_400_000,
+    '10min': 600_000,
+    '0': 0,
+    ' 1M ': 60_000,
+  }
+  for (const [text, ms] of Object.entries(known)) assert.equal(parseDuration('--in', text), ms, text)
+  for (const text of ['', '5', '5x', 'm5', '-5s', '5s later', '1h 30m', 's', '1e3s']) {
+    assert.throws(
+      () => parseDuration('--in', text),
+      (error: unknown) => error instanceof BgtaskError && error.code === 'usage',
+      text,
+    )
+  }
+})
