@@ -12,8 +12,6 @@ export interface RunEnd extends Outcome {
   cpuMs: number | null
   /** What lies in output.log and output.log.1 at the end. */
   outputBytes?: number | null
-  /** Processes that outlived SIGKILL. */
-  survivors?: readonly { pid: number; command: string }[]
 }
 
 /** First writer wins: the runner that ends by itself, or the supervisor that found it dead. @returns whether it was this one */

@@ -176,10 +176,11 @@ export class Child {
     })
     // The runner's own word stands if it left one; the path after a crash of ours is the same: read the folder.
     this.#tryFile(`the outcome of run ${this.ticket.taskId}-${this.ticket.number}`, () => writeOutcome(paths.outcome, seen))
+    const end = readOutcome(paths.outcome) ?? seen
     this.#on.end(this, {
-      ...(readOutcome(paths.outcome) ?? seen),
+      ...end,
+      error: [end.error, survivorsSentence(this.survivors)].filter(Boolean).join('\n') || null,
       outputBytes: sizeOf(paths.output) + sizeOf(paths.rotatedOutput),
-      ...(this.survivors.length ? { survivors: this.survivors } : {}),
     })
   }
 
@@ -226,6 +227,10 @@ const hasGroup = (groupId: number) => {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
+
+const survivorsSentence = (survivors: Child['survivors']) =>
+  survivors.length > 0 &&
+  `Still alive after SIGKILL: ${survivors.map(({ pid, command }) => `${pid} ${command}`).join('; ')}. End them by hand, or restart the machine.`
 
 // So that a hundred busy runs do not make the supervisor late. It may be dead already; then there is nothing to lower.
 const lowerPriority = (pid: number) => {

@@ -37,6 +37,38 @@ describe('what a child may do', () => {
     await scene.untilState(id, 'stopped')
   })
 
+  test('a run has an environment of named variables, its own group, a lower priority, and a sentence for its end', async () => {
+    const { id } = await add('hangs')
+    const pid = await pidOf(id)
+    const names = readFileSync(`/proc/${pid}/environ`, 'utf8')
+      .split('\0')
+      .filter(Boolean)
+      .map(entry => entry.split('=')[0])
+    const known = [
+      'PATH',
+      'HOME',
+      'LANG',
+      'TZ',
+      'NODE_ENV',
+      'BGTASK_RUNTIME',
+      'BGTASK_ACTIONS',
+      'BGTASK_RUN',
+      'BGTASK_RUN_FOLDER',
+      'BGTASK_READY_FD',
+    ]
+    assert.deepEqual(
+      names.filter(name => !known.includes(name!)),
+      [],
+    )
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    assert.equal(Number(fields[2]), pid, 'it leads its own process group')
+    assert.ok(Number(fields[16]) > 0, 'it is nicer than the supervisor')
+    await cancelTask(scene.background.db, id, 'test', Date.now())
+    ring(scene.runtime)
+    await scene.untilState(id, 'cancelled', 20_000)
+  })
+
   test('a task that leaves without an outcome is run three times, then failed', { timeout: 60_000 }, async () => {
     const { id } = await add('exits-3')
     const task = await scene.untilState(id, 'failed', 30_000)
