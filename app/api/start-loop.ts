@@ -83,7 +83,8 @@ const spawned = new Map<string, ChildProcess>()
 const spawnSupervisor = async (config: Config): Promise<ChildProcess> => {
   const log = openLog(config.runtime)
   try {
-    const child = spawn(process.execPath, [launcher, 'supervise'], {
+    // It makes little garbage: a small young generation saves 6 MB of memory.
+    const child = spawn(process.execPath, ['--max-semi-space-size=1', launcher, 'supervise'], {
       cwd: workRoot,
       env: supervisorEnvironment(config),
       detached: true,

@@ -41,7 +41,7 @@ export const endOnceMany = async (db: Db, ends: readonly OnceEnd[]): Promise<Rec
     const now = Date.now()
     for (const end of ordered) {
       const row = tasks.get(end.taskId)
-      recorded[end.index] = row ? await record(trx, row, end, now, finals) : 'stale'
+      recorded[end.index] = row ? await record(db, trx, row, end, now, finals) : 'stale'
     }
     const host = rows.find(row => row.host !== null)?.host ?? ''
     await noteEnded(db, trx, finals, host, now)
@@ -50,6 +50,7 @@ export const endOnceMany = async (db: Db, ends: readonly OnceEnd[]): Promise<Rec
 }
 
 const record = async (
+  db: Db,
   trx: Executor,
   row: Selectable<TaskRow>,
   { taskId, number, end, decide }: OnceEnd,
@@ -84,7 +85,7 @@ const record = async (
   if (final) {
     finals.push({ state: after.state, n: 1 })
     // Only a task that was asked to stop can have been replaced.
-    if (task.wanted === 'down') await releaseSuccessors(trx, taskId, now)
+    if (task.wanted === 'down') await releaseSuccessors(db, trx, taskId, now)
   }
   return 'recorded'
 }

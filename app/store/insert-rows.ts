@@ -27,7 +27,7 @@ export const insertRows = async (db: Db, executor: Executor, drafts: readonly Dr
 }
 
 /** Reads the ids that the database gave: computing them from the first would be wrong where several servers give them out. */
-export const findIds = async (executor: Executor, drafts: readonly Draft[]): Promise<void> => {
+const findIds = async (executor: Executor, drafts: readonly Draft[]): Promise<void> => {
   const uids = drafts.map(({ task }) => task.uid)
   fillIn(drafts, await executor.selectFrom('bg_task').select(['id', 'uid']).where('uid', 'in', uids).execute())
 }

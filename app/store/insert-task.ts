@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { BgtaskError } from '../errors.ts'
 import type { ExecType, Json, Reason, Task } from '../task/task.ts'
 import type { CallerTransaction, Db } from './database.ts'
-import { type Draft, findIds, insertOrFindHolder, insertRows, queueUp, rowsAtOnce } from './insert-rows.ts'
+import { type Draft, insertOrFindHolder, insertRows, queueUp, rowsAtOnce } from './insert-rows.ts'
 import { nameSuccessor, stepAside } from './replace-task.ts'
 import { toTask } from './rows.ts'
 import { type Executor, transact, withRetries } from './transact.ts'
@@ -60,15 +60,17 @@ export const insertTasks = async (
     }
     return answers
   }
+  const found = (executor: Executor) =>
+    findInserted(executor, drafts, index => insertKeyed(db, executor, drafts[index]!, tasks[index]!, now))
   // One statement is a transaction of its own.
   if (!trx && groups.length === 1 && groups[0]![0]!.task.uniqueKey === null) {
-    return withRetries(async maybeDone => (maybeDone && (await findInserted(db.kysely, drafts))) || work(db.kysely))
+    return withRetries(async maybeDone => (maybeDone && (await found(db.kysely))) || work(db.kysely))
   }
   return transact(
     db,
     async (begun, maybeDone) => {
       if (!trx) await queueUp(db, begun, drafts)
-      return (maybeDone && (await findInserted(begun, drafts))) || work(begun)
+      return (maybeDone && (await found(begun))) || work(begun)
     },
     trx,
   )
@@ -166,37 +168,41 @@ const insertKeyed = async (db: Db, executor: Executor, draft: Draft, { onConflic
   if (onConflict === 'reject') {
     throw new BgtaskError(
       'conflict',
-      `The unique key ${JSON.stringify(task.uniqueKey)} is held by task ${holder.id}, which is ${holder.state}. Wait for its end, cancel it, or use onConflict replace or keep.`,
+      `The unique key ${JSON.stringify(task.uniqueKey)} is held by task ${holder.id}, which is ${holder.state}. ` +
+        'Wait for its end, cancel it, or use onConflict replace or keep.',
     )
   }
-  draft.afterId = await stepAside(db, executor, holder, now, by)
-  if (draft.afterId !== null) task.reason = { code: 'waits-for-key', at: now, detail: String(draft.afterId), ...(by ? { by } : {}) }
-  await insertRows(db, executor, [draft])
-  await nameSuccessor(executor, holder.id, task.id, now, by)
-  return { task, added: true, replaced: holder.id }
+  const afterId = await stepAside(db, executor, holder, now, by)
+  // A copy, since this may be undone and tried again when nobody holds the key any more.
+  const waiting: Draft =
+    afterId === null ? { ...draft, task: { ...task } } : { ...draft, task: { ...task, reason: waitsFor(afterId, now, by) }, afterId }
+  await insertRows(db, executor, [waiting])
+  await nameSuccessor(executor, holder.id, waiting.task.id, now, by)
+  return { task: waiting.task, added: true, replaced: holder.id }
 }
 
-// Only asked after a connection broke: all were stored or none, as far as they were to be added at all.
-const findInserted = async (executor: Executor, drafts: readonly Draft[]): Promise<InsertedTask[] | null> => {
-  if (drafts.some(({ task }) => task.uniqueKey !== null)) return findInsertedKeyed(executor, drafts)
-  const found = await executor.selectFrom('bg_task').select('id').where('uid', '=', drafts[0]!.task.uid).executeTakeFirst()
-  if (!found) return null
-  await findIds(executor, drafts)
-  return drafts.map(({ task }) => ({ task, added: true, replaced: null }))
-}
+const waitsFor = (afterId: number, now: number, by?: string): Reason => ({
+  code: 'waits-for-key',
+  at: now,
+  detail: String(afterId),
+  ...(by ? { by } : {}),
+})
 
-// With unique keys, a repetition is what keeps the promise: the task it would add holds the key already.
-const findInsertedKeyed = async (executor: Executor, drafts: readonly Draft[]): Promise<InsertedTask[] | null> => {
-  const rows = await executor
-    .selectFrom('bg_task')
-    .selectAll()
-    .where(
-      'uid',
-      'in',
-      drafts.map(({ task }) => task.uid),
-    )
-    .execute()
-  if (rows.length < drafts.length) return null
-  const byUid = new Map(rows.map(row => [row.uid, toTask(row)]))
-  return drafts.map(({ task }) => ({ task: byUid.get(task.uid)!, added: true, replaced: null }))
+/** Only asked after a connection broke. @returns null when nothing of it was stored */
+const findInserted = async (
+  executor: Executor,
+  drafts: readonly Draft[],
+  work: (missing: number) => Promise<InsertedTask>,
+): Promise<InsertedTask[] | null> => {
+  const uids = drafts.map(({ task }) => task.uid)
+  const rows = await executor.selectFrom('bg_task').selectAll().where('uid', 'in', uids).execute()
+  if (rows.length === 0) return null
+  const stored = new Map(rows.map(row => [row.uid, toTask(row)]))
+  const answers: InsertedTask[] = []
+  for (const [index, uid] of uids.entries()) {
+    const task = stored.get(uid)
+    // All were committed together, so one that is not there was not added, since another one was kept.
+    answers.push(task ? { task, added: true, replaced: null } : await work(index))
+  }
+  return answers
 }

@@ -11,7 +11,7 @@ export class DatabaseTimeout extends Error {
   }
 }
 
-/** The database cannot be used just now (connection lost or refused, timeout, read-only, busy, full): waiting may help, other data would not. */
+/** The database cannot be used just now (lost, refused, timeout, read-only, busy, full): waiting may help, other data would not. */
 export const isAway = (error: unknown): boolean =>
   (error instanceof BgtaskError && error.code === 'database-away') ||
   error instanceof DatabaseTimeout ||

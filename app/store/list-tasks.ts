@@ -97,7 +97,9 @@ const branch = (db: Db, filter: TaskFilter, state: TaskState | null, least: numb
     rest.length > 0 && least === null
       ? [
           {
-            sql: `id ${upwards ? '<=' : '>='} COALESCE((SELECT id ${from} ${where(range)} ${order} LIMIT 1 OFFSET ${mostRead - 1}), ${upwards ? Number.MAX_SAFE_INTEGER : 0})`,
+            sql:
+              `id ${upwards ? '<=' : '>='} COALESCE((SELECT id ${from} ${where(range)} ${order} LIMIT 1 OFFSET ${mostRead - 1}), ` +
+              `${upwards ? Number.MAX_SAFE_INTEGER : 0})`,
             parameters: range.flatMap(condition => condition.parameters),
           },
         ]

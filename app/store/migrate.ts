@@ -113,7 +113,8 @@ const pending = async (db: Db, executor: Executor = db.kysely): Promise<Migratio
   if (strange) {
     throw new BgtaskError(
       'misconfigured',
-      `The database ${maskUrl(db.url)} is newer than this version of bgtask: it has the migration ${strange}. Install the newer version, or set DATABASE_URL to another database.`,
+      `The database ${maskUrl(db.url)} is newer than this version of bgtask: it has the migration ${strange}. ` +
+        'Install the newer version, or set DATABASE_URL to another database.',
     )
   }
   const done = new Set(rows.filter(row => row.applied_at !== null).map(row => row.name))

@@ -45,7 +45,7 @@ const pruneTasks = (db: Db, state: string, endedBefore: number, limit: number): 
     return { tasks, runs: Number(numDeletedRows) }
   })
 
-// As a join, since only that takes a hint on MySQL: it reads a small table as a whole otherwise, and waits for rows that others have locked.
+// As a join, since only that takes a hint on MySQL: else it reads a small table as a whole, and waits for rows that others have locked.
 const deleteTasks = async (db: Db, trx: Executor, ids: number[]) => {
   const from = db.dialect === 'mysql' ? 'DELETE t FROM bg_task AS t FORCE INDEX (PRIMARY)' : 'DELETE FROM bg_task'
   await trx.executeQuery(CompiledQuery.raw(`${from} WHERE id IN (${ids.map(() => '?').join(', ')})`, ids))

@@ -111,7 +111,7 @@ const saveFact = async (db: Db, trx: Executor, owner: { host: string; epoch: str
     .where('number', '<=', fact.number)
     .where('exec_type', '=', 'FOREVER')
     .executeTakeFirst()
-  if (stopped && saved.numUpdatedRows > 0n) await releaseSuccessors(trx, fact.taskId, now)
+  if (stopped && saved.numUpdatedRows > 0n) await releaseSuccessors(db, trx, fact.taskId, now)
 }
 
 // The supervisor knows that it was to stop, the row knows who said so.

@@ -12,7 +12,11 @@ import { type Executor, transact } from './transact.ts'
 
 // What people want of tasks. `by` is who said so. Each may be repeated.
 
-/** A loop is to be kept up. @returns false when there is no such loop @throws BgtaskError `conflict` when a newer task has its unique key */
+/**
+ * A loop is to be kept up.
+ * @returns false when there is no such loop
+ * @throws BgtaskError `conflict` when a newer task has its unique key
+ */
 export const wishUp = (db: Db, id: number, by: string, now: number): Promise<boolean> => changeLoop(db, id, task => up(task, by, now))
 
 /** A loop is to go down, and stay down. @returns false when there is no such loop */
@@ -121,7 +125,7 @@ export const deleteTask = (db: Db, id: number): Promise<boolean> =>
     await trx.deleteFrom('bg_task').where('id', '=', id).execute()
     await trx.deleteFrom('bg_run').where('task_id', '=', id).execute()
     if (isFinal(task.state)) await noteRemoved(db, trx, [{ state: task.state, n: 1 }])
-    await releaseSuccessors(trx, id, Date.now())
+    await releaseSuccessors(db, trx, id, Date.now())
     return true
   })
 

@@ -16,7 +16,8 @@ const calmAfterMs = 1_000
 /**
  * Keeps the output of one run within its limit: beyond it output.log becomes output.log.1, once. The run holds the file
  * itself, so it is copied and cut; meanwhile the run is stopped, so no line is lost and no flood outruns the copy.
- * An idle run costs nothing: the kernel tells when the file grows, and only then is it looked at in ever shorter steps.
+ * A silent run costs nothing and a line costs one look: the kernel tells when the file grows. One that writes all the time
+ * is looked at by the clock instead, the sooner the faster it writes.
  */
 export class OutputGuard {
   readonly #paths: ReturnType<typeof runPaths>
@@ -33,7 +34,7 @@ export class OutputGuard {
     this.#process = identity
     this.#limitBytes = limitBytes
     this.#trouble = trouble
-    void this.#look()
+    this.#tryIt(() => this.#watch())
   }
 
   close(): void {
@@ -42,40 +43,63 @@ export class OutputGuard {
     if (this.#timer) clearTimeout(this.#timer)
   }
 
-  async #look(): Promise<void> {
-    if (this.#closed) return
-    try {
-      const { size } = await stat(this.#paths.output)
-      if (this.#closed) return
-      const now = performance.now()
-      const bytesPerMs = Math.max(0, size - this.#last.size) / Math.max(1, now - this.#last.at)
-      const headroomBytes = Math.min(this.#limitBytes * mostHeadroomShare, bytesPerMs * latenessMs)
-      const rotateAtBytes = this.#limitBytes * rotateAtShare - headroomBytes
-      this.#last = { size, at: now }
-      if (size > rotateAtBytes) await this.#rotate(Math.floor(this.#limitBytes - headroomBytes))
-      else if (bytesPerMs === 0) return this.#wait()
-      const leftMs = size > rotateAtBytes ? 0 : (rotateAtBytes - size) / bytesPerMs
-      this.#timer = setTimeout(() => void this.#look(), Math.min(calmAfterMs, Math.max(hotLookMs, leftMs / 4)))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return // pruned, or removed by hand: nothing is left to guard
-      this.#trouble(`The output ${this.#paths.output} could not be rotated: ${(error as Error).message}`)
-      this.#timer = setTimeout(() => void this.#look(), calmAfterMs)
-    }
-  }
-
-  #wait(): void {
+  #watch(): void {
+    const { size } = statSync(this.#paths.output)
+    this.#last = { size, at: performance.now() }
     this.#watcher = watch(this.#paths.output, () => {
+      const busy = performance.now() - this.#last.at < calmAfterMs
+      if (!busy) {
+        void this.#tryIt(() => this.#measure())
+        return
+      }
       this.#watcher?.close()
       this.#watcher = null
-      this.#last.at = performance.now()
-      // A short while, so that a burst shows its speed.
-      this.#timer = setTimeout(() => void this.#look(), hotLookMs)
+      this.#timer ??= setTimeout(() => this.#tryIt(() => this.#look()), hotLookMs)
     })
     this.#watcher.on('error', error => this.#trouble(`${this.#paths.output} cannot be watched: ${error.message}`))
-    // What it wrote between the last look and the watch came unannounced.
-    if (statSync(this.#paths.output).size !== this.#last.size) {
-      this.#watcher.close()
-      this.#timer = setTimeout(() => void this.#look(), hotLookMs)
+    // What was written before the watch began came unannounced.
+    if (statSync(this.#paths.output).size !== size || size > this.#rotateAtBytes(0))
+      this.#timer ??= setTimeout(() => this.#tryIt(() => this.#look()), hotLookMs)
+  }
+
+  /** @returns how fast it has grown since the last look */
+  #measure(): { size: number; bytesPerMs: number } {
+    const { size } = statSync(this.#paths.output)
+    const now = performance.now()
+    const bytesPerMs = Math.max(0, size - this.#last.size) / Math.max(1, now - this.#last.at)
+    this.#last = { size, at: now }
+    return { size, bytesPerMs }
+  }
+
+  async #look(): Promise<void> {
+    this.#timer = null
+    const { size, bytesPerMs } = this.#measure()
+    const rotateAtBytes = this.#rotateAtBytes(bytesPerMs)
+    if (size > rotateAtBytes) await this.#rotate(Math.floor(this.#limitBytes - this.#headroomBytes(bytesPerMs)))
+    if (this.#closed) return
+    if (bytesPerMs === 0 && size <= rotateAtBytes) {
+      if (!this.#watcher) this.#watch()
+      return
+    }
+    const leftMs = size > rotateAtBytes ? 0 : (rotateAtBytes - size) / bytesPerMs
+    this.#timer = setTimeout(() => this.#tryIt(() => this.#look()), Math.min(calmAfterMs, Math.max(hotLookMs, leftMs / 4)))
+  }
+
+  #headroomBytes(bytesPerMs: number): number {
+    return Math.min(this.#limitBytes * mostHeadroomShare, bytesPerMs * latenessMs)
+  }
+  #rotateAtBytes(bytesPerMs: number): number {
+    return this.#limitBytes * rotateAtShare - this.#headroomBytes(bytesPerMs)
+  }
+
+  async #tryIt(work: () => unknown): Promise<void> {
+    if (this.#closed) return
+    try {
+      await work()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return // pruned, or removed by hand: nothing is left to guard
+      this.#trouble(`The output ${this.#paths.output} could not be guarded: ${(error as Error).message}`)
+      this.#timer ??= setTimeout(() => this.#tryIt(() => this.#look()), calmAfterMs)
     }
   }
 

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { Config } from '../config.ts'
 import { openRuns } from '../runs/open-runs.ts'
+import { dataVersion } from '../store/data-version.ts'
 import { leaveHost } from '../store/hosts.ts'
 import { adoptRuns } from './adopt-runs.ts'
 import type { Child } from './child.ts'
@@ -16,6 +17,11 @@ export interface Log {
   info(sentence: string): void
   warn(sentence: string): void
 }
+
+/** What ends within this time is recorded together. */
+const recordAfterMs = 15
+/** A database that says that nobody changed it is read all the same this often: the clock may have been set, and tasks come due. */
+const readAnywayMs = 5_000
 
 /**
  * Keeps loops up and runs due tasks on one host. It remembers all it needs, so that loops go on while the database is away:
@@ -40,7 +46,9 @@ export class Supervisor {
   #dueTimer: NodeJS.Timeout | null = null
   #refreshing: Promise<void> | null = null
   #refreshAgain = false
+  #recordTimer: NodeJS.Timeout | null = null
   #finishing = false
+  #lastRead: { version: number | null; at: number } = { version: null, at: 0 }
 
   constructor(config: Config, owner: { host: string; epoch: string }, log: Log) {
     this.owner = owner
@@ -136,15 +144,24 @@ export class Supervisor {
     this.#left.resolve()
   }
 
+  // Acting comes first: a loop that died is up again before its end is written.
   #changed(): void {
     this.#act()
-    void this.refresh()
+    this.#recordTimer ??= setTimeout(() => {
+      this.#recordTimer = null
+      void this.refresh()
+    }, recordAfterMs)
   }
 
   async #refreshOnce(): Promise<void> {
     await this.database.use(async db => {
       const trouble = (sentence: string) => this.#log.warn(sentence)
+      const hadWork = this.#recorder.hasWork
       await this.#recorder.flush(db, trouble)
+      const read = { version: await dataVersion(db), at: performance.now() }
+      const unchanged = read.version !== null && read.version === this.#lastRead.version && !hadWork
+      if (unchanged && read.at - this.#lastRead.at < readAnywayMs) return
+      this.#lastRead = read
       const wishes = await readWishes(db, this.owner.host, {
         slots: this.#mode === 'leaving' ? 0 : Math.max(0, this.#config.maxRunning - this.#onces.count),
         knownLoops: new Set(this.#knowsWishes ? this.#loops.ids : []),
@@ -161,8 +178,13 @@ export class Supervisor {
     this.#onces.take(wishes.due, wishes.running)
     if (this.#dueTimer) clearTimeout(this.#dueTimer)
     const waitMs = wishes.nextDueAt === null ? Number.POSITIVE_INFINITY : wishes.nextDueAt - Date.now()
-    // Further ahead the poll is near enough.
-    this.#dueTimer = waitMs < 1_000 ? setTimeout(() => void this.refresh(), Math.max(5, waitMs)) : null
+    // Further ahead the next reading is near enough.
+    this.#dueTimer = waitMs < readAnywayMs ? setTimeout(() => this.#dueNow(), Math.max(5, waitMs)) : null
+  }
+
+  #dueNow(): void {
+    this.#lastRead.version = null
+    void this.refresh()
   }
 
   #act(): void {
@@ -209,7 +231,7 @@ export class Supervisor {
   async #finish(): Promise<void> {
     if (this.#finishing) return
     this.#finishing = true
-    for (const timer of [this.#planTimer, this.#dueTimer]) if (timer) clearTimeout(timer)
+    for (const timer of [this.#planTimer, this.#dueTimer, this.#recordTimer]) if (timer) clearTimeout(timer)
     this.#launcher.close()
     await this.refresh()
     await this.database.use(db => leaveHost(db, this.owner.host, this.owner.epoch, Date.now()))

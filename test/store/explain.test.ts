@@ -269,7 +269,8 @@ const rowsRead = async (db: Db, run: (db: Db) => Promise<unknown>): Promise<numb
   const status = async () => {
     const { rows } = await db.kysely.executeQuery<{ n: number }>(
       CompiledQuery.raw(
-        "SELECT SUM(VARIABLE_VALUE) AS n FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME LIKE 'HANDLER_READ%' AND VARIABLE_NAME NOT LIKE '%RND%'",
+        "SELECT SUM(VARIABLE_VALUE) AS n FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME LIKE 'HANDLER_READ%' " +
+          "AND VARIABLE_NAME NOT LIKE '%RND%'",
       ),
     )
     return Number(rows[0]!.n)

@@ -5,7 +5,7 @@ import type { Db } from '../../app/store/database.ts'
 export const seedTime = 1_700_000_000_000
 
 /**
- * Fills the tables by INSERT … SELECT: of each hundred tasks 40 succeeded, 10 failed, 5 were cancelled, 45 wait (half of them for their time);
+ * Fills the tables by INSERT … SELECT: of each hundred tasks 40 succeeded, 10 failed, 5 were cancelled, 45 wait (half for their time);
  * 100 more run, and there are 1,100 loops, most of them down, one with many runs.
  */
 export const seed = async (db: Db, rows: number): Promise<void> => {
@@ -73,7 +73,8 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
   ]
   const loops = [
     ...[uid('l'), "'demo/loop'", "'{}'", "'FOREVER'", "'loops'", "''"],
-    "CASE WHEN n > 100 THEN 'stopped' WHEN n > 90 THEN 'tripped' WHEN n > 80 THEN 'backing-off' WHEN n > 75 THEN 'stalled' WHEN n > 70 THEN 'stopping' ELSE 'running' END",
+    "CASE WHEN n > 100 THEN 'stopped' WHEN n > 90 THEN 'tripped' WHEN n > 80 THEN 'backing-off' " +
+      "WHEN n > 75 THEN 'stalled' WHEN n > 70 THEN 'stopping' ELSE 'running' END",
     "CASE WHEN n > 100 OR n > 70 AND n <= 75 THEN 'down' ELSE 'up' END",
     ...[
       'NULL',
@@ -99,15 +100,18 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
   if (rows > 0) await add(rows, once)
   const runColumns = 'task_id, number, host, epoch, started_at, ended_at, outcome, exit_code'
   await run(
-    `INSERT INTO bg_run (${runColumns}) SELECT id, 1, 'host-1', 'e', ${seedTime}, finished_at, CASE WHEN finished_at IS NULL THEN NULL ELSE 'succeeded' END, 0 FROM bg_task WHERE exec_type = 'ONCE' AND number = 1 AND due IS NULL`,
+    `INSERT INTO bg_run (${runColumns}) SELECT id, 1, 'host-1', 'e', ${seedTime}, finished_at, ` +
+      "CASE WHEN finished_at IS NULL THEN NULL ELSE 'succeeded' END, 0 FROM bg_task WHERE exec_type = 'ONCE' AND due IS NULL",
   )
   await run(
-    `INSERT INTO bg_run (${runColumns}) SELECT 1, n, 'host-1', 'e', ${seedTime}, ${seedTime}, 'exited', 1 FROM ${numbers(10_000)} WHERE n <= 10000`,
+    `INSERT INTO bg_run (${runColumns}) SELECT 1, n, 'host-1', 'e', ${seedTime}, ${seedTime}, 'exited', 1 ` +
+      `FROM ${numbers(10_000)} WHERE n <= 10000`,
   )
   await run('UPDATE bg_task SET number = 10000 WHERE id = 1')
   await run(`INSERT INTO bg_audit (at, act) SELECT ${seedTime}, 'task.add' FROM ${numbers(Math.max(1, rows / 10))} WHERE n > 0`)
   await run(
-    `INSERT INTO bg_session (id_hash, user_id, data, expires_at, created_at, seen_at) SELECT concat('s', n), n % 100, '{}', ${seedTime} + n, 0, 0 FROM ${numbers(Math.max(1, rows / 100))} WHERE n > 0`,
+    'INSERT INTO bg_session (id_hash, user_id, data, expires_at, created_at, seen_at) ' +
+      `SELECT concat('s', n), n % 100, '{}', ${seedTime} + n, 0, 0 FROM ${numbers(Math.max(1, rows / 100))} WHERE n > 0`,
   )
   if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_run, bg_audit, bg_session')
 }

@@ -151,6 +151,10 @@ for (const dialect of insertDialects) {
       assert.ok(added >= 8)
       assert.ok(supervisor.atOnce <= 1, `${supervisor.atOnce} ran at once`)
       assert.ok(tasks.filter(task => task.held_key !== null).length <= 1)
+      assert.deepEqual(
+        tasks.filter(task => task.after_id !== null).map(task => task.id),
+        [],
+      )
       for (const task of tasks)
         assert.equal(task.held_key === null, ['succeeded', 'cancelled'].includes(task.state), `${task.id} is ${task.state}`)
       const counts = await countTasks(raced)

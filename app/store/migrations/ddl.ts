@@ -47,7 +47,8 @@ export const sqliteDdl: Ddl = {
       `CREATE TABLE IF NOT EXISTS ${name} (\n  ${lines.join(',\n  ')}\n) STRICT${primaryKey ? ', WITHOUT ROWID' : ''}`,
       ...Object.entries(indexes).map(
         ([index, { columns, unique, where }]) =>
-          `CREATE ${unique ? 'UNIQUE ' : ''}INDEX IF NOT EXISTS ${index} ON ${name} (${columns.map(quoted).join(', ')})${where ? ` WHERE ${where}` : ''}`,
+          `CREATE ${unique ? 'UNIQUE ' : ''}INDEX IF NOT EXISTS ${index} ON ${name} (${columns.map(quoted).join(', ')})` +
+          (where ? ` WHERE ${where}` : ''),
       ),
     ]
   },
