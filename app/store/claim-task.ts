@@ -1,77 +1,90 @@
-import type { Reason, Task } from '../task/task.ts'
+import type { Task } from '../task/task.ts'
 import type { Db } from './database.ts'
 import { fromIndex } from './from-index.ts'
 import { fromReason, toTask } from './rows.ts'
-import { withRetries } from './transact.ts'
+import { type Executor, withRetries } from './transact.ts'
 
 /**
  * Takes a waiting task, with the row of its run, by one conditional update: of several who try, one gets it.
  * @param seen the task as `listDue` gave it
  * @returns the task as claimed, or null when somebody else has it or it changed since
  */
-export const claimTask = async (db: Db, seen: Task, owner: { host: string; epoch: string }, now: number): Promise<Task | null> => {
-  const number = seen.number + 1
-  const reason: Reason = { code: 'started', at: now, number }
-  const claimed: Task = {
-    ...seen,
-    ...owner,
-    state: 'running',
-    number,
-    crashCount: seen.crashCount + 1, // counted before the spawn, so that no way to die escapes the count
-    startedAt: now,
-    finishedAt: null,
-    reason,
-    updatedAt: now,
-  }
+export const claimTask = async (db: Db, seen: Task, owner: Owner, now: number): Promise<Task | null> =>
+  (await claimTasks(db, [seen], owner, now))[0] ?? null
+
+/** The same for several in one transaction, since a commit costs more than what it commits. @returns those that were got */
+export const claimTasks = async (db: Db, seen: readonly Task[], owner: Owner, now: number): Promise<Task[]> => {
+  // Everybody locks in the order of ids, so that claims and ends never wait for each other.
+  const wished = [...seen].sort((a, b) => a.id - b.id).map(task => asClaimed(task, owner, now))
   const attempt = () =>
     db.kysely.transaction().execute(async trx => {
-      const { numUpdatedRows } = await trx
-        .updateTable(fromIndex(db, 'PRIMARY'))
-        .set({
-          state: 'running',
-          number,
-          crash_count: claimed.crashCount,
-          host: owner.host,
-          epoch: owner.epoch,
-          started_at: now,
-          finished_at: null,
-          reason: fromReason(reason),
-          due: null,
-          updated_at: now,
-        })
-        .where('id', '=', seen.id)
-        .where('state', '=', 'waiting')
-        .where('due', '=', 'now')
-        .where('number', '=', seen.number)
-        .executeTakeFirst()
-      if (numUpdatedRows !== 1n) return null
-      await trx
-        .insertInto('bg_run')
-        .values({
-          task_id: seen.id,
-          number,
-          host: owner.host,
-          epoch: owner.epoch,
-          started_at: now,
-          recycled: 0,
-          attempt: seen.attempt,
-          adopted: 0,
-        })
-        .execute()
-      return claimed
+      const got: Task[] = []
+      for (const task of wished) if (await claim(db, trx, task)) got.push(task)
+      return got
     })
-  // The commit of a broken connection may have been made, so after it the row says whose the task is.
-  return withRetries(async maybeDone => (maybeDone ? await findMine(db, claimed) : null) ?? (await attempt())).catch(
-    async (error: unknown) => {
-      const mine = await findMine(db, claimed).catch(() => null)
-      if (mine) return mine
-      throw error
-    },
-  )
+  // The commit of a broken connection may have been made, so after it the rows say whose the tasks are.
+  return withRetries(async maybeDone => {
+    const mine = maybeDone ? await findMine(db, wished) : []
+    return mine.length ? mine : attempt()
+  }).catch(async (error: unknown) => {
+    const mine = await findMine(db, wished).catch(() => [])
+    if (mine.length) return mine
+    throw error
+  })
 }
 
-const findMine = async (db: Db, { id, number, host, epoch }: Task): Promise<Task | null> => {
-  const row = await db.kysely.selectFrom('bg_task').selectAll().where('id', '=', id).executeTakeFirst()
-  const mine = row && row.state === 'running' && Number(row.number) === number && row.host === host && row.epoch === epoch
-  return mine ? toTask(row) : null
+type Owner = { host: string; epoch: string }
+
+const asClaimed = (seen: Task, owner: Owner, now: number): Task => ({
+  ...seen,
+  ...owner,
+  state: 'running',
+  number: seen.number + 1,
+  crashCount: seen.crashCount + 1, // counted before the spawn, so that no way to die escapes the count
+  startedAt: now,
+  finishedAt: null,
+  reason: { code: 'started', at: now, number: seen.number + 1 },
+  updatedAt: now,
+})
+
+const claim = async (
+  db: Db,
+  trx: Executor,
+  { id, number, crashCount, host, epoch, startedAt, reason, updatedAt, attempt }: Task,
+): Promise<boolean> => {
+  const { numUpdatedRows } = await trx
+    .updateTable(fromIndex(db, 'PRIMARY'))
+    .set({
+      state: 'running',
+      number,
+      crash_count: crashCount,
+      host,
+      epoch,
+      started_at: startedAt,
+      finished_at: null,
+      reason: fromReason(reason),
+      due: null,
+      updated_at: updatedAt,
+    })
+    .where('id', '=', id)
+    .where('state', '=', 'waiting')
+    .where('due', '=', 'now')
+    .where('number', '=', number - 1)
+    .executeTakeFirst()
+  if (numUpdatedRows !== 1n) return false
+  await trx
+    .insertInto('bg_run')
+    .values({ task_id: id, number, host: host!, epoch: epoch!, started_at: startedAt!, recycled: 0, attempt, adopted: 0 })
+    .execute()
+  return true
+}
+
+const findMine = async (db: Db, wished: readonly Task[]): Promise<Task[]> => {
+  const ids = wished.map(task => task.id)
+  const rows = await db.kysely.selectFrom('bg_task').selectAll().where('id', 'in', ids).where('state', '=', 'running').execute()
+  return rows
+    .map(toTask)
+    .filter(row =>
+      wished.some(task => task.id === row.id && task.number === row.number && task.host === row.host && task.epoch === row.epoch),
+    )
 }

@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { RunEnd } from '../runs/outcome-file.ts'
+import type { ProcessIdentity } from '../runs/process-identity.ts'
 import type { AfterOnce } from '../task/after-once.ts'
 import { isFinal, type Reason, type Task } from '../task/task.ts'
 import { noteEnded } from './counters.ts'
@@ -7,7 +8,7 @@ import type { Db } from './database.ts'
 import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
 import { releaseSuccessors } from './replace-task.ts'
-import { fromEnd, fromReason, toTask } from './rows.ts'
+import { fromEnd, fromProcess, fromReason, toTask } from './rows.ts'
 import type { TaskRow } from './tables.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -16,6 +17,8 @@ export interface OnceEnd {
   taskId: number
   number: number
   end: RunEnd
+  /** Which process it was, when that was not noted before. */
+  process?: ProcessIdentity
   /** What becomes of the task; asked within the transaction, with the task as it stands then. */
   decide: (task: Task) => AfterOnce
 }
@@ -53,11 +56,11 @@ const record = async (
   db: Db,
   trx: Executor,
   row: Selectable<TaskRow>,
-  { taskId, number, end, decide }: OnceEnd,
+  { taskId, number, end, process, decide }: OnceEnd,
   now: number,
   finals: { state: string; n: number }[],
 ): Promise<Recorded> => {
-  const isFirst = await endRun(trx, row, number, end)
+  const isFirst = await endRun(trx, row, number, { ...fromEnd(end), ...(process ? fromProcess(process) : {}) }, end.endedAt)
   const task = toTask(row)
   if (task.number !== number) return isFirst ? 'stale' : 'already'
   if (task.state !== 'running') return isFirst ? 'recorded' : 'already'
@@ -91,15 +94,21 @@ const record = async (
 }
 
 /** @returns false when the run's end is there already */
-const endRun = async (trx: Executor, task: Selectable<TaskRow>, number: number, end: RunEnd): Promise<boolean> => {
-  const ended = await trx
+const endRun = async (
+  trx: Executor,
+  task: Selectable<TaskRow>,
+  number: number,
+  ended: ReturnType<typeof fromEnd>,
+  endedAt: number,
+): Promise<boolean> => {
+  const { numUpdatedRows } = await trx
     .updateTable('bg_run')
-    .set(fromEnd(end))
+    .set(ended)
     .where('task_id', '=', task.id)
     .where('number', '=', number)
     .where('outcome', 'is', null)
     .executeTakeFirst()
-  if (ended.numUpdatedRows > 0n) return true
+  if (numUpdatedRows > 0n) return true
   const there = await trx
     .selectFrom('bg_run')
     .select('number')
@@ -115,10 +124,10 @@ const endRun = async (trx: Executor, task: Selectable<TaskRow>, number: number, 
       number,
       host: (isCurrent && task.host) || '',
       epoch: (isCurrent && task.epoch) || '',
-      started_at: (isCurrent && task.started_at) || end.endedAt,
+      started_at: (isCurrent && task.started_at) || endedAt,
       attempt: task.attempt,
       adopted: 0,
-      ...fromEnd(end),
+      ...ended,
     })
     .execute()
   return true

@@ -2,18 +2,13 @@ import type { ProcessIdentity } from '../runs/process-identity.ts'
 import type { Reason } from '../task/task.ts'
 import type { Db } from './database.ts'
 import { fromIndex } from './from-index.ts'
-import { fromReason } from './rows.ts'
+import { fromProcess, fromReason } from './rows.ts'
 import { transact, withRetries } from './transact.ts'
 
 /** Which process a run is; known only after it was claimed. */
 export const noteProcess = (db: Db, taskId: number, number: number, identity: ProcessIdentity): Promise<void> =>
   withRetries(async () => {
-    await db.kysely
-      .updateTable('bg_run')
-      .set({ pid: identity.pid, start_ticks: identity.startTicks, boot_id: identity.bootId })
-      .where('task_id', '=', taskId)
-      .where('number', '=', number)
-      .execute()
+    await db.kysely.updateTable('bg_run').set(fromProcess(identity)).where('task_id', '=', taskId).where('number', '=', number).execute()
   })
 
 /** A later supervisor has taken over the live run of a ONCE task. */

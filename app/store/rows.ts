@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Insertable, Selectable } from 'kysely'
 import type { RunEnd } from '../runs/outcome-file.ts'
+import type { ProcessIdentity } from '../runs/process-identity.ts'
 import type { OutcomeKind } from '../task/outcome.ts'
 import type { Run } from '../task/run.ts'
 import type { ExecType, Json, Reason, Task, TaskState, Wanted } from '../task/task.ts'
@@ -89,7 +90,7 @@ export const fromRun = (run: Run): Insertable<RunRow> => ({
 })
 
 /** The columns of a run that its end fills in. */
-export const fromEnd = (end: RunEnd & { outputBytes?: number | null }) => ({
+export const fromEnd = (end: RunEnd) => ({
   ended_at: end.endedAt,
   outcome: end.kind,
   exit_code: end.exitCode,
@@ -101,6 +102,12 @@ export const fromEnd = (end: RunEnd & { outputBytes?: number | null }) => ({
   cpu_ms: end.cpuMs,
   output_bytes: end.outputBytes ?? null,
   recycled: end.recycled ? 1 : 0,
+})
+
+export const fromProcess = (identity: ProcessIdentity) => ({
+  pid: identity.pid,
+  start_ticks: identity.startTicks,
+  boot_id: identity.bootId,
 })
 
 export const fromReason = (reason: Reason | null): string | null => (reason === null ? null : JSON.stringify(reason))

@@ -66,6 +66,12 @@ export const viewOf = (entry: LoopEntry): LoopView => ({
   reload: entry.reload,
 })
 
+/** Who said that it shall be down: the row knows. */
+export const asker = ({ task, reason }: LoopEntry): { by?: string } => {
+  const by = task.reason?.by ?? reason?.by
+  return by ? { by } : {}
+}
+
 /** A life has ended: looks at the restart rule and notes what comes next. `now` is monotonic, `wall` and `random` are handed in. */
 export const afterLife = (
   entry: LoopEntry,
@@ -92,7 +98,7 @@ export const afterLife = (
   const reason = (code: Reason['code'], more: Partial<Reason> = {}): Reason => ({ code, at: wall, number: entry.number, ...more })
   if (entry.task.wanted === 'down') {
     entry.state = 'stopped'
-    entry.reason = reason('stopped-by-wish')
+    entry.reason = reason('stopped-by-wish', asker(entry))
     return
   }
   if (restart.kind === 'at-once') {

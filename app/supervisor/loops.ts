@@ -6,7 +6,7 @@ import { freshMemory, type Life, recallFailures } from '../task/restart-policy.t
 import type { Reason, Task } from '../task/task.ts'
 import type { Child } from './child.ts'
 import type { Launcher } from './launcher.ts'
-import { afterLife, type LoopEntry, newLoopEntry, viewOf } from './loop-entry.ts'
+import { afterLife, asker, type LoopEntry, newLoopEntry, viewOf } from './loop-entry.ts'
 import type { LoopView, Step } from './plan.ts'
 import type { Recorder } from './recorder.ts'
 import { ReloadQueue } from './reload-queue.ts'
@@ -132,14 +132,17 @@ export class Loops {
   settle(taskId: number): void {
     const entry = this.#entries.get(taskId)!
     entry.state = 'stopped'
-    entry.reason = reason('stopped-by-wish', entry)
+    entry.reason = reason('stopped-by-wish', entry, asker(entry))
     this.#note(entry)
   }
 
   stopping(taskId: number, because: Extract<Step, { do: 'stop' }>['because']): void {
     const entry = this.#entries.get(taskId)!
     entry.state = 'stopping'
-    entry.reason = reason(because === 'reload' ? 'reloading' : 'stopping', entry, { detail: because })
+    entry.reason = reason(because === 'reload' ? 'reloading' : 'stopping', entry, {
+      detail: because,
+      ...(because === 'wanted-down' ? asker(entry) : {}),
+    })
     this.#note(entry)
   }
 

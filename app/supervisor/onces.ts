@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
-import { claimTask } from '../store/claim-task.ts'
+import { claimTasks } from '../store/claim-task.ts'
 import type { Task } from '../task/task.ts'
 import type { Child } from './child.ts'
 import type { Database } from './database.ts'
@@ -60,6 +60,10 @@ export class Onces {
   childOf(taskId: number): Child | null {
     return this.#entries.get(taskId)?.child ?? null
   }
+  /** Due tasks that are known and not begun. */
+  get waiting(): number {
+    return this.#due.length
+  }
   due(now: number): readonly Task[] {
     return now < this.#pausedUntil ? [] : this.#due
   }
@@ -93,24 +97,26 @@ export class Onces {
     this.#due = due.filter(task => !this.#entries.has(task.id))
   }
 
-  async claim(task: Task): Promise<void> {
-    this.#due = this.#due.filter(({ id }) => id !== task.id)
-    const entry = entryOf(task)
-    this.#entries.set(task.id, entry)
-    const claimed = await this.#database.use(db => claimTask(db, task, this.#owner, Date.now()))
-    if (!claimed) {
-      // Somebody else has it, it was cancelled, or the database is away: the row decides, and is looked at again.
-      this.#entries.delete(task.id)
-      this.#changed('started')
-      return
-    }
-    entry.task = claimed
+  async claim(tasks: readonly Task[]): Promise<void> {
+    const ids = new Set(tasks.map(task => task.id))
+    this.#due = this.#due.filter(({ id }) => !ids.has(id))
+    for (const task of tasks) this.#entries.set(task.id, entryOf(task))
+    const claimed = await this.#database.use(db => claimTasks(db, tasks, this.#owner, Date.now()))
+    const got = new Set(claimed?.map(task => task.id))
+    // Somebody else has it, it was cancelled, or the database is away: the row decides, and is looked at again.
+    for (const { id } of tasks) if (!got.has(id)) this.#entries.delete(id)
+    for (const task of claimed ?? []) await this.#begin(task)
+    this.#changed('started')
+  }
+
+  async #begin(task: Task): Promise<void> {
+    const entry = this.#entries.get(task.id)!
+    entry.task = task
     if (this.#leaving) return this.#over(entry, neverStarted())
     try {
-      entry.child = this.#launcher.launch(await this.#launcher.ticket(claimed, claimed.number), null)
-      entry.deadlineAt = deadline(claimed, 0)
-      this.#recorder.onceProcess(claimed.id, claimed.number, entry.child.identity, false)
-      this.#changed('started')
+      entry.child = this.#launcher.launch(await this.#launcher.ticket(task, task.number), null)
+      entry.deadlineAt = deadline(task, 0)
+      this.#recorder.onceProcess(task.id, task.number, entry.child.identity, false)
     } catch (error) {
       this.#log.warn(`task ${task.id} (${task.action}) could not be started: ${messageOf(error)}`)
       this.#pausedUntil = performance.now() + spawnPauseMs

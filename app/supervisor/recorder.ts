@@ -13,7 +13,11 @@ interface EndedRun {
   taskId: number
   number: number
   end: RunEnd
+  process?: ProcessIdentity
 }
+
+/** A run that ends sooner than this has its process noted with its end, in one commit. */
+const noteProcessAfterMs = 300
 
 /**
  * Carries facts into the database, each until it is there. What cannot be written now waits here, and as outcome.json in
@@ -25,7 +29,7 @@ export class Recorder {
   readonly #onceEnds = new Map<string, EndedRun>()
   readonly #loopEnds = new Map<string, EndedRun>()
   readonly #loopStarts = new Map<string, Run>()
-  readonly #processes = new Map<string, { taskId: number; number: number; identity: ProcessIdentity; adopted: boolean }>()
+  readonly #processes = new Map<string, { taskId: number; number: number; identity: ProcessIdentity; adopted: boolean; at: number }>()
   readonly #loops = new Set<LoopEntry>()
 
   constructor(owner: { host: string; epoch: string }, recorded: (name: string) => void) {
@@ -37,18 +41,22 @@ export class Recorder {
   get unrecorded(): number {
     return this.#onceEnds.size + this.#loopEnds.size
   }
+  /** Something that is not a matter of course: what is recorded may change what is wanted next. */
   get hasWork(): boolean {
-    return this.unrecorded + this.#loopStarts.size + this.#processes.size + this.#loops.size > 0
+    return this.unrecorded + this.#loopStarts.size + this.#loops.size > 0
   }
   holds(taskId: number, number: number): boolean {
     return this.#onceEnds.has(runName(taskId, number))
   }
 
   onceProcess(taskId: number, number: number, identity: ProcessIdentity, adopted: boolean): void {
-    this.#processes.set(runName(taskId, number), { taskId, number, identity, adopted })
+    this.#processes.set(runName(taskId, number), { taskId, number, identity, adopted, at: performance.now() })
   }
   onceEnded(taskId: number, number: number, end: RunEnd): void {
-    this.#onceEnds.set(runName(taskId, number), { taskId, number, end })
+    const name = runName(taskId, number)
+    const noted = this.#processes.get(name)
+    this.#processes.delete(name)
+    this.#onceEnds.set(name, { taskId, number, end, ...(noted ? { process: noted.identity } : {}) })
   }
   loopStarted(run: Run): void {
     this.#loopStarts.set(runName(run.taskId, run.number), run)
@@ -63,7 +71,8 @@ export class Recorder {
   /** Writes all that waits. @throws what the database threw; what was not written then still waits */
   async flush(db: Db, trouble: (sentence: string) => void): Promise<void> {
     await this.#flushLoops(db)
-    for (const [name, { taskId, number, identity, adopted }] of [...this.#processes]) {
+    for (const [name, { taskId, number, identity, adopted, at }] of [...this.#processes]) {
+      if (!adopted && performance.now() - at < noteProcessAfterMs) continue
       await noteProcess(db, taskId, number, identity)
       if (adopted) await noteAdopted(db, taskId, number, this.#owner)
       this.#processes.delete(name)
@@ -115,7 +124,7 @@ export class Recorder {
     const now = Date.now()
     await endOnceMany(
       db,
-      ends.map(([, { taskId, number, end }]) => ({ taskId, number, end, decide: task => afterOnce(task, end, now, random) })),
+      ends.map(([, ended]) => ({ ...ended, decide: task => afterOnce(task, ended.end, now, random) })),
     )
     for (const [name] of ends) {
       this.#onceEnds.delete(name)

@@ -22,6 +22,7 @@ export interface Log {
 const recordAfterMs = 15
 /** A database that says that nobody changed it is read all the same this often: the clock may have been set, and tasks come due. */
 const readAnywayMs = 5_000
+const readBusyMs = 250
 
 /**
  * Keeps loops up and runs due tasks on one host. It remembers all it needs, so that loops go on while the database is away:
@@ -159,8 +160,10 @@ export class Supervisor {
       const hadWork = this.#recorder.hasWork
       await this.#recorder.flush(db, trouble)
       const read = { version: await dataVersion(db), at: performance.now() }
-      const unchanged = read.version !== null && read.version === this.#lastRead.version && !hadWork
-      if (unchanged && read.at - this.#lastRead.at < readAnywayMs) return
+      const unchanged = read.version !== null && read.version === this.#lastRead.version
+      // What was just recorded may have made tasks due; while enough of them are known that can wait a little.
+      const enoughMs = !hadWork ? readAnywayMs : this.#onces.waiting >= this.#config.maxRunning ? readBusyMs : 0
+      if (unchanged && read.at - this.#lastRead.at < enoughMs) return
       this.#lastRead = read
       const wishes = await readWishes(db, this.owner.host, {
         slots: this.#mode === 'leaving' ? 0 : Math.max(0, this.#config.maxRunning - this.#onces.count),
@@ -207,7 +210,10 @@ export class Supervisor {
       maxRunning: this.#config.maxRunning,
       maxStarting: 2 * availableParallelism(),
     }
-    for (const step of plan(situation)) this.#carryOut(step)
+    const steps = plan(situation)
+    for (const step of steps) this.#carryOut(step)
+    const claims = steps.flatMap(step => (step.do === 'claim' ? [step.task] : []))
+    if (claims.length) void this.#onces.claim(claims)
     if (this.#planTimer) clearTimeout(this.#planTimer)
     const next = nextPlanAt(situation)
     this.#planTimer = next === null || this.#mode === 'leaving' ? null : setTimeout(() => this.#act(), Math.max(1, next - now))
@@ -217,8 +223,7 @@ export class Supervisor {
   #carryOut(step: Step): void {
     if (step.do === 'start-loop') void this.#loops.launch(step)
     else if (step.do === 'settle-loop') this.#loops.settle(step.taskId)
-    else if (step.do === 'claim') void this.#onces.claim(step.task)
-    else {
+    else if (step.do === 'stop') {
       const loop = this.#loops.childOf(step.taskId)
       const child = loop ?? this.#onces.childOf(step.taskId)
       if (!child) return

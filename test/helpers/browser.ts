@@ -1,13 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { findMarked } from '../../app/runs/process-identity.ts'
-import { readSupervisor } from '../../app/runs/supervisor-file.ts'
-import { hostId } from '../../app/runs/host-id.ts'
 import { until } from './scene.ts'
 import { chromiumPath } from './tools.ts'
 
@@ -21,6 +18,8 @@ export interface ServedPanel {
   setupLink: string | null
   output(): string
   process: ChildProcess
+  /** Starts it once more on the same port, after its process was ended. */
+  again(): Promise<void>
 }
 
 export const password = 'a lantern over the harbour'
@@ -28,25 +27,40 @@ export const password = 'a lantern over the harbour'
 export const servePanel = async (t: TestContext, env: Record<string, string> = {}): Promise<ServedPanel> => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-panel-'))
   const port = await freePort()
-  const child = spawn(process.execPath, [join(root, 'index.js'), 'serve'], {
-    cwd: root,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, BGTASK_RUNTIME: runtime, PORT: String(port), BGTASK_AUTOSTART: 'off', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
   let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  const children: ChildProcess[] = []
+  const start = () => {
+    output = ''
+    const child = spawn(process.execPath, [join(root, 'index.js'), 'serve'], {
+      cwd: root,
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, BGTASK_RUNTIME: runtime, PORT: String(port), BGTASK_AUTOSTART: 'off', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    children.push(child)
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        output += chunk.toString()
+      })
+    }
+    return until('the panel says where it is', () => {
+      if (child.exitCode !== null) throw new Error(`serve left with code ${child.exitCode}:\n${output}`)
+      return /bgtask is at (\S+)\/admin/.exec(output)?.[1]
+    })
+  }
   t.after(async () => {
-    if (child.exitCode === null) child.kill('SIGKILL')
-    endSupervisor(runtime)
-    await until('all runs have ended', () => marked(runtime).every(({ identity }) => end(identity.pid)), 5_000)
+    for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')
+    // A supervisor that a visit has just started may not have said who it is: whatever lives on this folder is ended.
+    await until('nothing lives on the runtime folder', () => livingOn(runtime).every(pid => end(pid)), 10_000)
     rmSync(runtime, { recursive: true, force: true, maxRetries: 5 })
   })
-  const address = await until('the panel says where it is', () => {
-    if (child.exitCode !== null) throw new Error(`serve left with code ${child.exitCode}:\n${output}`)
-    return /bgtask is at (\S+)\/admin/.exec(output)?.[1]
-  })
-  const setupLink = env.BGTASK_ADMIN_PASSWORD ? null : await until('the link is printed', () => /(http\S+\/admin\/setup\/\S+)/.exec(output)?.[1])
-  return { address, runtime, setupLink, output: () => output, process: child }
+  const address = await start()
+  const setupLink = env.BGTASK_ADMIN_PASSWORD
+    ? null
+    : await until('the link is printed', () => /(http\S+\/admin\/setup\/\S+)/.exec(output)?.[1])
+  const again = async () => {
+    await start()
+  }
+  return { address, runtime, setupLink, output: () => output, process: children[0]!, again }
 }
 
 /** @param options.script false: as a browser without script sees it */
@@ -90,14 +104,18 @@ export const freePort = (): Promise<number> =>
     })
   })
 
-const endSupervisor = (runtime: string) => {
-  const supervisor = readSupervisor(runtime)
-  if (supervisor) end(supervisor.pid)
-}
+const livingOn = (runtime: string): number[] =>
+  readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => environmentOf(pid).includes(`BGTASK_RUNTIME=${runtime}`))
 
-const marked = (runtime: string) => {
-  const host = hostId(runtime)
-  return findMarked(mark => mark.startsWith(`${host}/`))
+const environmentOf = (pid: number): string[] => {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0')
+  } catch {
+    return [] // it is gone, or is somebody else's
+  }
 }
 
 /** @returns false: it is being ended and should be looked for again */

@@ -32,9 +32,10 @@ describe('what a child may do', () => {
     await scene.untilState(id, 'running')
     const first = (await scene.runs(id)).find(run => run.number === 1)!
     assert.deepEqual([first.outcome, first.signal], ['killed', 'SIGKILL'])
-    await wishDown(scene.background.db, id, 'test', Date.now())
+    await wishDown(scene.background.db, id, 'olga', Date.now())
     ring(scene.runtime)
-    await scene.untilState(id, 'stopped')
+    const stopped = await scene.untilState(id, 'stopped')
+    assert.deepEqual([stopped.reason?.code, stopped.reason?.by], ['stopped-by-wish', 'olga'])
   })
 
   test('a run has an environment of named variables, its own group, a lower priority, and a sentence for its end', async () => {

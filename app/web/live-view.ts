@@ -1,0 +1,31 @@
+import type { Background } from '../api/background.ts'
+import type { Config } from '../config.ts'
+import { overviewModel } from './overview.ts'
+import { taskModel } from './task.ts'
+import { parseTaskId } from './task-id.ts'
+import { taskListModel } from './task-list.ts'
+
+/** What of a page is kept up to date: regions are views of the same name, each with an element of that id. */
+export interface LiveView {
+  regions: readonly string[]
+  /** Whose output is shown. */
+  taskId: number | null
+  build(panel: { config: Config; background: Background }): Promise<LiveModel>
+}
+
+export interface LiveModel {
+  /** The run whose output is shown. */
+  shownNumber?: number
+  [more: string]: unknown
+}
+
+/** @param page path and query as the browser has them; on a page that is not listed only the bar is kept up to date */
+export const createLiveView = (page: string): LiveView => {
+  const [path = '', search = ''] = page.split('?', 2)
+  const query = Object.fromEntries(new URLSearchParams(search))
+  if (path === '/admin') return { regions: ['overview-body'], taskId: null, build: overviewModel }
+  if (path === '/admin/core/bgtask') return { regions: ['task-rows'], taskId: null, build: panel => taskListModel(panel, query) }
+  const id = parseTaskId(/^\/admin\/core\/bgtask\/(\d+)$/.exec(path)?.[1] ?? '')
+  if (id === null) return { regions: [], taskId: null, build: async () => ({}) }
+  return { regions: ['task-head', 'task-runs', 'output-head'], taskId: id, build: panel => taskModel(panel, id, query) }
+}

@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify'
+import { WebError } from './error-pages.ts'
+import { fieldsOf } from './fields.ts'
+import { nextPath } from './next-path.ts'
+import type { Panel } from './panel.ts'
+import { sessionHash } from './session.ts'
+
+/** One stream per tab (server-sent events): what changed on the page that is open. */
+export const registerLive = (app: FastifyInstance, panel: Panel) => {
+  app.get('/admin/live', async (request, reply) => {
+    const site = request.headers['sec-fetch-site']
+    if (site !== undefined && site !== 'same-origin') throw new WebError(403, 'error.origin')
+    const { page, at = '' } = fieldsOf(request.query)
+    const lastId = request.headers['last-event-id']
+    const { raw } = reply
+    // Nothing is written before it is certain that there is room for one more.
+    const joining = {
+      raw,
+      sessionHash: sessionHash(request.session.sessionId),
+      reader: { language: request.language, theme: request.theme, user: request.user },
+      page: nextPath(page),
+      seen: typeof lastId === 'string' && lastId !== '' ? lastId : at,
+    }
+    if (!panel.live.hasRoom(joining.sessionHash)) throw new WebError(429, 'error.tooManyStreams')
+    const headers = reply.getHeaders()
+    reply.hijack()
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined) raw.setHeader(name, value as string)
+    raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
+    panel.live.join(joining)
+  })
+}

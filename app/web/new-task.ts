@@ -1,0 +1,140 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { TaskOptions } from '../api/check-options.ts'
+import type { ActionEntry } from '../catalog/catalog.ts'
+import { BgtaskError } from '../errors.ts'
+import { appendAudit } from '../store/audit.ts'
+import { findTask } from '../store/find-task.ts'
+import { translate } from '../texts/translate.ts'
+import { fieldsOf } from './fields.ts'
+import { type Panel, redirectWith } from './panel.ts'
+import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
+import { parseTaskId } from './task-id.ts'
+
+/** Adding a task: first the action, then a form made from its schema. */
+export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
+  const { background } = panel
+
+  app.get('/admin/core/bgtask/new', async (request, reply) => {
+    const { action, like } = fieldsOf(request.query)
+    const likeId = parseTaskId(like ?? '')
+    const model = likeId === null ? null : await findTask(background.db, likeId)
+    const entries = (await background.catalog()).entries
+    const entry = entries.find(({ name }) => name === (model?.action ?? action))
+    if (!entry) return reply.page('new-task-choice', { entries, asked: action ?? null })
+    if (!model) return form(reply, entry, null, null)
+    const { type, creator, priority, maxAttempts, timeoutMs, graceMs } = model
+    return form(reply, entry, null, {
+      ...fieldsFromParams(model.params),
+      exec_type: model.execType,
+      type,
+      creator,
+      priority: String(priority),
+      max_attempts: String(maxAttempts),
+      timeout_s: timeoutMs === null ? '' : String(timeoutMs / 1000),
+      grace_s: String(graceMs / 1000),
+    })
+  })
+
+  app.post('/admin/core/bgtask', async (request, reply) => {
+    const fields = fieldsOf(request.body)
+    const entry = (await background.catalog()).get(fields.action ?? '')
+    if (!entry)
+      throw new BgtaskError('refused', `There is no action ${JSON.stringify((fields.action ?? '').slice(0, 140))}; choose one of the list.`)
+    const by = request.user!.name
+    try {
+      const options = readOptions(fields, by)
+      const [stored] = await background.storeTasks([{ action: entry.name, params: readParams(entry.paramsSchema, fields), options }], {
+        by,
+      })
+      const { task, added } = stored!
+      const id = String(task.id)
+      if (added) {
+        await appendAudit(background.db, {
+          at: Date.now(),
+          userName: by,
+          ip: request.ip,
+          act: 'task-added',
+          subject: id,
+          detail: task.action,
+        })
+        panel.live.poke()
+      }
+      const text = translate(request.language, added ? 'new.added' : 'new.kept', { id })
+      return redirectWith(request, reply, `/admin/core/bgtask/${id}`, { tone: added ? 'good' : 'plain', text })
+    } catch (error) {
+      if (error instanceof BgtaskError && (error.code === 'refused' || error.code === 'conflict'))
+        return form(reply, entry, error.message, fields)
+      throw error
+    }
+  })
+}
+
+const form = (reply: FastifyReply, entry: ActionEntry, problem: string | null, given: Record<string, string> | null) => {
+  const fields: Record<string, string> = given ?? {}
+  const inSeconds = (ms: number | null) => (ms === null ? '' : String(ms / 1000))
+  const text = (name: string, standard: string) => fields[name] ?? standard
+  const isOpen = ['unique', 'timeout_s', 'grace_s', 'priority'].some(name => given !== null && text(name, '') !== '')
+  return reply.page(
+    'new-task',
+    {
+      entry,
+      problem,
+      isOpen,
+      fields: paramsFields(entry.paramsSchema, given),
+      paramsText: text('params', '{}'),
+      values: {
+        exec_type: text('exec_type', entry.execType ?? 'ONCE'),
+        type: text('type', ''),
+        creator: text('creator', ''),
+        when: text('when', 'now'),
+        delay: text('delay', '10'),
+        delay_unit: text('delay_unit', 'minutes'),
+        at: text('at', ''),
+        priority: text('priority', '0'),
+        unique: text('unique', ''),
+        on_conflict: text('on_conflict', 'keep'),
+        max_attempts: text('max_attempts', String(entry.maxAttempts ?? 1)),
+        timeout_s: text('timeout_s', inSeconds(entry.timeoutMs)),
+        grace_s: text('grace_s', inSeconds(entry.graceMs)),
+      },
+    },
+    problem === null ? 200 : 422,
+  )
+}
+
+const unitsMs = { seconds: 1000, minutes: 60_000, hours: 3_600_000, days: 86_400_000 } as const
+
+const readOptions = (fields: Record<string, string>, by: string): TaskOptions => {
+  const given = (name: string) => (fields[name] ?? '').trim()
+  const number = (name: string): number | undefined => {
+    if (given(name) === '') return undefined
+    const value = Number(given(name))
+    if (!Number.isFinite(value))
+      throw new BgtaskError('refused', `${name} is ${JSON.stringify(given(name).slice(0, 60))}; it must be a number.`)
+    return value
+  }
+  const options: TaskOptions = { type: given('type'), creator: given('creator') || by }
+  const isLoop = given('exec_type') === 'FOREVER'
+  if (isLoop) options.execType = 'FOREVER'
+  if (!isLoop && given('when') === 'in') {
+    const unit = given('delay_unit') in unitsMs ? (given('delay_unit') as keyof typeof unitsMs) : 'minutes'
+    options.delayMs = Math.round((number('delay') ?? 0) * unitsMs[unit])
+  }
+  if (!isLoop && given('when') === 'at') options.runAt = instantOf(given('at_instant') || given('at'))
+  if (given('unique') !== '') Object.assign(options, { unique: given('unique'), onConflict: given('on_conflict') || 'keep' })
+  const priority = number('priority')
+  const maxAttempts = number('max_attempts')
+  const timeoutS = number('timeout_s')
+  const graceS = number('grace_s')
+  if (priority !== undefined) options.priority = priority
+  if (maxAttempts !== undefined) options.maxAttempts = maxAttempts
+  options.timeoutMs = timeoutS === undefined ? null : Math.round(timeoutS * 1000)
+  if (graceS !== undefined) options.graceMs = Math.round(graceS * 1000)
+  return options
+}
+
+/** A field for date and time says nothing of a zone: without script it is UTC, and the page says so. */
+const instantOf = (text: string): string => {
+  const withSeconds = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}$/.test(text) ? `${text}:00` : text
+  return /(Z|[+-]\d{2}:\d{2})$/.test(withSeconds) ? withSeconds : `${withSeconds}Z`
+}

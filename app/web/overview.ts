@@ -1,0 +1,66 @@
+import { statfsSync } from 'node:fs'
+import type { FastifyInstance } from 'fastify'
+import { loopStatus } from '../api/loop-status.ts'
+import { readBeat } from '../runs/beat.ts'
+import { runtimePaths } from '../runs/runtime-folder.ts'
+import { countEnded } from '../store/count-tasks.ts'
+import { findRun } from '../store/list-runs.ts'
+import { listTasks } from '../store/list-tasks.ts'
+import { listAttention, listNext, listRunningNow } from '../store/overview.ts'
+import { runName } from '../task/run.ts'
+import type { Task } from '../task/task.ts'
+import { createExplainer } from './explained.ts'
+import { startByVisit } from './loop.ts'
+import type { Panel } from './panel.ts'
+import { mayAct } from './roles.ts'
+
+const dayMs = 86_400_000
+
+export const registerOverview = (app: FastifyInstance, panel: Panel) => {
+  app.get('/admin', async (request, reply) => {
+    const said = mayAct(request.user!.role, 'operator') ? await startByVisit(panel, request) : null
+    const flash = request.session.flash ?? said
+    request.session.flash = undefined
+    return reply.page('overview', { ...(await overviewModel(panel)), flash })
+  })
+}
+
+/** Everything on the overview page; the same for all readers. */
+export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>) => {
+  const { db } = panel.background
+  const now = Date.now()
+  const explained = createExplainer(panel)
+  const [status, attention, running, next, ended, recent] = await Promise.all([
+    loopStatus(panel.config, db),
+    listAttention(db, now - dayMs, 10),
+    listRunningNow(db, 12),
+    listNext(db, 6),
+    countEnded(db, now - dayMs),
+    listTasks(db, { states: ['succeeded', 'failed', 'cancelled'] }, { limit: 6 }),
+  ])
+  // How the newest run ended is half of the reason.
+  const lastRuns = await Promise.all(attention.map(task => findRun(db, task.id, task.number)))
+  const counts = status.counts
+  return {
+    status,
+    counts,
+    ended,
+    loopsUp: status.loops?.filter(task => task.state === 'running').length ?? 0,
+    loopsWanted: status.loops?.filter(task => task.wanted === 'up').length ?? 0,
+    attention: attention.map((task, index) => explained(task, lastRuns[index])),
+    running: running.map(task => ({ ...explained(task), beat: beatOf(panel, task) })),
+    next: next.map(task => explained(task)),
+    recent: recent.tasks,
+    isEmpty: counts !== null && Object.values(counts).every(count => count === 0),
+    disk: diskOf(panel.config.runtime),
+  }
+}
+
+/** What the newest run of a task says of itself, when it runs on this host. */
+export const beatOf = ({ config }: Pick<Panel, 'config'>, task: Pick<Task, 'id' | 'number'>) =>
+  readBeat(runtimePaths(config.runtime).run(runName(task.id, task.number)).beat)
+
+const diskOf = (folder: string) => {
+  const { bavail, blocks, bsize } = statfsSync(folder)
+  return { freeBytes: bavail * bsize, freePart: blocks === 0 ? 1 : bavail / blocks }
+}

@@ -1,0 +1,18 @@
+import type { FastifyInstance } from 'fastify'
+import { languages } from '../texts/format.ts'
+import { fieldsOf } from './fields.ts'
+import { nextPath } from './next-path.ts'
+import { themes } from './panel.ts'
+
+/** Language and theme: a matter of this browser, so they lie in cookies of their own. */
+export const registerPreferences = (app: FastifyInstance) => {
+  app.post('/admin/preferences', async (request, reply) => {
+    const fields = fieldsOf(request.body)
+    const language = languages.find(known => known === fields.language)
+    const theme = themes.find(known => known === fields.theme)
+    const cookie = { path: '/', sameSite: 'strict', httpOnly: true, maxAge: 365 * 86_400 } as const
+    if (language) reply.setCookie('bgtask-language', language, cookie)
+    if (theme) reply.setCookie('bgtask-theme', theme, cookie)
+    return reply.redirect(nextPath(fields.next), 303)
+  })
+}

@@ -1,0 +1,138 @@
+import { Eta } from 'eta'
+import { BgtaskError } from '../errors.ts'
+import { inPackage } from '../paths.ts'
+import { type EndKey, explainEnd, type Message } from '../task/explain.ts'
+import type { Run } from '../task/run.ts'
+import type { Task } from '../task/task.ts'
+import { formatBytes, formatDuration, formatExact, formatNumber, formatRelative, type Language, languages } from '../texts/format.ts'
+import { type TextKey, type TextValues, translate, translateParts } from '../texts/translate.ts'
+import type { Assets } from './assets.ts'
+import { type SignedIn, type Theme, themes } from './panel.ts'
+import { mayAct, type Role } from './roles.ts'
+
+/** What the reader brings along. */
+export interface Reader {
+  language: Language
+  theme: Theme
+  user: SignedIn | null
+}
+
+export interface Pages {
+  /** A whole page, or a part of one: `views/<view>.eta` with the model and the words of the reader's language. */
+  render(view: string, reader: Reader, model: object): string
+}
+
+/** Built once: templates are compiled at their first use and kept. What a template gets is a view model made here, never a request. */
+export const createPages = (assets: Assets, now: () => number = Date.now): Pages => {
+  const eta = new Eta({ views: inPackage('views'), cache: true, autoTrim: ['nl', 'nl'] })
+  return {
+    render: (view, reader, model) => eta.render(`./${view}`, { ...viewWords(assets, reader, now()), ...model }),
+  }
+}
+
+/** Everything a template can say. What returns HTML is called raw (`<%~`), and escapes what it is given; test/web/views.test.ts lists these. */
+const viewWords = (assets: Assets, { language, theme, user }: Reader, now: number) => {
+  const text = (key: TextKey, values?: TextValues) => translate(language, key, values, now)
+  const time = (at: number | null | undefined, form: 'relative' | 'exact' = 'relative') => timeTag(language, at, now, form)
+  const sentence = (message: Message | null) => (message ? sentenceHtml(language, message, now) : '')
+  return {
+    now,
+    language,
+    languages,
+    theme,
+    themes,
+    user,
+    mayAct: (role: Role) => mayAct(user?.role, role),
+    asset: assets.href,
+    t: text,
+    /** HTML */ time,
+    /** HTML */ sentence,
+    /** HTML */ icon: (name: string, label?: string) => iconTag(assets, name, label),
+    endOf: (run: Run): Message<EndKey> => explainEnd(run),
+    actIcon: (noun: string) => actIcons[noun] ?? 'play',
+    number: (value: number) => formatNumber(language, value),
+    duration: (ms: number | null | undefined) => (ms === null || ms === undefined ? '–' : formatDuration(language, ms)),
+    bytes: (bytes: number | null | undefined) => (bytes === null || bytes === undefined ? '–' : formatBytes(language, bytes)),
+    stateIcon: (state: Task['state']) => stateIcons[state],
+    tone: (state: Task['state']) => stateTones[state],
+    outcomeTone: (run: Run) => outcomeTone(run),
+    outcomeIcon: (run: Run) => outcomeIcons[outcomeTone(run)],
+    short: (value: string, most: number) => (value.length > most ? `${value.slice(0, most - 1)}…` : value),
+  }
+}
+
+/** Escapes text for HTML. */
+export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
+
+const timeTag = (language: Language, at: number | null | undefined, now: number, form: 'relative' | 'exact') => {
+  if (at === null || at === undefined) return '–'
+  if (!Number.isFinite(new Date(at).getTime())) throw new BgtaskError('failed', `${at} is no time.`)
+  const exact = formatExact(language, at)
+  const shown = form === 'relative' ? formatRelative(language, at, now) : exact
+  return `<time datetime="${new Date(at).toISOString()}" title="${escapeHtml(exact)}" data-form="${form}">${escapeHtml(shown)}</time>`
+}
+
+const sentenceHtml = (language: Language, message: Message, now: number) =>
+  translateParts(language, message.key as TextKey, message.values)
+    .map(part => (typeof part === 'string' ? escapeHtml(part) : timeTag(language, part.at, now, 'relative')))
+    .join('')
+
+const iconTag = (assets: Assets, name: string, label?: string) => {
+  const said = label === undefined ? 'aria-hidden="true"' : `role="img" aria-label="${escapeHtml(label)}"`
+  return `<svg class="icon" ${said} width="16" height="16"><use href="${assets.href('icons.svg')}#${name}"></use></svg>`
+}
+
+/** Colours by meaning; never alone: each state also has its icon and its word. */
+type Tone = 'good' | 'busy' | 'waiting' | 'warn' | 'bad' | 'off'
+
+const stateTones = {
+  waiting: 'waiting',
+  running: 'busy',
+  succeeded: 'good',
+  failed: 'bad',
+  cancelled: 'off',
+  stopped: 'off',
+  starting: 'waiting',
+  stalled: 'warn',
+  'backing-off': 'warn',
+  tripped: 'bad',
+  stopping: 'waiting',
+} as const satisfies Record<Task['state'], Tone>
+
+const stateIcons = {
+  waiting: 'clock',
+  running: 'activity',
+  succeeded: 'circle-check',
+  failed: 'circle-x',
+  cancelled: 'ban',
+  stopped: 'circle-stop',
+  starting: 'loader-circle',
+  stalled: 'hourglass',
+  'backing-off': 'timer-reset',
+  tripped: 'octagon-alert',
+  stopping: 'loader-circle',
+} as const satisfies Record<Task['state'], string>
+
+const actIcons: Record<string, string> = {
+  start: 'play',
+  stop: 'square',
+  restart: 'rotate-cw',
+  run: 'fast-forward',
+  retry: 'rotate-cw',
+  cancellation: 'ban',
+  deletion: 'trash-2',
+}
+
+const outcomeTone = (run: Run): Tone => {
+  if (run.outcome === null) return 'busy'
+  if (run.outcome === 'succeeded') return 'good'
+  return run.outcome === 'interrupted' || run.outcome === 'cancelled' ? 'off' : 'bad'
+}
+const outcomeIcons: Record<Tone, string> = {
+  good: 'circle-check',
+  busy: 'activity',
+  off: 'ban',
+  bad: 'circle-x',
+  warn: 'triangle-alert',
+  waiting: 'clock',
+}

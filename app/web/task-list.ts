@@ -1,0 +1,51 @@
+import type { FastifyInstance } from 'fastify'
+import { listTasks, type TaskFilter } from '../store/list-tasks.ts'
+import { loopStates, onceStates } from '../task/task.ts'
+import { createExplainer } from './explained.ts'
+import { fieldsOf } from './fields.ts'
+import type { Panel } from './panel.ts'
+
+const pageSize = 50
+const states = [...new Set([...onceStates, ...loopStates])]
+
+export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
+  app.get('/admin/core/bgtask', async (request, reply) => reply.page('task-list', await taskListModel(panel, request.query)))
+}
+
+/** @param query what the address says: state, exec_type, type, action, creator, text, and after or before for the page */
+export const taskListModel = async (panel: Pick<Panel, 'config' | 'background'>, query: unknown) => {
+  const given = fieldsOf(query)
+  const chosen = {
+    state: states.find(state => state === given.state) ?? '',
+    exec_type: given.exec_type === 'ONCE' || given.exec_type === 'FOREVER' ? given.exec_type : '',
+    type: (given.type ?? '').slice(0, 64),
+    action: (given.action ?? '').slice(0, 140),
+    creator: (given.creator ?? '').slice(0, 64),
+    text: (given.text ?? '').slice(0, 200),
+  } as const
+  const filter: TaskFilter = {
+    ...(chosen.state ? { states: [chosen.state] } : {}),
+    ...(chosen.exec_type ? { execType: chosen.exec_type } : {}),
+    ...(chosen.type ? { type: chosen.type } : {}),
+    ...(chosen.action ? { action: chosen.action } : {}),
+    ...(chosen.creator ? { creator: chosen.creator } : {}),
+    ...(chosen.text ? { text: chosen.text } : {}),
+  }
+  const cursor = (name: 'after' | 'before') => (given[name] && /^[\w-]{1,40}$/.test(given[name]) ? { [name]: given[name] } : {})
+  const page = await listTasks(panel.background.db, filter, { limit: pageSize, ...cursor('after'), ...cursor('before') })
+  const explained = createExplainer(panel)
+  const set = Object.entries(chosen).filter(([, value]) => value !== '')
+  const address = (more: Record<string, string>) => {
+    const text = new URLSearchParams([...set, ...Object.entries(more)]).toString()
+    return text === '' ? '/admin/core/bgtask' : `/admin/core/bgtask?${text}`
+  }
+  return {
+    states,
+    chosen,
+    filtered: set.length > 0,
+    tasks: page.tasks.map(task => explained(task)),
+    newer: page.newer === null ? null : address({ before: page.newer }),
+    older: page.older === null ? null : address({ after: page.older }),
+    actions: (await panel.background.catalog()).entries.map(entry => entry.name),
+  }
+}

@@ -1,0 +1,114 @@
+import { createReadStream } from 'node:fs'
+import type { FastifyInstance } from 'fastify'
+import { existing } from '../api/control.ts'
+import { BgtaskError } from '../errors.ts'
+import { readOutput, sizeOf } from '../runs/read-output.ts'
+import { runtimePaths } from '../runs/runtime-folder.ts'
+import { findRun, listRuns } from '../store/list-runs.ts'
+import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
+import { runName } from '../task/run.ts'
+import { isFinal, type Task } from '../task/task.ts'
+import { ansiToHtml } from './ansi.ts'
+import { createExplainer } from './explained.ts'
+import { fieldsOf } from './fields.ts'
+import { beatOf } from './overview.ts'
+import type { Panel } from './panel.ts'
+import { parseTaskId, taskIdOf } from './task-id.ts'
+
+const runsOnPage = 20
+/** Newest bytes of output on the page; all of it is a download away. */
+export const outputOnPage = 128 * 1024
+
+export const registerTaskPage = (app: FastifyInstance, panel: Panel) => {
+  app.get('/admin/core/bgtask/:id', async (request, reply) => {
+    const model = await taskModel(panel, taskIdOf(request), request.query)
+    return reply.page('task', { ...model, ...outputModel(panel, model.task.id, model.shownNumber) })
+  })
+
+  app.get('/admin/core/bgtask/:id/output', async (request, reply) => {
+    const id = taskIdOf(request)
+    const task = await existing(panel.background, id)
+    const number = parseTaskId(fieldsOf(request.query).run ?? '') ?? task.number
+    const paths = runtimePaths(panel.config.runtime).run(runName(id, number))
+    const older = fieldsOf(request.query).part === 'older'
+    const path = older ? paths.rotatedOutput : paths.output
+    if (sizeOf(path) === 0)
+      throw new BgtaskError('not-found', `Run ${number} of task ${id} has no output here: it printed nothing, or it was pruned.`)
+    return reply
+      .header('content-disposition', `attachment; filename="task-${id}-run-${number}${older ? '-older' : ''}.log"`)
+      .type('application/octet-stream')
+      .send(createReadStream(path))
+  })
+}
+
+/** What a task's page shows, but for the output; the same for all readers. @param query run: the run whose output is shown; before: older runs */
+export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id: number, query: unknown) => {
+  const { db } = panel.background
+  const task = await existing(panel.background, id)
+  const given = fieldsOf(query)
+  const before = parseTaskId(given.before ?? '')
+  const runs = await listRuns(db, id, { limit: runsOnPage, ...(before === null ? {} : { before }) })
+  const newest = before === null ? (runs[0] ?? null) : await findRun(db, id, task.number)
+  const chosen = parseTaskId(given.run ?? '')
+  const shownNumber = chosen ?? newest?.number ?? task.number
+  const lastEnded = newest?.outcome ? newest : (runs.find(run => run.outcome !== null) ?? null)
+  const entry = (await panel.background.catalog()).get(task.action)
+  const isLive = newest !== null && newest.endedAt === null
+  return {
+    ...createExplainer(panel)(task, lastEnded),
+    task,
+    runs,
+    newest,
+    shownNumber,
+    shown: runs.find(run => run.number === shownNumber) ?? (shownNumber > 0 ? await findRun(db, id, shownNumber) : null),
+    isChosen: chosen !== null,
+    olderRuns: runs.length === runsOnPage && runs.at(-1)!.number > 1 ? runs.at(-1)!.number : null,
+    beat: isLive ? beatOf(panel, task) : null,
+    entry: entry ?? null,
+    buttons: buttonsOf(task),
+    command: `node index.js ${task.action} ${id}`,
+    params: JSON.stringify(task.params, null, 2),
+    policy: task.execType === 'FOREVER' ? policyModel : null,
+  }
+}
+
+/** The newest output of a run as HTML, and how far it goes, so that the live stream can go on from there. */
+export const outputModel = (panel: Pick<Panel, 'config'>, id: number, number: number) => {
+  const paths = runtimePaths(panel.config.runtime).run(runName(id, number))
+  const piece = readOutput(paths.folder, { maxBytes: outputOnPage })
+  return {
+    outputHtml: ansiToHtml(piece.text),
+    outputTo: piece.to,
+    outputBytes: piece.size,
+    outputCut: piece.from > 0,
+    outputRotated: piece.rotated,
+  }
+}
+
+/** The buttons that make sense in the task's state, and those that destroy something, which stand apart. */
+const buttonsOf = (task: Task) => {
+  const isLoop = task.execType === 'FOREVER'
+  const acts: string[] = []
+  const danger: string[] = []
+  if (isLoop) {
+    if (task.wanted === 'down') acts.push('start')
+    else acts.push('stop', ...(task.state === 'backing-off' || task.state === 'tripped' ? ['run'] : ['restart']))
+    if (task.state === 'stopped' && task.wanted === 'down') danger.push('deletion')
+  } else {
+    if (task.state === 'waiting') acts.push('run')
+    if (isFinal(task.state)) acts.push('retry')
+    if (task.state === 'waiting' || (task.state === 'running' && task.wanted === 'up')) danger.push('cancellation')
+    if (isFinal(task.state)) danger.push('deletion')
+  }
+  return { acts, danger }
+}
+
+/** The restart policy as a timetable: what happens after the first, second, third … failure in a row. */
+const policyModel = {
+  policy: restartPolicy,
+  waits: [1, 2, 3, 4, 5].map(failures => ({
+    failures,
+    fromMs: failures === 1 ? 0 : backoffMs(failures - 1, 0),
+    toMs: failures === 1 ? 0 : backoffMs(failures - 1, 0.999),
+  })),
+}

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { checkInstallation } from '../../app/api/check.ts'
+import { en } from '../../app/texts/en.ts'
+import { formatBytes, formatDuration, formatRelative } from '../../app/texts/format.ts'
+import { chooseLanguage, translate } from '../../app/texts/translate.ts'
+import { zh } from '../../app/texts/zh.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+
+test('both languages have the same texts, with the same values in them', () => {
+  assert.deepEqual(Object.keys(zh), Object.keys(en))
+  for (const key of Object.keys(en) as (keyof typeof en)[]) {
+    // A word chosen by count need not be there in a language that does not have plural forms.
+    const places = (text: string) => [...new Set([...text.matchAll(/\{(\w+)/g)].map(found => found[1]))].sort()
+    assert.deepEqual(places(zh[key]), places(en[key]), key)
+    assert.ok(en[key].trim() !== '' && zh[key].trim() !== '', key)
+  }
+})
+
+test('every text is used, and every text that is used is there', () => {
+  const sources = [...filesIn('app'), ...filesIn('views')]
+    .filter(path => !/app\/texts\/(en|zh)\.ts$/.test(path))
+    .map(path => readFileSync(path, 'utf8'))
+  const all = sources.join('\n')
+  // `state.${…}`: every text that begins so is taken as used.
+  const families = [...all.matchAll(/[`'"]([a-z]+(?:\.[a-zA-Z]+)*\.)\$\{/g)].map(found => found[1]!)
+  const named = new Set([...all.matchAll(/['"`]([a-z]+(?:\.[\w -]+)+|yes|no)['"`]/g)].map(found => found[1]!))
+  const unused = Object.keys(en).filter(key => !named.has(key) && !families.some(family => key.startsWith(family)))
+  assert.deepEqual(unused, [])
+  const asked = [...all.matchAll(/(?:\bt|\bsay|translate)\((?:\w+(?:\.\w+)*, )?['"]([a-z]+(?:\.[\w-]+)+)['"]/g)].map(found => found[1]!)
+  assert.ok(asked.length > 100)
+  assert.deepEqual(
+    [...new Set(asked)].filter(key => !(key in en)),
+    [],
+  )
+})
+
+test('what check can speak of has a name in both languages', () => {
+  assert.equal(typeof checkInstallation, 'function')
+  const source = readFileSync(join(root, 'app/api/check.ts'), 'utf8')
+  const subjects =
+    /subject: ((?:'[\w ]+'(?: \| )?)+)/
+      .exec(source)?.[1]
+      ?.split(' | ')
+      .map(name => name.slice(1, -1)) ?? []
+  assert.ok(subjects.length >= 8)
+  for (const subject of subjects) assert.ok(`subject.${subject}` in en, subject)
+})
+
+test('values: numbers by locale, the word that fits the count, durations, sizes, times', () => {
+  assert.equal(translate('en', 'overview.attention', { n: 1 }), '1 task needs attention.')
+  assert.equal(translate('en', 'overview.attention', { n: 1234 }), '1,234 tasks need attention.')
+  assert.equal(translate('zh', 'overview.attention', { n: 1234 }), '1,234 个任务需要关注。')
+  assert.equal(translate('en', 'next.forcedAfterGrace', { graceMs: 90_000 }), 'What has not ended after 1 min 30 s is ended by force.')
+  assert.equal(translate('en', 'next.nextTry', { until: 38_000 }, 0), 'Next try in 38 seconds.')
+  assert.throws(() => translate('en', 'next.nextTry', {}), /needs a value for "until"/)
+  assert.deepEqual(
+    [0, 850, 4_240, 59_900, 185_000, 7_440_000, 442_800_000].map(ms => formatDuration('en', ms)),
+    ['0 ms', '850 ms', '4.2 s', '59.9 s', '3 min 5 s', '2 h 4 min', '5 d 3 h'],
+  )
+  assert.deepEqual(
+    [512, 1_500, 50_000_000].map(bytes => formatBytes('en', bytes)),
+    ['512 B', '1.5 kB', '50 MB'],
+  )
+  assert.equal(formatRelative('en', 0, 12_000), '12 seconds ago')
+  assert.equal(formatRelative('zh', 0, 12_000), '12秒钟前')
+})
+
+test('the language is that of the browser, as far as we speak it', () => {
+  for (const [header, expected] of [
+    [undefined, 'en'],
+    ['', 'en'],
+    ['zh-CN,zh;q=0.9,en;q=0.8', 'zh'],
+    ['en;q=0.5, zh;q=0.7', 'zh'],
+    ['de, fr;q=0.5', 'en'],
+    ['xx;q=nonsense', 'en'],
+  ] as const) {
+    assert.equal(chooseLanguage(header), expected)
+  }
+})
+
+const filesIn = (folder: string): string[] =>
+  readdirSync(join(root, folder)).flatMap(name => {
+    const path = join(folder, name)
+    if (statSync(join(root, path)).isDirectory()) return filesIn(path)
+    return /\.(ts|eta)$/.test(name) ? [join(root, path)] : []
+  })
