@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process'
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
+import { messageOf } from '../errors.ts'
 
 /** A kernel lock on an open file: released when the last process that holds the descriptor ends, however it ends. */
 export interface Lock {
   readonly descriptor: number
+  /** false: the file was removed or replaced, so somebody else may lock a new one. */
+  isCurrent(): boolean
   /** Closes this process's descriptor; a child that inherited it goes on holding the lock. */
   close(): void
 }
@@ -25,9 +28,21 @@ export const takeLock = async (path: string): Promise<Lock | null> => {
     })
   } catch (error) {
     close()
-    throw new Error('flock is not there: install util-linux, which carries it', { cause: error })
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    throw new Error(
+      missing ? 'flock is not there: install util-linux, which carries it' : `flock could not be started: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    )
   }
-  if (code === 0) return { descriptor, close }
+  if (code === 0) return { descriptor, close, isCurrent: () => isSameFile(descriptor, path) }
   close()
   return null
+}
+
+const isSameFile = (descriptor: number, path: string) => {
+  const there = statSync(path, { throwIfNoEntry: false })
+  const ours = fstatSync(descriptor)
+  return there !== undefined && there.ino === ours.ino && there.dev === ours.dev
 }

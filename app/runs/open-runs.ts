@@ -9,7 +9,10 @@ export const openRuns = (runtime: string) => {
   const folder = join(runtime, 'open')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   return {
-    add: (name: string): void => closeSync(openSync(join(folder, name), 'w', 0o600)),
+    add: (name: string): void => {
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      closeSync(openSync(join(folder, name), 'w', 0o600))
+    },
     remove: (name: string): void => rmSync(join(folder, name), { force: true }),
     list: (): { name: string; taskId: number; number: number }[] =>
       readdirSync(folder).flatMap(name => {

@@ -1,4 +1,4 @@
-import type { Outcome } from '../task/outcome.ts'
+import { type Outcome, outcomeKinds } from '../task/outcome.ts'
 import { readJson } from './write-file.ts'
 
 // Not by import: that makes Node load all that node:fs has to offer, which costs each run of a task 3 ms.
@@ -28,4 +28,26 @@ export const writeOutcome = (path: string, end: RunEnd): boolean => {
     unlinkSync(temporary)
   }
 }
-export const readOutcome = (path: string): RunEnd | null => readJson<RunEnd>(path)
+
+/** @returns null when there is none, or what lies there says no kind of end: whoever finds it decides by what is seen from outside */
+export const readOutcome = (path: string): RunEnd | null => {
+  const told = readJson<Record<string, unknown>>(path)
+  const kind = outcomeKinds.find(known => known === told?.kind)
+  if (!told || !kind) return null
+  return {
+    kind,
+    content: text(told.content),
+    error: text(told.error),
+    exitCode: number(told.exitCode),
+    signal: text(told.signal)?.slice(0, 16) ?? null,
+    endedAt: number(told.endedAt) ?? Date.now(),
+    iterations: number(told.iterations),
+    peakMemoryBytes: number(told.peakMemoryBytes),
+    cpuMs: number(told.cpuMs),
+    recycled: told.recycled === true,
+  }
+}
+
+// An action may write into its own folder: what comes from there is checked like any input.
+const text = (value: unknown) => (typeof value === 'string' ? value.slice(0, 65_536).toWellFormed() : null)
+const number = (value: unknown) => (typeof value === 'number' && Number.isSafeInteger(Math.round(value)) ? Math.round(value) : null)

@@ -45,8 +45,18 @@ export const identify = (pid: number): ProcessIdentity | null => {
 
 export const isAlive = (identity: ProcessIdentity): boolean => {
   if (identity.bootId !== bootId()) return false
-  const stat = readStat(identity.pid)
+  const stat = statOrUnknown(identity.pid)
+  // Too many open files, say: what cannot be looked at is not known to be dead.
+  if (stat === 'unknown') return true
   return stat !== null && isLive(stat) && stat.startTicks === identity.startTicks
+}
+
+const statOrUnknown = (pid: number): ProcessStat | null | 'unknown' => {
+  try {
+    return readStat(pid)
+  } catch {
+    return 'unknown'
+  }
 }
 
 export const markVariable = 'BGTASK_RUN'
@@ -102,7 +112,11 @@ const livePids = () => {
 const readText = (path: string): string | null => {
   try {
     return readFileSync(path, 'latin1')
-  } catch {
-    return null // the process is gone, or is another user's: either way it is not one of ours
+  } catch (error) {
+    // The process is gone, or is another user's: either way it is not one of ours.
+    if (gone.has((error as NodeJS.ErrnoException).code ?? '')) return null
+    throw error
   }
 }
+
+const gone = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM'])

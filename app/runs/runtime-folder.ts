@@ -30,7 +30,8 @@ export const runPaths = (folder: string) => ({
   rotatedOutput: join(folder, 'output.log.1'),
   beat: join(folder, 'beat.json'),
   outcome: join(folder, 'outcome.json'),
-  recorded: join(folder, 'recorded'),
+  /** There while the run is stopped for its output to be rotated. */
+  rotating: join(folder, 'rotating'),
 })
 
 /**

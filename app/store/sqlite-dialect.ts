@@ -20,7 +20,7 @@ export const openSqlite = async (path: string): Promise<Dialect> => {
 }
 
 /** Statements wait this long for another process's commit, and block this one meanwhile; the retries around them wait without blocking. */
-const busyMs = 1_000
+const busyMs = 100
 
 // Never opened where it is there already: closing any descriptor of the file would drop the locks that this process has on it (fcntl(2)).
 const createPrivately = (path: string) => {

@@ -31,9 +31,9 @@ export const withRetries = async <T>(work: (maybeDone: boolean) => Promise<T>): 
     } catch (error) {
       const lost = isLost(error)
       // Whoever asked should hear of an outage soon, so there is no further try after some seconds.
-      if (tries === 5 || !(lost || isContended(error)) || performance.now() - beganAt > 5_000) throw error
+      if ((lost && tries === 5) || !(lost || isContended(error)) || performance.now() - beganAt > 5_000) throw error
       maybeDone ||= lost
-      await sleep(5 * 2 ** tries * (0.5 + Math.random()))
+      await sleep(5 * 2 ** Math.min(tries, 5) * (0.5 + Math.random()))
     }
   }
 }

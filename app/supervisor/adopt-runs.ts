@@ -1,5 +1,6 @@
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { messageOf } from '../errors.ts'
 import { readBeat } from '../runs/beat.ts'
 import type { OpenRuns } from '../runs/open-runs.ts'
 import { type RunEnd, readOutcome, writeOutcome } from '../runs/outcome-file.ts'
@@ -9,8 +10,8 @@ import { runPaths } from '../runs/runtime-folder.ts'
 import { readStopRequest } from '../runs/stop-file.ts'
 import { readTicket, type Ticket } from '../runs/ticket.ts'
 import { Child, type ChildEvents, identityOf } from './child.ts'
-import { howItEnded } from './how-it-ended.ts'
-import { sweep } from './signal-run.ts'
+import { believe, type ExitFacts, howItEnded } from './how-it-ended.ts'
+import { signalGroup, sweep } from './signal-run.ts'
 import { neverStarted } from './ticket-facts.ts'
 
 /** A run that an earlier life of the supervisor left: alive, or with how it ended. */
@@ -23,24 +24,36 @@ export const adoptRuns = (runtime: string, host: string, open: OpenRuns, events:
   const marked = findMarked(mark => mark.startsWith(`${host}/`))
   return left.flatMap(({ name }): FoundRun[] => {
     const folder = join(runtime, 'runs', name)
-    const ticket = readTicket(folder)
-    if (!ticket) {
-      // Without a ticket nobody can look after it: a process that still bears its mark is ended, the row says `lost` or runs again.
+    try {
+      const ticket = readTicket(folder)
+      if (ticket) return [adoptRun(ticket, folder, marked, events)]
+      // Without a ticket nobody can look after it: a process that still bears its mark is ended, and the row says that it runs again.
       for (const { mark } of marked.filter(found => found.mark.split('/')[1] === name)) void sweep(mark)
       open.remove(name)
-      return []
+    } catch (error) {
+      events.trouble(`run ${name} cannot be taken over: ${messageOf(error)}. Look at ${folder}.`)
     }
-    const identity = identityOf(ticket, marked)
-    if (identity) return [{ ticket, child: Child.adopt(ticket, folder, identity, events) }]
-    return [{ ticket, child: null, end: endOf(ticket, folder, marked) }]
+    return []
   })
 }
 
-const endOf = (ticket: Ticket, folder: string, marked: readonly { identity: ProcessIdentity; mark: string }[]): RunEnd => {
+const adoptRun = (ticket: Ticket, folder: string, marked: Marked, events: ChildEvents): FoundRun => {
+  const identity = identityOf(ticket, marked)
+  if (!identity) return { ticket, child: null, end: endOf(ticket, folder, marked) }
+  // The supervisor before us died while it had stopped the run to rotate its output.
+  if (existsSync(runPaths(folder).rotating)) {
+    signalGroup(identity, 'SIGCONT')
+    rmSync(runPaths(folder).rotating, { force: true })
+  }
+  return { ticket, child: Child.adopt(ticket, folder, identity, events) }
+}
+
+type Marked = readonly { identity: ProcessIdentity; mark: string; groupId: number }[]
+
+const endOf = (ticket: Ticket, folder: string, marked: Marked): RunEnd => {
   const paths = runPaths(folder)
   const told = readOutcome(paths.outcome)
-  if (told) return told
-  if (!ticket.process) {
+  if (!told && !ticket.process && !existsSync(paths.output)) {
     rmSync(folder, { recursive: true, force: true })
     return neverStarted()
   }
@@ -48,7 +61,7 @@ const endOf = (ticket: Ticket, folder: string, marked: readonly { identity: Proc
   // Its leader is gone; children that it left in other groups go too, as they would have if we had seen its end.
   for (const { mark } of marked.filter(found => found.mark === ticket.mark)) void sweep(mark)
   const beat = readBeat(paths.beat)
-  const end = howItEnded({
+  const facts: ExitFacts = {
     exitCode: null,
     signal: null,
     endedAt: beat?.at ?? Date.now(),
@@ -57,7 +70,7 @@ const endOf = (ticket: Ticket, folder: string, marked: readonly { identity: Proc
     tail: readOutput(folder, { maxBytes: 8_192 }).text,
     usage: null,
     iterations: beat?.iterations ?? null,
-  })
-  writeOutcome(paths.outcome, end)
-  return end
+  }
+  if (!told) writeOutcome(paths.outcome, howItEnded(facts))
+  return believe(told, facts)
 }

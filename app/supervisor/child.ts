@@ -13,7 +13,7 @@ import { runEnvironment } from '../runs/run-environment.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
 import { readStopRequest, type StopRequest, writeStopRequest } from '../runs/stop-file.ts'
 import { type Ticket, writeTicket } from '../runs/ticket.ts'
-import { howItEnded } from './how-it-ended.ts'
+import { believe, type ExitFacts, howItEnded } from './how-it-ended.ts'
 import { endGroup, signalGroup, sweep, whatResists } from './signal-run.ts'
 
 /** How long after SIGKILL a process may still be seen before it is called a survivor. */
@@ -75,16 +75,17 @@ export class Child {
     // It cannot have been reaped yet, so the pid is its own even if it is already dead.
     const identity = { pid: spawned.pid, startTicks: readStat(spawned.pid)?.startTicks ?? 0, bootId: bootId() }
     const child = new Child(ticket, folder, identity, false, on)
-    lowerPriority(spawned.pid)
-    writeTicket(folder, { ...ticket, process: identity })
+    // 'exit', not 'close': a grandchild may hold an inherited pipe open for ever.
+    spawned.once('exit', (exitCode, signal) => void child.#end(exitCode, signal))
+    spawned.unref()
+    // It lives: from here on nothing may throw, or nobody would look after it. Without its process the ticket still has its mark.
+    child.#tryTo('completing its ticket', () => writeTicket(folder, { ...ticket, process: identity }))
+    child.#tryTo('lowering its priority', () => lowerPriority(identity.pid))
     const readyPipe = spawned.stdio[4]!
     readyPipe.once('close', () => child.#becomeReady())
     readyPipe.once('error', () => child.#becomeReady())
     ;(readyPipe as unknown as NodeJS.ReadableStream).resume()
     child.#timers.push(setTimeout(() => child.#becomeReady(), 10_000))
-    // 'exit', not 'close': a grandchild may hold an inherited pipe open for ever.
-    spawned.unref()
-    spawned.once('exit', (exitCode, signal) => void child.#end(exitCode, signal))
     return child
   }
 
@@ -104,7 +105,7 @@ export class Child {
 
   /** Iterations that it says it has finished. */
   get iterations(): number {
-    return readBeat(runPaths(this.folder).beat)?.iterations ?? 0
+    return this.#tryTo('reading its beat', () => readBeat(runPaths(this.folder).beat)?.iterations) ?? 0
   }
 
   /** For adopted ones, twice a second: has it ended? */
@@ -123,7 +124,7 @@ export class Child {
     this.stop = { why, by, graceMs, at: Date.now() }
     // Before the signal: the runner reads it to learn which word its end will have.
     const stop = this.stop
-    this.#tryFile(`the stop request of run ${this.ticket.taskId}-${this.ticket.number}`, () => writeStopRequest(this.folder, stop))
+    this.#tryTo('writing its stop request', () => writeStopRequest(this.folder, stop))
     this.measure()
     signalGroup(this.#identity, 'SIGTERM')
     // A stopped process takes a SIGTERM only once it goes on.
@@ -164,32 +165,35 @@ export class Child {
     for (const member of left) endGroup(member)
     this.survivors = await whatResists(this.stop ? [...left, ...(await sweep(this.ticket.mark))] : left, killWaitMs)
     const paths = runPaths(this.folder)
-    const seen = howItEnded({
+    const told = this.#tryTo('reading its outcome', () => readOutcome(paths.outcome)) ?? null
+    const facts: ExitFacts = {
       exitCode,
       signal,
       endedAt,
       stop: this.stop,
       forced: this.#forced,
-      tail: readOutput(this.folder, { maxBytes: 8_192 }).text,
+      // Only one that says nothing itself has to be guessed at.
+      tail: told ? '' : (this.#tryTo('reading its output', () => readOutput(this.folder, { maxBytes: 8_192 }).text) ?? ''),
       usage: this.usage,
-      iterations: readBeat(paths.beat)?.iterations ?? null,
-    })
-    // The runner's own word stands if it left one; the path after a crash of ours is the same: read the folder.
-    this.#tryFile(`the outcome of run ${this.ticket.taskId}-${this.ticket.number}`, () => writeOutcome(paths.outcome, seen))
-    const end = readOutcome(paths.outcome) ?? seen
+      iterations: told ? null : (this.#tryTo('reading its beat', () => readBeat(paths.beat)?.iterations) ?? null),
+    }
+    // The path after a crash of ours is the same: whoever comes then reads the folder.
+    if (!told) this.#tryTo('writing its outcome', () => writeOutcome(paths.outcome, howItEnded(facts)))
+    const end = believe(told, facts)
     this.#on.end(this, {
       ...end,
       error: [end.error, survivorsSentence(this.survivors)].filter(Boolean).join('\n') || null,
-      outputBytes: sizeOf(paths.output) + sizeOf(paths.rotatedOutput),
+      outputBytes: this.#tryTo('measuring its output', () => sizeOf(paths.output) + sizeOf(paths.rotatedOutput)) ?? null,
     })
   }
 
-  // On a full disk a run must still be stoppable and its end still be told; what the file would have said is kept in memory.
-  #tryFile(what: string, write: () => void): void {
+  // A full disk, or a folder that somebody broke, must not keep a run from being stopped and its end from being told.
+  #tryTo<T>(what: string, work: () => T): T | undefined {
     try {
-      write()
+      return work()
     } catch (error) {
-      this.#on.trouble(`${what} could not be written: ${messageOf(error)}`)
+      this.#on.trouble(`run ${this.ticket.taskId}-${this.ticket.number}: ${what} failed: ${messageOf(error)}`)
+      return undefined
     }
   }
 
@@ -202,7 +206,7 @@ export class Child {
 
 export class SpawnFailed extends Error {
   constructor(spawned: ChildProcess) {
-    super('the process could not be started')
+    super('no process can be had now: too little memory, or too many processes or open files')
     spawned.once('error', error => {
       this.cause = error
     })

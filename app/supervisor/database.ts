@@ -45,7 +45,8 @@ export class Database {
     const trouble = messageOf(error)
     if (trouble !== this.#lastTrouble) this.#log.warn(`database: ${trouble}${isAway(error) ? '; what runs goes on, facts wait' : ''}`)
     this.#lastTrouble = trouble
-    this.awaySince ??= Date.now()
+    // A mistake of ours, or of the data, is no outage.
+    if (isAway(error)) this.awaySince ??= Date.now()
     // An opening that failed is tried anew; an open pool mends itself.
     const opening = this.#db
     opening?.catch(() => {

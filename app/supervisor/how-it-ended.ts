@@ -30,6 +30,17 @@ export const howItEnded = (facts: ExitFacts): RunEnd => ({
   cpuMs: facts.usage?.cpuMs ?? null,
 })
 
+/**
+ * What a run said of its own end, as far as it may be believed: only we can stop a run for a reason of ours. One that says so
+ * although nobody here asked got its signal from elsewhere; taken for an interruption it would be run again at once, without end.
+ */
+export const believe = (told: RunEnd | null, facts: ExitFacts): RunEnd => {
+  if (!told) return howItEnded(facts)
+  const saysStopped = told.kind === 'interrupted' || told.kind === 'cancelled' || told.kind === 'timed-out'
+  if (!saysStopped || facts.stop) return told
+  return { ...told, kind: 'killed', signal: told.signal ?? 'SIGTERM', error: told.error ?? 'Somebody else sent it SIGTERM.' }
+}
+
 const kindOf = ({ stop, signal, exitCode, tail }: ExitFacts): OutcomeKind => {
   if (stop) return stop.why
   if (

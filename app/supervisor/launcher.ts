@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Catalog, loadCatalog } from '../catalog/catalog.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
@@ -13,6 +14,8 @@ import { Child, type ChildEvents } from './child.ts'
 import { OutputGuard } from './output-guard.ts'
 import type { Log } from './supervisor.ts'
 
+const catalogWaitMs = 500
+
 /** Turns a task into a live run: ticket, folder, process, and the watch over its output. */
 export class Launcher {
   readonly events: ChildEvents
@@ -20,6 +23,7 @@ export class Launcher {
   readonly #owner: { host: string; epoch: string }
   readonly #open: OpenRuns
   readonly #log: Log
+  #known: Catalog | null = null
   readonly #guards = new Map<Child, OutputGuard>()
 
   constructor(
@@ -90,11 +94,14 @@ export class Launcher {
   }
 
   async #catalog(): Promise<Catalog | null> {
-    try {
-      return await loadCatalog(this.#config)
-    } catch (error) {
-      this.#log.warn(`the actions in ${this.#config.actions} could not be listed: ${messageOf(error)}`)
-      return null
-    }
+    const loading = loadCatalog(this.#config).then(
+      catalog => {
+        this.#known = catalog
+      },
+      (error: unknown) => this.#log.warn(`the actions in ${this.#config.actions} could not be listed: ${messageOf(error)}`),
+    )
+    // A new file that hangs while it is described must not hold up the others: the runner finds a file by its path too.
+    await Promise.race([loading, delay(catalogWaitMs, undefined, { ref: false })])
+    return this.#known
   }
 }

@@ -55,7 +55,7 @@ export class Loops {
   }
 
   adopt(child: Child): void {
-    const entry = this.#entryFor(taskOf(child.ticket))
+    const entry = this.#entryFor({ ...taskOf(child.ticket), wanted: child.stop?.why === 'cancelled' ? 'down' : 'up' })
     entry.child = child
     entry.number = child.ticket.number
     entry.state = child.stop ? 'stopping' : 'running'
@@ -68,7 +68,7 @@ export class Loops {
 
   /** A run that ended while no supervisor watched: recorded, and its number is taken. */
   foundEnded(ticket: Child['ticket'], end: RunEnd): void {
-    const entry = this.#entryFor(taskOf(ticket))
+    const entry = this.#entryFor({ ...taskOf(ticket), wanted: end.kind === 'cancelled' ? 'down' : 'up' })
     entry.number = Math.max(entry.number, ticket.number)
     this.#recorder.loopEnded(ticket.taskId, ticket.number, end)
   }

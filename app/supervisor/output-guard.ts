@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, type FSWatcher, statSync, watch } from 'node:fs'
+import { createReadStream, createWriteStream, type FSWatcher, rmSync, statSync, watch, writeFileSync } from 'node:fs'
 import { rm, stat, truncate } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { type ProcessIdentity, readStat } from '../runs/process-identity.ts'
@@ -28,6 +28,7 @@ export class OutputGuard {
   #timer: NodeJS.Timeout | null = null
   #last = { size: 0, at: 0 }
   #closed = false
+  #rotating = false
 
   constructor(folder: string, identity: ProcessIdentity, limitBytes: number, trouble: (sentence: string) => void) {
     this.#paths = runPaths(folder)
@@ -39,6 +40,7 @@ export class OutputGuard {
 
   close(): void {
     this.#closed = true
+    if (this.#rotating) signalGroup(this.#process, 'SIGCONT')
     this.#watcher?.close()
     if (this.#timer) clearTimeout(this.#timer)
   }
@@ -46,7 +48,7 @@ export class OutputGuard {
   #watch(): void {
     const { size } = statSync(this.#paths.output)
     this.#last = { size, at: performance.now() }
-    this.#watcher = watch(this.#paths.output, () => {
+    this.#watcher = this.#tryWatch(() => {
       const busy = performance.now() - this.#last.at < calmAfterMs
       if (!busy) {
         void this.#tryIt(() => this.#measure())
@@ -56,10 +58,26 @@ export class OutputGuard {
       this.#watcher = null
       this.#timer ??= setTimeout(() => this.#tryIt(() => this.#look()), hotLookMs)
     })
-    this.#watcher.on('error', error => this.#trouble(`${this.#paths.output} cannot be watched: ${error.message}`))
+    if (!this.#watcher) {
+      this.#timer ??= setTimeout(() => this.#tryIt(() => this.#look()), calmAfterMs)
+      return
+    }
     // What was written before the watch began came unannounced.
     if (statSync(this.#paths.output).size !== size || size > this.#rotateAtBytes(0))
       this.#timer ??= setTimeout(() => this.#tryIt(() => this.#look()), hotLookMs)
+  }
+
+  /** @returns null when the kernel has no watch left to give: then the clock has to do */
+  #tryWatch(changed: () => void): FSWatcher | null {
+    try {
+      return watch(this.#paths.output, changed).on('error', error =>
+        this.#trouble(`${this.#paths.output} is watched no more: ${error.message}`),
+      )
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOSPC' || code === 'EMFILE') return null
+      throw error
+    }
   }
 
   /** @returns how fast it has grown since the last look */
@@ -105,6 +123,9 @@ export class OutputGuard {
 
   async #rotate(keepBytes: number): Promise<void> {
     const stoppedBefore = readStat(this.#process.pid)?.state === 'T'
+    // Should we die meanwhile, the next supervisor sees by this file that the run is to go on.
+    writeFileSync(this.#paths.rotating, '', { mode: 0o600 })
+    this.#rotating = true
     signalGroup(this.#process, 'SIGSTOP')
     try {
       // The older part goes first: all three together would be three times the limit.
@@ -117,9 +138,14 @@ export class OutputGuard {
         createWriteStream(this.#paths.rotatedOutput, { mode: 0o600 }),
       )
     } finally {
-      // Cut in any case: on a full disk an output without its older part is better than none that grows.
-      await truncate(this.#paths.output, 0)
-      if (!stoppedBefore) signalGroup(this.#process, 'SIGCONT')
+      try {
+        // Cut in any case: on a full disk an output without its older part is better than none that grows.
+        await truncate(this.#paths.output, 0)
+      } finally {
+        if (!stoppedBefore) signalGroup(this.#process, 'SIGCONT')
+        this.#rotating = false
+        rmSync(this.#paths.rotating, { force: true })
+      }
     }
     this.#last = { size: 0, at: performance.now() }
   }

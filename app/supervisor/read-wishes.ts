@@ -18,6 +18,9 @@ export interface Wishes {
   nextDueAt: number | null
 }
 
+/** Due tasks read beyond the free slots, so that the next ones can begin without another look. */
+const spareTasks = 16
+
 /** Lives looked at to rebuild the memory of the restart rule: more than any of its budgets counts. */
 const livesPerLoop = 25
 
@@ -34,7 +37,7 @@ export const readWishes = async (
     loops,
     lives: new Map([...runs].map(([id, lives]) => [id, lives.flatMap(lifeOf)])),
     running: await listRunning(db, host),
-    due: slots > 0 ? await listDue(db, slots + 100) : [],
+    due: slots > 0 ? await listDue(db, slots + spareTasks) : [],
     nextDueAt: await nextDueAt(db),
   }
 }

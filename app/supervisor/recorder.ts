@@ -18,6 +18,7 @@ interface EndedRun {
 
 /** A run that ends sooner than this has its process noted with its end, in one commit. */
 const noteProcessAfterMs = 300
+const endsAtOnce = 100
 
 /**
  * Carries facts into the database, each until it is there. What cannot be written now waits here, and as outcome.json in
@@ -70,7 +71,7 @@ export class Recorder {
 
   /** Writes all that waits. @throws what the database threw; what was not written then still waits */
   async flush(db: Db, trouble: (sentence: string) => void): Promise<void> {
-    await this.#flushLoops(db)
+    await this.#flushLoops(db, trouble)
     for (const [name, { taskId, number, identity, adopted, at }] of [...this.#processes]) {
       if (!adopted && performance.now() - at < noteProcessAfterMs) continue
       await noteProcess(db, taskId, number, identity)
@@ -80,12 +81,28 @@ export class Recorder {
     await this.#flushOnceEnds(db, trouble)
   }
 
-  async #flushLoops(db: Db): Promise<void> {
-    const entries = [...this.#loops]
-    const starts = [...this.#loopStarts]
-    const ends = [...this.#loopEnds]
-    if (entries.length + starts.length + ends.length === 0) return
-    const facts = new Map(entries.map(entry => [entry, factOf(entry)]))
+  async #flushLoops(db: Db, trouble: (sentence: string) => void): Promise<void> {
+    const ids = new Set([
+      ...[...this.#loops].map(entry => entry.task.id),
+      ...[...this.#loopStarts.values(), ...this.#loopEnds.values()].map(run => run.taskId),
+    ])
+    if (ids.size === 0) return
+    await this.#saveLoops(db, ids).catch(async (error: unknown) => {
+      if (isAway(error)) throw error
+      // One that the database refuses must not keep the others from being recorded.
+      for (const id of ids) {
+        await this.#saveLoops(db, new Set([id])).catch((reason: unknown) => {
+          if (isAway(reason)) throw reason
+          trouble(`What became of loop ${id} is refused by the database and waits: ${messageOf(reason)}`)
+        })
+      }
+    })
+  }
+
+  async #saveLoops(db: Db, ids: ReadonlySet<number>): Promise<void> {
+    const facts = new Map([...this.#loops].filter(entry => ids.has(entry.task.id)).map(entry => [entry, factOf(entry)]))
+    const starts = [...this.#loopStarts].filter(([, run]) => ids.has(run.taskId))
+    const ends = [...this.#loopEnds].filter(([, ended]) => ids.has(ended.taskId))
     await saveLoops(db, this.#owner, {
       facts: [...facts.values()],
       starts: starts.map(([, run]) => run),
@@ -101,21 +118,17 @@ export class Recorder {
   }
 
   async #flushOnceEnds(db: Db, trouble: (sentence: string) => void): Promise<void> {
-    while (this.#onceEnds.size) {
-      const ends = [...this.#onceEnds].slice(0, 100)
-      try {
-        await this.#endOnces(db, ends)
-      } catch (error) {
-        if (isAway(error) || ends.length === 1) throw error
-        // One that the database refuses must not keep the others from being recorded.
+    for (let left = this.#onceEnds.size; left > 0; left -= endsAtOnce) {
+      const ends = [...this.#onceEnds].slice(0, endsAtOnce)
+      await this.#endOnces(db, ends).catch(async (error: unknown) => {
+        if (isAway(error)) throw error
         for (const one of ends) {
           await this.#endOnces(db, [one]).catch((reason: unknown) => {
             if (isAway(reason)) throw reason
-            trouble(`The end of run ${one[0]} is refused by the database and stays in its folder: ${messageOf(reason)}`)
+            trouble(`The end of run ${one[0]} is refused by the database and waits in its folder: ${messageOf(reason)}`)
           })
         }
-        return
-      }
+      })
     }
   }
 

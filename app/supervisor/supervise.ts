@@ -1,9 +1,9 @@
-import { watch } from 'node:fs'
+import { type FSWatcher, watch } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { hostname } from 'node:os'
 import { basename } from 'node:path'
 import type { Config } from '../config.ts'
-import { exitCodes, messageOf } from '../errors.ts'
+import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
 import { packageVersion } from '../paths.ts'
 import { writeDatabaseUrl } from '../runs/database-url-file.ts'
 import { readFlag, readHold, removeFlag } from '../runs/flags.ts'
@@ -73,22 +73,24 @@ export const supervise = async (config: Config, log: Log): Promise<number> => {
   const trouble = (error: unknown) => log.warn(messageOf(error))
   const left = Promise.withResolvers<string>()
   const obeyFlags = () => {
-    const stop = readFlag(paths.stop)
-    if (stop) {
-      removeFlag(paths.stop)
-      if (stop.epoch === null || stop.epoch === epoch) left.resolve(`asked by ${stop.by}`)
-      else log.info(`a stop flag for another life (${stop.epoch}) is removed`)
+    try {
+      // Said while we were on our way up, before anybody could name our epoch.
+      if (readHold(config.runtime)) left.resolve('it is on hold')
+      const stop = readFlag(paths.stop)
+      if (stop && (stop.epoch === null || stop.epoch === epoch)) left.resolve(`asked by ${stop.by}`)
+      else if (stop) log.info(`a stop flag for another life (${stop.epoch}) is removed`)
+      if (stop) removeFlag(paths.stop)
+      const reload = readFlag(paths.reload)
+      if (reload) removeFlag(paths.reload)
+      if (reload && (reload.epoch === null || reload.epoch === epoch)) supervisor.reload()
+    } catch (error) {
+      trouble(error)
     }
-    const reload = readFlag(paths.reload)
-    if (!reload) return
-    removeFlag(paths.reload)
-    if (reload.epoch === null || reload.epoch === epoch) supervisor.reload()
   }
-  const watcher = watch(config.runtime, (_, name) => {
-    if (name === basename(paths.wake)) void supervisor.refresh()
+  const watcher = tryWatch(config.runtime, log, name => {
+    if (name === basename(paths.wake)) supervisor.refreshSoon()
     else if (name === basename(paths.stop) || name === basename(paths.reload)) obeyFlags()
   })
-  watcher.on('error', error => log.warn(`${config.runtime} cannot be watched: ${error.message}; it is polled`))
   const timers = [
     setInterval(() => void poll().catch(trouble), pollMs),
     setInterval(() => {
@@ -96,7 +98,13 @@ export const supervise = async (config: Config, log: Log): Promise<number> => {
       who.tellIfChanged()
     }, lookMs),
     setInterval(() => {
-      obeyFlags()
+      if (!lock.isCurrent())
+        left.reject(
+          new BgtaskError(
+            'busy',
+            `${paths.lock} was removed, so another supervisor may have the folder by now. This one goes; what runs goes on.`,
+          ),
+        )
       for (const child of supervisor.children) child.measure()
       void beat().catch(trouble)
       who.tell()
@@ -114,6 +122,12 @@ export const supervise = async (config: Config, log: Log): Promise<number> => {
     left.resolve(signal)
   }
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal)
+  // The last net: a mistake of ours about one run must not leave all the others without a supervisor.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) =>
+      log.warn(`a mistake of bgtask, please report it: ${error instanceof Error ? error.stack : String(error)}`),
+    )
+  }
 
   try {
     await enter()
@@ -130,9 +144,21 @@ export const supervise = async (config: Config, log: Log): Promise<number> => {
     throw error
   } finally {
     for (const timer of timers) clearTimeout(timer)
-    watcher.close()
-    removeSupervisor(config.runtime)
+    watcher?.close()
+    if (lock.isCurrent()) removeSupervisor(config.runtime)
     lock.close()
+  }
+}
+
+// Without a watch (the kernel has none left) the poll finds everything within a second.
+const tryWatch = (folder: string, log: Log, changed: (name: string | null) => void): FSWatcher | null => {
+  try {
+    return watch(folder, (_, name) => changed(name)).on('error', error =>
+      log.warn(`${folder} is watched no more: ${error.message}; it is polled`),
+    )
+  } catch (error) {
+    log.warn(`${folder} cannot be watched: ${messageOf(error)}; it is polled`)
+    return null
   }
 }
 

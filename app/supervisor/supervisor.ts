@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { Config } from '../config.ts'
+import { messageOf } from '../errors.ts'
 import { openRuns } from '../runs/open-runs.ts'
 import { dataVersion } from '../store/data-version.ts'
 import { leaveHost } from '../store/hosts.ts'
@@ -106,13 +107,21 @@ export class Supervisor {
       return this.#refreshing
     }
     this.#refreshing = this.#refreshOnce()
-    await this.#refreshing
-    this.#refreshing = null
-    this.#act()
+    try {
+      await this.#refreshing
+    } finally {
+      this.#refreshing = null
+      this.#act()
+    }
     const again = this.#refreshAgain
     this.#refreshAgain = false
     // While it is away the poll asks, once a second; hammering would not bring it back.
     if (again && this.database.awaySince === null) await this.refresh()
+  }
+
+  /** The same for those who cannot wait for it. */
+  refreshSoon(): void {
+    this.refresh().catch((error: unknown) => this.#log.warn(messageOf(error)))
   }
 
   /** Looks at adopted runs, which are not our children, and for loops that stalled. */
@@ -141,6 +150,7 @@ export class Supervisor {
 
   /** Goes at once; what runs goes on, and the next supervisor adopts it. */
   abandon(): void {
+    this.#launcher.close()
     for (const child of this.children) child.letGo()
     this.#left.resolve()
   }
@@ -150,7 +160,7 @@ export class Supervisor {
     this.#act()
     this.#recordTimer ??= setTimeout(() => {
       this.#recordTimer = null
-      void this.refresh()
+      this.refreshSoon()
     }, recordAfterMs)
   }
 
@@ -187,7 +197,7 @@ export class Supervisor {
 
   #dueNow(): void {
     this.#lastRead.version = null
-    void this.refresh()
+    this.refreshSoon()
   }
 
   #act(): void {
@@ -213,7 +223,7 @@ export class Supervisor {
     const steps = plan(situation)
     for (const step of steps) this.#carryOut(step)
     const claims = steps.flatMap(step => (step.do === 'claim' ? [step.task] : []))
-    if (claims.length) void this.#onces.claim(claims)
+    if (claims.length) this.#onces.claim(claims).catch((error: unknown) => this.#log.warn(messageOf(error)))
     if (this.#planTimer) clearTimeout(this.#planTimer)
     const next = nextPlanAt(situation)
     this.#planTimer = next === null || this.#mode === 'leaving' ? null : setTimeout(() => this.#act(), Math.max(1, next - now))
@@ -238,7 +248,9 @@ export class Supervisor {
     this.#finishing = true
     for (const timer of [this.#planTimer, this.#dueTimer, this.#recordTimer]) if (timer) clearTimeout(timer)
     this.#launcher.close()
-    await this.refresh()
+    // The first may have been under way when the last run ended.
+    for (let tries = 0; tries < 3 && (tries === 0 || (this.#recorder.hasWork && this.database.awaySince === null)); tries++)
+      await this.refresh()
     await this.database.use(db => leaveHost(db, this.owner.host, this.owner.epoch, Date.now()))
     if (this.#recorder.unrecorded)
       this.#log.warn(`${this.#recorder.unrecorded} ends wait in their folders; the next supervisor records them`)

@@ -5,6 +5,8 @@ export interface RestartPolicy {
   /** A life at least this long, or of this many iterations, was healthy. */
   healthyMs: number
   healthyIterations: number
+  /** A life that ended itself by its recycling rule is followed at once by the next if it lasted this long. */
+  recycledMs: number
   backoffMinMs: number
   backoffMaxMs: number
   /** More failures than `failures` within `withinMs` trip the loop. */
@@ -16,6 +18,7 @@ export interface RestartPolicy {
 export const restartPolicy: RestartPolicy = {
   healthyMs: 60_000,
   healthyIterations: 10,
+  recycledMs: 5_000,
   backoffMinMs: 1_000,
   backoffMaxMs: 60_000,
   budgets: [
@@ -62,11 +65,17 @@ export const decideRestart = (
   const before = healthy ? freshAfterHealth(memory) : memory
   if (life.outcome === 'interrupted' || life.outcome === 'cancelled')
     return { restart: { kind: 'at-once', why: 'interrupted' }, memory: before }
-  if (life.recycled) return { restart: { kind: 'at-once', why: 'recycled' }, memory: before }
+  if (life.recycled) {
+    if (healthy || life.endedAt - life.startedAt >= policy.recycledMs)
+      return { restart: { kind: 'at-once', why: 'recycled' }, memory: before }
+    // A limit that is reached as soon as it starts is a mistake, but no failure: it is slowed, not tripped.
+    const inARow = before.inARow + 1
+    return { restart: { kind: 'backing-off', delayMs: backoffMs(inARow, random, policy), failures: inARow }, memory: { ...before, inARow } }
+  }
   if (life.outcome === 'succeeded' && healthy) return { restart: { kind: 'at-once', why: 'healthy' }, memory: before }
 
   const longestMs = Math.max(...policy.budgets.map(budget => budget.withinMs))
-  const failedAt = [...before.failedAt, life.endedAt].filter(at => at > life.endedAt - longestMs)
+  const failedAt = [...before.failedAt, life.endedAt].filter(at => at > life.endedAt - longestMs && at <= life.endedAt)
   const inARow = before.inARow + 1
   const misconfigured = life.exitCode === exitMisconfigured
   const overBudget = policy.budgets.some(({ failures, withinMs }) => failedAt.filter(at => at > life.endedAt - withinMs).length > failures)

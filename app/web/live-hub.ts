@@ -236,7 +236,7 @@ const stream = (action: 'replace' | 'append' | 'update', target: string, html: s
   const method = action === 'replace' ? ' method="morph"' : ''
   const message = `<turbo-stream action="${action}"${method} target="${target}"><template>${html}</template></turbo-stream>`
   return `${id === undefined ? '' : `id: ${id}\n`}${message
-    .split('\n')
+    .split(/\r\n|\r|\n/)
     .map(line => `data: ${line}\n`)
     .join('')}\n`
 }

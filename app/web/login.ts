@@ -69,6 +69,8 @@ export const signIn = async (panel: Panel, request: FastifyRequest, user: { id: 
   await request.session.regenerate()
   request.session.userId = user.id
   request.session.signedInAt = Date.now()
+  // Where it goes next may have been chosen by the page that sent the visitor here, so that visit shows and does not act.
+  request.session.arrivedFromElsewhere = true
   await appendAudit(panel.background.db, { at: Date.now(), userName: user.name, ip: request.ip, act: 'login', subject: null, detail: null })
 }
 

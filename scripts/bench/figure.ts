@@ -10,7 +10,7 @@ export interface Figure {
   /** Ours divided by the limit; of figures taken in rounds the median of each round's, since the load of a machine changes between them. */
   ratio: number | null
   aim: Aim | null
-  /** null when nothing was aimed at. */
+  /** null when nothing was aimed at, or when the figures cannot tell. */
   reached: boolean | null
   /** What else was seen: spread, counts, conditions. */
   note: string
@@ -26,16 +26,18 @@ interface Measured {
   /** As many values as ours has. */
   limit: { is: string; value: number | readonly number[] } | null
   aim?: Aim
+  /** Why these figures cannot tell whether the aim is reached; null when they can. */
+  doubt?: string | null
   note: string
 }
 
 /** Divides ours by the limit, and compares with the aim what the aim is about. */
-export const makeFigure = ({ figure, unit, ours, limit, aim, note }: Measured): Figure => {
+export const makeFigure = ({ figure, unit, ours, limit, aim, doubt, note }: Measured): Figure => {
   const values = [ours].flat()
   const limits = limit ? [limit.value].flat() : null
   const ratio = limits ? median(values.map((value, round) => value / limits[round]!)) : null
   const judged = aim?.of === 'ratio' ? ratio : median(values)
-  const reached = !aim || judged === null ? null : 'atLeast' in aim ? judged >= aim.atLeast : judged <= aim.atMost
+  const reached = !aim || judged === null || doubt ? null : 'atLeast' in aim ? judged >= aim.atLeast : judged <= aim.atMost
   return {
     figure,
     unit,
@@ -44,6 +46,6 @@ export const makeFigure = ({ figure, unit, ours, limit, aim, note }: Measured): 
     ratio,
     aim: aim ?? null,
     reached,
-    note,
+    note: doubt ? `${note}. NOT JUDGED: ${doubt}` : note,
   }
 }

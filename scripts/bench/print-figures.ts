@@ -31,7 +31,7 @@ const cells = ({ figure, unit, ours, limit, ratio, aim, reached }: Figure): stri
   limit ? withUnit(limit.value, unit) : '',
   ratio === null ? '' : ratio.toFixed(2),
   aim ? tellAim(aim, unit) : '',
-  reached === null ? '' : reached ? 'yes' : 'NO',
+  reached === null ? (aim ? '?' : '') : reached ? 'yes' : 'NO',
   limit?.is ?? '',
 ]
 

@@ -67,11 +67,26 @@ describe('the restart rule', () => {
 
   test('recycling, an interruption and a healthy return wait for nothing and count for nothing', () => {
     for (const more of [{ outcome: 'succeeded', recycled: true }, { outcome: 'interrupted' }, { outcome: 'cancelled' }] as const) {
-      const { restart, memory } = decideRestart(freshMemory, life(1_000, 100, more), 0)
+      const { restart, memory } = decideRestart(freshMemory, life(10_000, 5_000, more), 0)
       assert.equal(restart.kind, 'at-once')
       assert.deepEqual(memory, freshMemory)
     }
     assert.equal(decideRestart(freshMemory, life(100_000, 70_000, { outcome: 'succeeded' }), 0).restart.kind, 'at-once')
+  })
+
+  test('a recycling limit that is reached at once slows the loop, and does not trip it', () => {
+    let memory: RestartMemory = freshMemory
+    for (let n = 1; n <= 20; n++) {
+      const decided = decideRestart(memory, life(n * 1_000, 100, { outcome: 'succeeded', recycled: true }), 0)
+      assert.equal(decided.restart.kind, 'backing-off')
+      memory = decided.memory
+    }
+    assert.deepEqual([memory.inARow, memory.failedAt, memory.probes], [20, [], 0])
+  })
+
+  test('failures that lie in the future, after the clock was set back, count for nothing', () => {
+    const ahead = { failedAt: Array.from({ length: 30 }, (_, n) => 10_000_000 + n), inARow: 0, probes: 0 }
+    assert.equal(decideRestart(ahead, life(1_000, 500), 0).restart.kind, 'at-once')
   })
 
   test('a loop that returns at once is slowed too: nothing is started without end', () => {
