@@ -11,7 +11,7 @@ import { readStopRequest } from '../runs/stop-file.ts'
 import { readTicket, type Ticket } from '../runs/ticket.ts'
 import { Child, type ChildEvents, identityOf } from './child.ts'
 import { believe, type ExitFacts, howItEnded } from './how-it-ended.ts'
-import { signalGroup, sweep } from './signal-run.ts'
+import { sweep } from './signal-run.ts'
 import { neverStarted } from './ticket-facts.ts'
 
 /** A run that an earlier life of the supervisor left: alive, or with how it ended. */
@@ -40,11 +40,6 @@ export const adoptRuns = (runtime: string, host: string, open: OpenRuns, events:
 const adoptRun = (ticket: Ticket, folder: string, marked: Marked, events: ChildEvents): FoundRun => {
   const identity = identityOf(ticket, marked)
   if (!identity) return { ticket, child: null, end: endOf(ticket, folder, marked) }
-  // The supervisor before us died while it had stopped the run to rotate its output.
-  if (existsSync(runPaths(folder).rotating)) {
-    signalGroup(identity, 'SIGCONT')
-    rmSync(runPaths(folder).rotating, { force: true })
-  }
   return { ticket, child: Child.adopt(ticket, folder, identity, events) }
 }
 

@@ -11,7 +11,7 @@ import type { Ticket } from '../runs/ticket.ts'
 import { runName } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { Child, type ChildEvents } from './child.ts'
-import { OutputGuard } from './output-guard.ts'
+import { OutputGuards } from './output-guards.ts'
 import type { Log } from './supervisor.ts'
 
 const catalogWaitMs = 500
@@ -24,7 +24,7 @@ export class Launcher {
   readonly #open: OpenRuns
   readonly #log: Log
   #known: Catalog | null = null
-  readonly #guards = new Map<Child, OutputGuard>()
+  readonly #guards: OutputGuards
 
   constructor(
     config: Config,
@@ -37,11 +37,11 @@ export class Launcher {
     this.#owner = owner
     this.#open = open
     this.#log = log
+    this.#guards = new OutputGuards(sentence => log.warn(sentence))
     this.events = {
       ready: on.ready,
       end: (child, end) => {
-        this.#guards.get(child)?.close()
-        this.#guards.delete(child)
+        this.#guards.release(child.folder)
         on.end(child, end)
       },
       trouble: sentence => log.warn(sentence),
@@ -59,11 +59,11 @@ export class Launcher {
 
   /** Keeps the output of a run within its limit, also of one that was adopted. */
   guard(child: Child): void {
-    this.#guards.set(child, new OutputGuard(child.folder, child.identity, this.#config.outputBytes, sentence => this.#log.warn(sentence)))
+    this.#guards.guard({ folder: child.folder, identity: child.identity, limitBytes: this.#config.outputBytes })
   }
 
   close(): void {
-    for (const guard of this.#guards.values()) guard.close()
+    this.#guards.close()
   }
 
   async ticket(task: Task, number: number): Promise<Ticket> {

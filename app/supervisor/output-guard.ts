@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, type FSWatcher, rmSync, statSync, watch, writeFileSync } from 'node:fs'
+import { createReadStream, createWriteStream, existsSync, type FSWatcher, rmSync, statSync, watch, writeFileSync } from 'node:fs'
 import { rm, stat, truncate } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { type ProcessIdentity, readStat } from '../runs/process-identity.ts'
@@ -13,6 +13,15 @@ const rotateAtShare = 0.95
 const hotLookMs = 3
 const calmAfterMs = 1_000
 
+/** Faster than this (1 MB a second) a run floods. */
+const floodBytesPerMs = 1_000
+
+export interface GuardedRun {
+  folder: string
+  identity: ProcessIdentity
+  limitBytes: number
+}
+
 /**
  * Keeps the output of one run within its limit: beyond it output.log becomes output.log.1, once. The run holds the file
  * itself, so it is copied and cut; meanwhile the run is stopped, so no line is lost and no flood outruns the copy.
@@ -24,23 +33,28 @@ export class OutputGuard {
   readonly #process: ProcessIdentity
   readonly #limitBytes: number
   readonly #trouble: (sentence: string) => void
+  readonly #flooding: (() => void) | undefined
   #watcher: FSWatcher | null = null
   #timer: NodeJS.Timeout | null = null
   #last = { size: 0, at: 0 }
   #closed = false
   #rotating = false
 
-  constructor(folder: string, identity: ProcessIdentity, limitBytes: number, trouble: (sentence: string) => void) {
-    this.#paths = runPaths(folder)
-    this.#process = identity
-    this.#limitBytes = limitBytes
+  /** @param flooding told once when it writes so much that it should be guarded by somebody who is never late; then it is left to that one */
+  constructor(run: GuardedRun, trouble: (sentence: string) => void, flooding?: () => void) {
+    this.#paths = runPaths(run.folder)
+    this.#process = run.identity
+    this.#limitBytes = run.limitBytes
     this.#trouble = trouble
+    this.#flooding = flooding
+    // Whoever guarded it before died while it had stopped the run to rotate its output.
+    if (existsSync(this.#paths.rotating)) this.#goOn()
     this.#tryIt(() => this.#watch())
   }
 
   close(): void {
     this.#closed = true
-    if (this.#rotating) signalGroup(this.#process, 'SIGCONT')
+    if (this.#rotating) this.#goOn()
     this.#watcher?.close()
     if (this.#timer) clearTimeout(this.#timer)
   }
@@ -92,6 +106,11 @@ export class OutputGuard {
   async #look(): Promise<void> {
     this.#timer = null
     const { size, bytesPerMs } = this.#measure()
+    if (this.#flooding && bytesPerMs > floodBytesPerMs) {
+      this.close()
+      this.#flooding()
+      return
+    }
     const rotateAtBytes = this.#rotateAtBytes(bytesPerMs)
     if (size > rotateAtBytes) await this.#rotate(Math.floor(this.#limitBytes - this.#headroomBytes(bytesPerMs)))
     if (this.#closed) return
@@ -101,6 +120,11 @@ export class OutputGuard {
     }
     const leftMs = size > rotateAtBytes ? 0 : (rotateAtBytes - size) / bytesPerMs
     this.#timer = setTimeout(() => this.#tryIt(() => this.#look()), Math.min(calmAfterMs, Math.max(hotLookMs, leftMs / 4)))
+  }
+
+  #goOn(): void {
+    signalGroup(this.#process, 'SIGCONT')
+    rmSync(this.#paths.rotating, { force: true })
   }
 
   #headroomBytes(bytesPerMs: number): number {
@@ -142,7 +166,7 @@ export class OutputGuard {
         // Cut in any case: on a full disk an output without its older part is better than none that grows.
         await truncate(this.#paths.output, 0)
       } finally {
-        if (!stoppedBefore) signalGroup(this.#process, 'SIGCONT')
+        if (!stoppedBefore) this.#goOn()
         this.#rotating = false
         rmSync(this.#paths.rotating, { force: true })
       }

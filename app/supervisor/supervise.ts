@@ -49,6 +49,23 @@ export const supervise = async (config: Config, log: Log): Promise<number> => {
 
   const epoch = `${Date.now().toString(36)}-${process.pid.toString(36)}`
   const supervisor = new Supervisor(config, { host: hostId(config.runtime), epoch }, log)
+  const left = Promise.withResolvers<string>()
+  let signals = 0
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (++signals > 1) {
+      log.info(`${signal} again: going at once, what runs goes on`)
+      supervisor.abandon()
+    }
+    left.resolve(signal)
+  }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal)
+  // The last net: a mistake of ours about one run must not leave all the others without a supervisor.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) =>
+      log.warn(`a mistake of bgtask, please report it: ${error instanceof Error ? error.stack : String(error)}`),
+    )
+  }
+
   const who = tellWho(config, supervisor, log)
   who.tell()
   log.info(`supervisor ${process.pid} begins, epoch ${epoch}`)
@@ -71,7 +88,6 @@ export const supervise = async (config: Config, log: Log): Promise<number> => {
   const beat = () => supervisor.database.use(db => beatHost(db, supervisor.owner.host, epoch, supervisor.facts))
   const prune = () => supervisor.database.use(db => pruneHistory(config, db, log))
   const trouble = (error: unknown) => log.warn(messageOf(error))
-  const left = Promise.withResolvers<string>()
   const obeyFlags = () => {
     try {
       // Said while we were on our way up, before anybody could name our epoch.
@@ -113,22 +129,6 @@ export const supervise = async (config: Config, log: Log): Promise<number> => {
     setInterval(() => void prune().catch(trouble), pruneMs),
     setTimeout(() => void prune().catch(trouble), firstPruneMs),
   ]
-  let signals = 0
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (++signals > 1) {
-      log.info(`${signal} again: going at once, what runs goes on`)
-      supervisor.abandon()
-    }
-    left.resolve(signal)
-  }
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal)
-  // The last net: a mistake of ours about one run must not leave all the others without a supervisor.
-  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-    process.on(event, (error: unknown) =>
-      log.warn(`a mistake of bgtask, please report it: ${error instanceof Error ? error.stack : String(error)}`),
-    )
-  }
-
   try {
     await enter()
     await supervisor.refresh()

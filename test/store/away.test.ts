@@ -139,7 +139,7 @@ describe('a MariaDB that goes away', { skip: mariadbMissing(), timeout: 120_000 
           CompiledQuery.raw('SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID() LIMIT 1'),
         )
         for (const { ID } of rows) await admin.kysely.executeQuery(CompiledQuery.raw(`KILL CONNECTION ${ID}`)).catch(() => undefined)
-        await new Promise(resolve => setTimeout(resolve, 30))
+        await new Promise(resolve => setTimeout(resolve, 100))
       }
     })()
     const before = await count(admin)

@@ -140,14 +140,16 @@ test('reload replaces the loops one after the other, the supervisor stays', asyn
   writeFileSync(runtimePaths(scene.runtime).reload, '')
   for (const id of ids)
     await until(`loop ${id} is a fresh one`, async () => (await scene.task(id)).number === 2 && (await scene.task(id)).state === 'running')
-  const signs = scene.witnessed()
-  const away = ids.map(id => ({
-    from: signs.findLast(sign => sign.taskId === id && sign.number === 1)!.at,
-    to: signs.find(sign => sign.taskId === id && sign.number === 2)!.at,
-  }))
-  const inOrder = away.sort((a, b) => (a.from < b.from ? -1 : 1))
-  for (const [index, gap] of inOrder.slice(1).entries())
-    assert.ok(gap.from > inOrder[index]!.to, 'the next one is stopped when the last is up again')
+  const lives = await Promise.all(
+    ids.map(async id => {
+      const runs = await scene.runs(id)
+      return { ended: runs.find(run => run.number === 1)!.endedAt!, begun: runs.find(run => run.number === 2)!.startedAt }
+    }),
+  )
+  const inOrder = lives.sort((one, other) => one.ended - other.ended)
+  for (const [index, life] of inOrder.slice(1).entries()) {
+    assert.ok(life.ended >= inOrder[index]!.begun, 'the next one is stopped when the last has a fresh process')
+  }
   assert.equal(readSupervisor(scene.runtime)!.epoch, supervisor.info.epoch)
   await supervisor.stop()
 })
@@ -155,8 +157,8 @@ test('reload replaces the loops one after the other, the supervisor stays', asyn
 test('a loop that finishes no iteration within stallMs is marked, and restarted when it asked for that', async t => {
   const scene = await makeScene(t)
   const supervisor = await scene.supervise()
-  const marked = await scene.background.addTask('test/stalls-marked', {}, 'FOREVER')
-  const restarted = await scene.background.addTask('test/stalls', {}, 'FOREVER')
+  const marked = await scene.background.addTask('test/stalls-marked', {}, { execType: 'FOREVER', graceMs: 500 })
+  const restarted = await scene.background.addTask('test/stalls', {}, { execType: 'FOREVER', graceMs: 500 })
   assert.equal((await scene.untilState(marked.id, 'stalled')).reason?.code, 'stalled')
   await until('the other one is a fresh one', async () => (await scene.task(restarted.id)).number === 2)
   assert.equal((await scene.runs(restarted.id)).find(run => run.number === 1)!.outcome, 'timed-out')
