@@ -65,12 +65,12 @@ test('the sentences an operator reads at night', () => {
     [
       { execType: 'FOREVER', state: 'backing-off', runAt: now + 38_000, reason: { code: 'backing-off', at: now, failures: 4 } },
       'running',
-      'It failed 4 times in a row. It was killed by SIGSEGV. Next start in 38 seconds; Run now starts it at once.',
+      'It ended too soon 4 times in a row. It was killed by SIGSEGV. Next start in 38 seconds; Run now starts it at once.',
     ],
     [
       { execType: 'FOREVER', state: 'tripped', runAt: now + 300_000, reason: { code: 'tripped', at: now - 60_000, failures: 6 } },
       'running',
-      'It failed too often (6 times in a row), so it tripped 1 minute ago. It was killed by SIGSEGV. It is tried again in 5 minutes; Run now tries it at once.',
+      'It kept ending too soon (6 times in a row), so it tripped 1 minute ago. It was killed by SIGSEGV. It is tried again in 5 minutes; Run now tries it at once.',
     ],
     [
       { state: 'waiting', runAt: now + 2_000, attempt: 1, maxAttempts: 3, reason: { code: 'retry', at: now, failures: 1 } },

@@ -20,6 +20,17 @@ test('both languages have the same texts, with the same values in them', () => {
   }
 })
 
+test('no text shows a brace, whatever the count', () => {
+  for (const language of ['en', 'zh'] as const) {
+    for (const [key, text] of Object.entries(language === 'en' ? en : zh)) {
+      for (const count of [0, 1, 2]) {
+        const values = Object.fromEntries([...text.matchAll(/\{(\w+)/g)].map(found => [found[1]!, count]))
+        assert.doesNotMatch(translate(language, key as keyof typeof en, values), /[{}]/, `${language} ${key}`)
+      }
+    }
+  }
+})
+
 test('every text is used, and every text that is used is there', () => {
   const sources = [...filesIn('app'), ...filesIn('views')]
     .filter(path => !/app\/texts\/(en|zh)\.ts$/.test(path))
