@@ -14,6 +14,7 @@ import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, removeSupervisor, writeSupervisor } from '../runs/supervisor-file.ts'
 import { beatHost, enterHost } from '../store/hosts.ts'
 import { migrate } from '../store/migrate.ts'
+import { calmLog, rotateOwnLog } from './bounded-log.ts'
 import { pruneHistory } from './prune-history.ts'
 import { type Log, Supervisor } from './supervisor.ts'
 
@@ -27,7 +28,8 @@ const pruneMs = 600_000
  * The supervisor's whole life: lock, take over, supervise, leave.
  * @returns the exit code: 0 after an ordered end, 75 when another has the lock or an operator holds the loop
  */
-export const supervise = async (config: Config, log: Log): Promise<number> => {
+export const supervise = async (config: Config, fullLog: Log): Promise<number> => {
+  const log = calmLog(fullLog)
   prepareRuntimeFolder(config.runtime)
   const paths = runtimePaths(config.runtime)
   const lock = await takeLock(paths.lock)
@@ -121,6 +123,7 @@ export const supervise = async (config: Config, log: Log): Promise<number> => {
             `${paths.lock} was removed, so another supervisor may have the folder by now. This one goes; what runs goes on.`,
           ),
         )
+      rotateOwnLog(paths.log, log)
       for (const child of supervisor.children) child.measure()
       void beat().catch(trouble)
       who.tell()
