@@ -8,7 +8,7 @@ import type { Tables } from './tables.ts'
 export type Executor = Pick<Db['kysely'], 'selectFrom' | 'insertInto' | 'updateTable' | 'deleteFrom' | 'executeQuery' | 'getExecutor'>
 
 /**
- * Does the work in one transaction, again up to 5 times when others were in the way or the connection broke.
+ * Does the work in one transaction, again for up to 5 seconds when others were in the way or the connection broke.
  * @param work is told whether an earlier try may have been committed after all; then it must read first
  * @param trx the caller's: the work joins it and is done just once, since a broken transaction is the caller's to begin anew
  */
@@ -21,6 +21,9 @@ export const transact = <T>(
     ? work(trx.withoutPlugins() as Transaction<Tables>, false)
     : withRetries(maybeDone => db.kysely.transaction().execute(begun => work(begun, maybeDone)))
 
+/** A server that was away leaves a whole pool of dead connections, and each has to be tried to be found dead. */
+const lostTries = 10
+
 /** The same for single statements, each its own transaction. */
 export const withRetries = async <T>(work: (maybeDone: boolean) => Promise<T>): Promise<T> => {
   const beganAt = performance.now()
@@ -31,7 +34,7 @@ export const withRetries = async <T>(work: (maybeDone: boolean) => Promise<T>): 
     } catch (error) {
       const lost = isLost(error)
       // Whoever asked should hear of an outage soon, so there is no further try after some seconds.
-      if ((lost && tries === 5) || !(lost || isContended(error)) || performance.now() - beganAt > 5_000) throw error
+      if ((lost && tries === lostTries) || !(lost || isContended(error)) || performance.now() - beganAt > 5_000) throw error
       maybeDone ||= lost
       await sleep(5 * 2 ** Math.min(tries, 5) * (0.5 + Math.random()))
     }

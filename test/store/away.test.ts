@@ -132,6 +132,7 @@ describe('a MariaDB that goes away', { skip: mariadbMissing(), timeout: 120_000 
 
   test('a connection killed by the server while it works: tried again by itself', async () => {
     const admin = await openDatabase(server.url.replace(/\/[^/]*$/, new URL(db.url).pathname))
+    const before = await count(admin)
     let going = true
     const killer = (async () => {
       while (going) {
@@ -142,7 +143,6 @@ describe('a MariaDB that goes away', { skip: mariadbMissing(), timeout: 120_000 
         await new Promise(resolve => setTimeout(resolve, 100))
       }
     })()
-    const before = await count(admin)
     for (let n = 0; n < 200; n++) await insertTasks(db, [newTask()])
     going = false
     await killer
