@@ -51,7 +51,10 @@ export const registerLogin = (app: FastifyInstance, panel: Panel) => {
     }
     await clearLoginFailures(db, subjects)
     await signIn(panel, request, user)
-    return reply.redirect(nextPath(next), 303)
+    const path = nextPath(next)
+    // A page elsewhere may have sent the visitor here to stop the loop: after the login that address asks, and does not act.
+    if (path.startsWith('/admin/core/bgtask/restart')) request.session.arrivedFromElsewhere = true
+    return reply.redirect(path, 303)
   })
 
   app.post('/admin/logout', async (request, reply) => {
@@ -69,8 +72,6 @@ export const signIn = async (panel: Panel, request: FastifyRequest, user: { id: 
   await request.session.regenerate()
   request.session.userId = user.id
   request.session.signedInAt = Date.now()
-  // Where it goes next may have been chosen by the page that sent the visitor here, so that visit shows and does not act.
-  request.session.arrivedFromElsewhere = true
   await appendAudit(panel.background.db, { at: Date.now(), userName: user.name, ip: request.ip, act: 'login', subject: null, detail: null })
 }
 

@@ -337,6 +337,22 @@ test('the address that stops the loop acts for a click on our own page or a link
     assert.deepEqual(await visit(`?k=${stopToken(secret, 'life-0')}`, {}), { status: 200, stopped: null })
     assert.deepEqual(await visit('?k=', {}), { status: 200, stopped: null })
     assert.deepEqual(await visit(`?k=${stopToken(secret, 'life-1')}`, { 'sec-purpose': 'prefetch' }), { status: 200, stopped: null })
+    // Somebody who is not signed in follows a link from elsewhere, and signs in: that is no wish to stop the loop.
+    const form = await ask({ url: '/admin/login?next=/admin/core/bgtask/restart' })
+    const login = await ask({
+      method: 'POST',
+      url: '/admin/login',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', origin, cookie: cookieOf(form) },
+      payload: new URLSearchParams({
+        _csrf: tokenIn(form.body),
+        name: 'operator',
+        password,
+        next: '/admin/core/bgtask/restart',
+      }).toString(),
+    })
+    assert.equal(login.headers.location, '/admin/core/bgtask/restart')
+    const landed = await ask({ url: '/admin/core/bgtask/restart', headers: { cookie: cookieOf(login), ...byClick } })
+    assert.deepEqual([landed.statusCode, readFlag(flag)], [200, null])
     removeFlag(flag)
     assert.equal((await post('/admin/core/bgtask/restart', 'viewer')).statusCode, 403)
     assert.equal(readFlag(flag), null)
