@@ -14,7 +14,7 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
   // Whoever needs the folder makes it, with the right mode; the launcher only uses it.
   if (existsSync(runtime)) process.getBuiltinModule('node:module').enableCompileCache(`${runtime}/compile-cache`)
   const program = isSupervisedRun() ? 'runner/main' : 'cli'
-  await import(installed ? `./dist/${program}.js` : `./app/${program}.ts`)
+  await import(installed ? `./dist/${program}.js` : `./app/${program}.ts`).catch(sayWhatIsMissing)
 }
 
 function runtimeFolder(workFolder) {
@@ -25,6 +25,14 @@ function runtimeFolder(workFolder) {
 /** A supervisor gave us a run folder and an action (these have a slash). What that action starts itself may inherit the first, not the second. */
 function isSupervisedRun() {
   return Boolean(process.env.BGTASK_RUN_FOLDER) && Boolean(process.argv[2]?.includes('/'))
+}
+
+/** A checkout whose packages nobody has brought yet. */
+function sayWhatIsMissing(error) {
+  if (error.code !== 'ERR_MODULE_NOT_FOUND' || process.getBuiltinModule('node:fs').existsSync(`${import.meta.dirname}/node_modules`))
+    throw error
+  console.error('bgtask: its packages are not here yet. Bring them with: npm start (or npm ci)')
+  process.exit(78)
 }
 
 /** The published package does not carry scripts/: there the user's own Node has to do. */

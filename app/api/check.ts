@@ -225,7 +225,14 @@ const loop = (runtime: string): Finding[] => {
       findings.push(
         warning('loop', `The loop is on hold by ${held.by} since ${new Date(held.at).toISOString()}.`, 'start releases the hold.'),
       )
-    else findings.push(warning('loop', 'The loop does not run, so no task does.', 'Visit /admin, or run: node index.js start'))
+    else
+      findings.push(
+        warning(
+          'loop',
+          'The loop does not run: nothing new starts. What runs already goes on.',
+          'Visit /admin, or run: node index.js start',
+        ),
+      )
     if (flag && !running)
       findings.push(
         warning('loop', `A stop flag lies there that nobody has read (by ${flag.by}).`, 'The next start ignores or removes it.'),

@@ -2,7 +2,7 @@ import { type Config, maskUrl } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { type Flag, type Hold, readFlag, readHold } from '../runs/flags.ts'
 import { hostId } from '../runs/host-id.ts'
-import { runtimePaths } from '../runs/runtime-folder.ts'
+import { requireReadableRuntime, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
 import { countTasks } from '../store/count-tasks.ts'
 import type { Db } from '../store/database.ts'
@@ -29,6 +29,7 @@ export interface LoopStatus {
 /** @param db an open database, null when there is none, or why it could not be opened */
 export const loopStatus = async (config: Config, db: Db | Error | null): Promise<LoopStatus> => {
   const { runtime } = config
+  requireReadableRuntime(runtime)
   const files = {
     host: hostIdOrNull(runtime),
     supervisor: readSupervisor(runtime),

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
 import { type ActionDescription, notLoaded } from './action-entry.ts'
 
@@ -8,9 +9,16 @@ import { type ActionDescription, notLoaded } from './action-entry.ts'
  * one line of JSON a file to descriptor 3. The one who started it knows which file it died of: the first that has no line.
  */
 const describe = async () => {
+  endWithParent()
   for (const event of ['uncaughtException', 'unhandledRejection']) process.on(event, () => {}) // of a file that was described before
   for (const file of process.argv.slice(2)) writeSync(3, `${JSON.stringify(await describeFile(file))}\n`)
   process.exit(0) // whatever the files left open
+}
+
+/** A file may hold up this thread for good while it loads, and who started us may be gone by then: another thread looks. */
+const endWithParent = () => {
+  const watch = `const parent = process.ppid; setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 500)`
+  new Worker(watch, { eval: true, stdout: false, stderr: false }).unref()
 }
 
 const describeFile = async (file: string): Promise<ActionDescription> => {

@@ -14,7 +14,8 @@ import { note } from './print.ts'
 
 export interface OutputOptions {
   follow?: boolean
-  number?: string
+  /** Number of the run. */
+  run?: string
   raw?: boolean
 }
 
@@ -45,7 +46,7 @@ export const runOutput = async (given: string, options: OutputOptions): Promise<
 const folderOf = (given: string, options: OutputOptions): Promise<string> =>
   withBackground(async ({ config, db }) => {
     const task = await taskGiven({ db }, given)
-    const number = options.number === undefined ? task.number : wholeNumber('--number', options.number, 1, Number.MAX_SAFE_INTEGER)
+    const number = options.run === undefined ? task.number : wholeNumber('--run', options.run, 1, Number.MAX_SAFE_INTEGER)
     if (number === 0) throw new BgtaskError('failed', `Task ${task.id} has not run yet, so there is no output.`)
     const { folder } = runtimePaths(config.runtime).run(runName(task.id, number))
     if (existsSync(folder)) return folder

@@ -111,7 +111,7 @@ const commands = (report: (code: number | null) => void): Command => {
   command('output', 'what a run printed', ['output 7', 'output 7 -f'])
     .argument('<id>', 'of the task, or its uid')
     .option('-f, --follow', 'go on until the run ends')
-    .option('-n, --number <number>', 'of the run (default: the newest)')
+    .option('-r, --run <number>', 'of the run (default: the newest)')
     .option('--raw', 'leave control characters in it, also on a terminal')
     .action(does(async (id, options) => (await import('./output.ts')).runOutput(id, options)))
   command('cancel', 'cancel a ONCE task, or stop a loop')

@@ -1,6 +1,7 @@
 import { BgtaskError, exitCodes } from '../errors.ts'
 import { listTasks } from '../store/list-tasks.ts'
 import { loopStates, onceStates, type Task, type TaskState } from '../task/task.ts'
+import { createExplainer } from './explained.ts'
 import { wholeNumber, withBackground } from './open.ts'
 import { note, print, printJson } from './print.ts'
 import { type Column, formatTable } from './table.ts'
@@ -22,7 +23,7 @@ export const runRecords = async (options: RecordsOptions): Promise<number> => {
     ...(options.type === undefined ? {} : { type: options.type }),
     ...(options.creator === undefined ? {} : { creator: options.creator }),
   }
-  return withBackground(async ({ db }) => {
+  return withBackground(async ({ config, db }) => {
     const tasks: Task[] = []
     let after: string | undefined
     let more: boolean
@@ -34,7 +35,15 @@ export const runRecords = async (options: RecordsOptions): Promise<number> => {
     } while (more && tasks.length < limit)
     if (options.json) printJson(tasks)
     else if (tasks.length === 0) note('No task is like that.')
-    else print(formatTable(columns, tasks))
+    else {
+      const explain = createExplainer(config)
+      print(
+        formatTable(
+          columns,
+          tasks.map(task => ({ ...task, state: explain(task).state })),
+        ),
+      )
+    }
     if (!options.json && more) note(`There are more; --limit ${limit * 5} shows them.`)
     return exitCodes.done
   })

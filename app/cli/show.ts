@@ -24,12 +24,12 @@ export const runShow = async (given: string, { json }: { json?: boolean }): Prom
     return exitCodes.done
   })
 
-const head = (task: Task, { why, end, next }: Explained) => {
+const head = (task: Task, { state, why, end, next }: Explained) => {
   const lines: [string, string | null][] = [
     ['task', `${task.id} (${task.uid})`],
     ['action', task.action],
     ['params', JSON.stringify(task.params)],
-    ['state', `${task.state}${task.execType === 'FOREVER' ? `, wanted ${task.wanted}` : ''}`],
+    ['state', `${state}${task.execType === 'FOREVER' ? `, wanted ${task.wanted}` : ''}`],
     ['', why],
     ['', end],
     ['', next],

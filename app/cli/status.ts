@@ -78,7 +78,7 @@ const loops = (config: Config, { loops }: LoopStatus): string[] => {
     [
       { title: 'id', value: (task: Task) => String(task.id), right: true },
       { title: 'loop', value: (task: Task) => task.action, flexible: true },
-      { title: 'state', value: (task: Task) => task.state },
+      { title: 'state', value: (task: Task) => explain(task).state },
       { title: 'why', value: (task: Task) => explain(task).why, flexible: true },
     ],
     rows,

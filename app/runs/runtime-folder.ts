@@ -50,10 +50,29 @@ export const prepareRuntimeFolder = (runtime: string): void => {
     writeFileSync(join(runtime, '.writable'), '')
   } catch (error) {
     if (error instanceof BgtaskError) throw error
-    throw new BgtaskError(
-      'misconfigured',
-      `The runtime folder ${runtime} cannot be written (${messageOf(error)}). Give it to the user that runs bgtask: chown -R $(id -un) ${JSON.stringify(runtime)} && chmod 700 ${JSON.stringify(runtime)}, or set BGTASK_RUNTIME.`,
-      { cause: error },
-    )
+    throw notOurs(runtime, 'written', error)
   }
+}
+
+/**
+ * Says early, and in words, that the folder cannot be read by this user; one that is not there yet is fine.
+ * @throws BgtaskError `misconfigured`
+ */
+export const requireReadableRuntime = (runtime: string): void => {
+  try {
+    accessSync(runtime, constants.R_OK | constants.X_OK)
+    accessSync(`${runtime}/`, constants.X_OK)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw notOurs(runtime, 'read', error)
+  }
+}
+
+const notOurs = (runtime: string, what: string, error: unknown) => {
+  const folder = JSON.stringify(runtime)
+  const user = process.getuid?.() ?? 'USER'
+  return new BgtaskError(
+    'misconfigured',
+    `The runtime folder ${runtime} cannot be ${what} (${messageOf(error)}). It must belong to the user that runs bgtask: as root, chown -R ${user} ${folder} && chmod 700 ${folder}. Or set BGTASK_RUNTIME to another folder.`,
+    { cause: error },
+  )
 }

@@ -8,7 +8,7 @@ export interface SupervisorInfo extends ProcessIdentity {
   epoch: string
   version: string
   startedAt: number
-  /** Written anew at most once a second while something changes, and every 5 s in any case. */
+  /** Written anew within half a second of a change, and every 2 s in any case. */
   tickAt: number
   phase: 'running' | 'stopping'
   databaseAwaySince: number | null
@@ -19,6 +19,10 @@ export interface SupervisorInfo extends ProcessIdentity {
 }
 
 export const writeSupervisor = (runtime: string, info: SupervisorInfo): void => writeJson(runtimePaths(runtime).pid, info)
+
+/** It is written every two seconds; one that is not for this long is frozen, or the disk is full. */
+const silentAfterMs = 6_000
+export const isSilent = ({ tickAt }: Pick<SupervisorInfo, 'tickAt'>, now: number): boolean => now - tickAt > silentAfterMs
 
 /** @returns null when none lives; a file left behind by a killed one, or naming a reused pid, counts for nothing */
 export const readSupervisor = (runtime: string): SupervisorInfo | null => {

@@ -13,6 +13,7 @@ import { runEnvironment } from '../runs/run-environment.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
 import { readStopRequest, type StopRequest, writeStopRequest } from '../runs/stop-file.ts'
 import { type Ticket, writeTicket } from '../runs/ticket.ts'
+import { isCrash } from '../task/outcome.ts'
 import { believe, type ExitFacts, howItEnded } from './how-it-ended.ts'
 import { endGroup, signalGroup, sweep, whatResists } from './signal-run.ts'
 
@@ -160,12 +161,13 @@ export class Child {
     this.#ended = true
     const endedAt = Date.now()
     for (const timer of this.#timers) clearTimeout(timer)
-    // What it left behind in its group ends with it; after a stop also what left the group.
+    // What it left behind in its group ends with it; after a stop or a crash also what left the group. One that ended well may leave a daemon.
     const left = hasGroup(this.#identity.pid) ? groupMembers(this.#identity.pid) : []
     for (const member of left) endGroup(member)
-    this.survivors = await whatResists(this.stop ? [...left, ...(await sweep(this.ticket.mark))] : left, killWaitMs)
     const paths = runPaths(this.folder)
     const told = this.#tryTo('reading its outcome', () => readOutcome(paths.outcome)) ?? null
+    const died = this.stop !== null || told === null || isCrash(told.kind)
+    this.survivors = await whatResists(died ? [...left, ...(await sweep(this.ticket.mark))] : left, killWaitMs)
     const facts: ExitFacts = {
       exitCode,
       signal,

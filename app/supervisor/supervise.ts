@@ -20,6 +20,7 @@ import { type Log, Supervisor } from './supervisor.ts'
 
 const pollMs = 1_000
 const lookMs = 500
+const tellMs = 2_000
 const measureMs = 5_000
 const firstPruneMs = 30_000
 const pruneMs = 600_000
@@ -126,9 +127,9 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
       rotateOwnLog(paths.log, log)
       for (const child of supervisor.children) child.measure()
       void beat().catch(trouble)
-      who.tell()
     }, measureMs),
     setInterval(() => obeyFlags(), pollMs),
+    setInterval(() => who.tell(), tellMs),
     setInterval(() => void prune().catch(trouble), pruneMs),
     setTimeout(() => void prune().catch(trouble), firstPruneMs),
   ]

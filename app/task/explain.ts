@@ -1,5 +1,5 @@
 import type { Run } from './run.ts'
-import { maxCrashes, type Task } from './task.ts'
+import { maxCrashes, type Task, type TaskState } from './task.ts'
 
 /** A sentence as data: `texts/translate.ts` makes it words in the reader's language. Times are milliseconds since 1970. */
 export interface Message<Key extends string = string> {
@@ -10,8 +10,10 @@ export interface Message<Key extends string = string> {
 /** What has to be known besides the task's row. */
 export interface ExplainFacts {
   now: number
-  /** `held`: an operator said "stay stopped". `unknown`: asked from a host that does not run the task. */
-  supervisor: 'running' | 'stopping' | 'down' | 'held' | 'unknown'
+  /** `held`: an operator said "stay stopped". `silent`: alive, but frozen. `unknown`: asked from a host that does not run the task. */
+  supervisor: 'running' | 'stopping' | 'down' | 'held' | 'silent' | 'unknown'
+  /** The row says that it runs, but its process is dead and no supervisor has said so yet. */
+  processGone?: boolean
   /** The newest run, when it is at hand: it says how the last life ended. */
   lastRun?: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content' | 'endedAt'> | null
 }
@@ -27,16 +29,21 @@ export interface Explanation {
 
 /** Why a task is in its state, and what happens next: the same sentences on the page and in the terminal. */
 export const explainTask = (task: Task, facts: ExplainFacts): Explanation => {
+  if (facts.processGone) return { why: say('why.gone'), end: null, next: whenUp(facts, say('next.startsSoon')) }
   const { why, next, withEnd } = task.execType === 'ONCE' ? explainOnce(task, facts) : explainLoop(task, facts)
   const end = withEnd && facts.lastRun?.outcome ? explainEnd(facts.lastRun) : null
   return { why, end, next }
 }
 
+/** The state to show: a row that nobody keeps up to date must not call a dead process running. */
+export const shownState = (task: Task, { processGone }: Pick<ExplainFacts, 'processGone'>): TaskState =>
+  processGone ? (task.execType === 'FOREVER' ? 'stopped' : 'waiting') : task.state
+
 /** How a run ended, in words. */
 export const explainEnd = (run: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content'>): Message<EndKey> => {
   if (run.recycled) return say('end.recycled')
   if (run.exitCode === 78) return say('end.misconfigured')
-  const detail = firstLine(run.error ?? run.content)
+  const detail = firstLine(run.content ?? run.error)
   switch (run.outcome) {
     case null:
       return say('end.running')
@@ -62,6 +69,7 @@ export type EndKey =
 
 export type WhyKey =
   | `why.once.${'added' | 'dueLater' | 'retry' | 'crashed' | 'interrupted' | 'waitsForKey' | 'waiting' | 'running' | 'adopted' | 'cancelling'}`
+  | 'why.gone'
   | `why.once.${'succeeded' | 'failed' | 'crashedForGood' | 'misconfigured' | 'cannotLoad' | 'cancelled' | 'replaced' | 'survivors'}`
   | `why.loop.${'wantedUp' | 'stopped' | 'stoppedBy' | 'starting' | 'running' | 'adopted' | 'recycled' | 'reloading' | 'probing'}`
   | `why.loop.${'stalled' | 'backingOff' | 'tripped' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
@@ -69,7 +77,7 @@ export type WhyKey =
 export type NextKey =
   | `next.${'startsSoon' | 'startsAt' | 'nextTry' | 'runsAgain' | 'afterReplaced' | 'timeLimit' | 'endsWhenDone' | 'forcedAfterGrace'}`
   | `next.${'retry' | 'retryAfterMending' | 'start' | 'staysUp' | 'nextStart' | 'probe' | 'probeOrMend' | 'watch'}`
-  | `next.${'loopDown' | 'loopHeld' | 'loopStopping' | 'survivors'}`
+  | `next.${'loopDown' | 'loopHeld' | 'loopStopping' | 'loopSilent' | 'survivors'}`
 
 interface Words {
   why: Message<WhyKey>
@@ -173,7 +181,7 @@ const explainLoop = (task: Task, facts: ExplainFacts): Words => {
         next: whenUp(facts, say('next.staysUp')),
       }
     case 'running':
-      return { why: whyRunning(task, at, startedAt), next: say('next.staysUp') }
+      return { why: whyRunning(task, at, startedAt), next: whenUp(facts, say('next.staysUp')) }
     case 'stalled':
       return { why: say('why.loop.stalled', { at }), next: say('next.watch') }
     case 'backing-off':
@@ -220,6 +228,8 @@ const whenUp = (facts: ExplainFacts, planned: Message<NextKey>): Message<NextKey
       return say('next.loopHeld')
     case 'stopping':
       return say('next.loopStopping')
+    case 'silent':
+      return say('next.loopSilent')
     default:
       return planned
   }

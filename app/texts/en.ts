@@ -59,6 +59,7 @@ export const en = {
   'why.once.replaced': 'Replaced by task {detail}, which has the same unique key.',
 
   'why.loop.wantedUp': 'It is wanted up and waits to be started.',
+  'why.gone': 'Its process is gone, and no supervisor has recorded how it ended.',
   'why.loop.stopped': 'It was stopped {at, time}.',
   'why.loop.stoppedBy': 'Stopped by {by} {at, time}.',
   'why.loop.starting': 'Its process was started {at, time} and is coming up.',
@@ -93,6 +94,7 @@ export const en = {
   'next.watch': 'Look at its output; Restart gives it a fresh process.',
   'next.loopDown': 'Nothing starts while the supervisor is down.',
   'next.loopHeld': 'Nothing starts while the supervisor is on hold.',
+  'next.loopSilent': 'The supervisor has not said a word for some seconds: see the status page.',
   'next.loopStopping': 'The supervisor is stopping; it goes on after the next start.',
   'next.survivors': 'End them by hand, with the rights of their user.',
 
@@ -120,6 +122,7 @@ export const en = {
 
   'bar.running': 'Supervisor up',
   'bar.stopping': 'Supervisor stopping',
+  'bar.silent': 'Supervisor silent',
   'bar.down': 'Supervisor down',
   'bar.held': 'On hold',
   'bar.databaseAway': 'Database away since',

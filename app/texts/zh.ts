@@ -61,6 +61,7 @@ export const zh: Record<keyof typeof en, string> = {
   'why.once.replaced': '被唯一键相同的任务 {detail} 取代。',
 
   'why.loop.wantedUp': '期望运行，等待启动。',
+  'why.gone': '其进程已不存在，而没有监管进程记录其结局。',
   'why.loop.stopped': '{at, time}停止。',
   'why.loop.stoppedBy': '{by} 于{at, time}停止。',
   'why.loop.starting': '其进程于{at, time}启动，正在就绪。',
@@ -95,6 +96,7 @@ export const zh: Record<keyof typeof en, string> = {
   'next.watch': '请查看输出；“重启”会换上新进程。',
   'next.loopDown': '监管进程停着，什么都不会开始。',
   'next.loopHeld': '监管进程被搁置，什么都不会开始。',
+  'next.loopSilent': '监管进程已数秒没有动静：请看状态页。',
   'next.loopStopping': '监管进程正在停止；下次启动后继续。',
   'next.survivors': '请以相应用户的权限手动结束它们。',
 
@@ -122,6 +124,7 @@ export const zh: Record<keyof typeof en, string> = {
 
   'bar.running': '监管运行中',
   'bar.stopping': '监管停止中',
+  'bar.silent': '监管无响应',
   'bar.down': '监管未运行',
   'bar.held': '已搁置',
   'bar.databaseAway': '数据库失联始于',

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { readHold } from '../runs/flags.ts'
-import { readSupervisor } from '../runs/supervisor-file.ts'
+import { isSilent, readSupervisor } from '../runs/supervisor-file.ts'
 import type { Panel } from './panel.ts'
 
 /** `reply.page(view, model)`: the page in the reader's language, with what the frame around it needs. */
@@ -32,7 +32,7 @@ export const barModel = ({ config }: Pick<Panel, 'config'>) => {
   return {
     supervisor,
     hold: readHold(config.runtime),
-    state: supervisor === null ? ('down' as const) : supervisor.phase,
+    state: supervisor === null ? ('down' as const) : isSilent(supervisor, Date.now()) ? ('silent' as const) : supervisor.phase,
     databaseAwaySince: supervisor?.databaseAwaySince ?? null,
   }
 }

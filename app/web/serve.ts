@@ -1,4 +1,4 @@
-import { openBackground } from '../api/background.ts'
+import { type Background, openBackground } from '../api/background.ts'
 import { startLoop } from '../api/start-loop.ts'
 import { createConfiguredAdmin } from '../api/users.ts'
 import type { Config } from '../config.ts'
@@ -28,6 +28,7 @@ export const serve = async (config: Config): Promise<void> => {
   const link = await makeFirstLink(background.db)
   if (link) console.log(`First administrator, once and within 15 minutes: ${address}${link}`)
   if (config.autostart) await autostart(config)
+  void reportActions(background)
   const prune = setInterval(() => void forgetOldSessions(background.db), 600_000).unref()
 
   const signal = await new Promise<NodeJS.Signals>(resolve => {
@@ -63,6 +64,16 @@ const listen = async (app: Awaited<ReturnType<typeof buildServer>>, { host, port
         cause: error,
       },
     )
+  }
+}
+
+/** An action that does not load harms no other, but somebody should know. In the background: one that hangs while it loads takes a while. */
+const reportActions = async (background: Background) => {
+  try {
+    const { entries } = await background.catalog()
+    for (const { name, error } of entries) if (error) console.error(`The action ${name} does not load: ${error}`)
+  } catch (error) {
+    console.error(`The actions in ${background.config.actions} could not be listed: ${messageOf(error)}`)
   }
 }
 
