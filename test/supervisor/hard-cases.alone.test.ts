@@ -132,3 +132,17 @@ test('a supervisor whose lock file was removed goes, so that there are never two
   assert.deepEqual(overlaps(scene.witnessed()), [])
   await second.stop()
 })
+
+test('what escaped from the group of a run that was killed is ended with it', async t => {
+  const scene = await makeScene(t)
+  const supervisor = await scene.supervise()
+  const { id } = await scene.background.addTask('test/escaped-grandchild', {}, { rerunAfterCrash: false })
+  await scene.untilState(id, 'running')
+  const output = join(scene.runtime, 'runs', `${id}-1`, 'output.log')
+  await until('the grandchild is there', () => readFileSync(output, 'utf8').includes('grandchild'))
+  const leader = scene.marked().find(({ pid }) => readStat(pid)?.groupId === pid && readStat(pid)?.parentPid === supervisor.process.pid)!
+  process.kill(leader.pid, 'SIGKILL')
+  await scene.untilState(id, 'failed')
+  await until('all of it is gone', () => scene.marked().length === 0, 3_000)
+  await supervisor.stop()
+})
