@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
+import { resolveBgtask } from '../runs/resolve-bgtask.ts'
 import { type ActionDescription, notLoaded } from './action-entry.ts'
 
 /*
@@ -10,6 +11,7 @@ import { type ActionDescription, notLoaded } from './action-entry.ts'
  */
 const describe = async () => {
   endWithParent()
+  resolveBgtask()
   for (const event of ['uncaughtException', 'unhandledRejection']) process.on(event, () => {}) // of a file that was described before
   for (const file of process.argv.slice(2)) writeSync(3, `${JSON.stringify(await describeFile(file))}\n`)
   process.exit(0) // whatever the files left open

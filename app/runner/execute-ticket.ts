@@ -48,9 +48,13 @@ export const exitedOutcome = (run: CurrentRun, exitCode: number): Outcome =>
 /** The code that the process of a run with this outcome leaves with. */
 export const exitCodeOf = (outcome: Outcome): number => outcome.exitCode ?? (isFault(outcome.kind) ? 1 : 0)
 
+const checkout = import.meta.dirname.slice(0, -'app/runner'.length)
+
 type Execute = (context: ReturnType<typeof createContext>) => unknown
 
 const load = async ({ ticket }: CurrentRun): Promise<Execute> => {
+  // Only for those that need it: it takes longer than the rest of the way to the action.
+  if (!ticket.file.startsWith(checkout)) (await import('../runs/resolve-bgtask.ts')).resolveBgtask()
   const module = (await import(pathToFileURL(ticket.file).href)) as { execute?: unknown; default?: { execute?: unknown } }
   const execute =
     ticket.exportName === 'default' ? (module.default?.execute ?? module.execute) : (module.execute ?? module.default?.execute)
