@@ -8,7 +8,7 @@ export interface SupervisorInfo extends ProcessIdentity {
   epoch: string
   version: string
   startedAt: number
-  /** Written anew within half a second of a change, and every 2 s in any case. */
+  /** Written anew within half a second of a change, and every 2.5 s in any case. */
   tickAt: number
   phase: 'running' | 'stopping'
   databaseAwaySince: number | null
@@ -20,7 +20,7 @@ export interface SupervisorInfo extends ProcessIdentity {
 
 export const writeSupervisor = (runtime: string, info: SupervisorInfo): void => writeJson(runtimePaths(runtime).pid, info)
 
-/** It is written every two seconds; one that is not for this long is frozen, or the disk is full. */
+/** It is written every two and a half seconds; one that is not for this long is frozen, or the disk is full. */
 const silentAfterMs = 6_000
 export const isSilent = ({ tickAt }: Pick<SupervisorInfo, 'tickAt'>, now: number): boolean => now - tickAt > silentAfterMs
 

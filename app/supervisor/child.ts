@@ -166,8 +166,9 @@ export class Child {
     for (const member of left) endGroup(member)
     const paths = runPaths(this.folder)
     const told = this.#tryTo('reading its outcome', () => readOutcome(paths.outcome)) ?? null
-    const died = this.stop !== null || told === null || isCrash(told.kind)
-    this.survivors = await whatResists(died ? [...left, ...(await sweep(this.ticket.mark))] : left, killWaitMs)
+    // Nobody waits for the sweep after a crash: the next run has a mark of its own, and should be up at once.
+    if (!this.stop && (told === null || isCrash(told.kind))) void sweep(this.ticket.mark)
+    this.survivors = await whatResists(this.stop ? [...left, ...(await sweep(this.ticket.mark))] : left, killWaitMs)
     const facts: ExitFacts = {
       exitCode,
       signal,

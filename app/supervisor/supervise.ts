@@ -20,7 +20,7 @@ import { type Log, Supervisor } from './supervisor.ts'
 
 const pollMs = 1_000
 const lookMs = 500
-const tellMs = 2_000
+const tellMs = 2_500
 const measureMs = 5_000
 const firstPruneMs = 30_000
 const pruneMs = 600_000
