@@ -21,7 +21,7 @@ describe('a MariaDB for tests', { skip: mariadbMissing() }, () => {
       await server.setReadOnly(false)
       await ask(server.url, 'INSERT INTO kept VALUES (2)')
 
-      server.pause()
+      await server.pause()
       await assert.rejects(ask(server.url, 'SELECT 1'), { code: 'ETIMEDOUT' })
       server.resume()
       assert.deepEqual(await ask(server.url, 'SELECT @@innodb_flush_log_at_trx_commit AS flush'), [{ flush: 1 }])

@@ -21,8 +21,8 @@ export interface MariaDb {
   newDatabase(): Promise<string>
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>
-  /** SIGSTOP: connections stay open and nobody answers. */
-  pause(): void
+  /** SIGSTOP: connections stay open and nobody answers. Resolves when each of its threads has really stopped. */
+  pause(): Promise<void>
   resume(): void
   /** Starts it again on the same data and port, after kill() or while it runs. */
   restart(): Promise<void>
@@ -61,7 +61,11 @@ export async function startMariaDb(options: { arguments?: string[] } = {}): Prom
       },
       newDatabase: () => newDatabaseOf(adminUrl),
       kill: () => end(server.process, 'SIGKILL'),
-      pause: () => void server.process.kill('SIGSTOP'),
+      async pause() {
+        server.process.kill('SIGSTOP')
+        // The signal reaches the threads one after another: until the last of them stands, a statement may still be answered.
+        while (!threadStates(server.process.pid).every(state => state === 'T')) await sleep(1)
+      },
       resume: () => void server.process.kill('SIGCONT'),
       async restart() {
         await end(server.process, 'SIGTERM')
@@ -255,4 +259,17 @@ async function freePort(): Promise<number> {
   server.close()
   await once(server, 'close')
   return typeof address === 'object' && address ? address.port : 0
+}
+
+/** The state letter of each thread (proc(5)); of one that ended meanwhile, 'X'. */
+function threadStates(pid: number | undefined): string[] {
+  const folder = `/proc/${pid}/task`
+  return readdirSync(folder).map(thread => {
+    try {
+      const stat = readFileSync(join(folder, thread, 'stat'), 'utf8')
+      return stat.slice(stat.lastIndexOf(')') + 2).charAt(0)
+    } catch {
+      return 'X'
+    }
+  })
 }

@@ -54,7 +54,7 @@ describe('a MariaDB that goes away', { skip: mariadbMissing(), timeout: 120_000 
   })
 
   test('stopped by SIGSTOP: each statement ends within the limit, those that wait for a connection as well', async () => {
-    server.pause()
+    await server.pause()
     try {
       for (const work of everything) await away(work, limitMs * 2 + 500)
       await Promise.all(Array.from({ length: 12 }, () => away(() => listDue(db, 5), limitMs * 2 + 500)))
@@ -69,7 +69,7 @@ describe('a MariaDB that goes away', { skip: mariadbMissing(), timeout: 120_000 
       () =>
         db.kysely.transaction().execute(async trx => {
           await insertTasks(db, [newTask({ type: 'halted' })], { trx })
-          server.pause()
+          await server.pause()
           await insertTasks(db, [newTask({ type: 'halted' })], { trx })
         }),
       limitMs * 2,
@@ -152,7 +152,7 @@ describe('a MariaDB that goes away', { skip: mariadbMissing(), timeout: 120_000 
 
   test('close() does not wait for a server that is stopped', async () => {
     const other = await openDatabase(db.url, { statementTimeoutMs: limitMs })
-    server.pause()
+    await server.pause()
     const beganAt = performance.now()
     await other.close()
     server.resume()

@@ -29,7 +29,7 @@ for (const way of ['killed', 'stopped'] as const) {
     await until('the task has begun', () => scene.witnessed().some(sign => sign.taskId === once.id))
 
     if (way === 'killed') await server.kill()
-    else server.pause()
+    else await server.pause()
     const since = process.hrtime.bigint()
     const back = performance.now() + awayMs
     await until('the supervisor says since when', () => readSupervisor(scene.runtime)?.databaseAwaySince, 15_000)
