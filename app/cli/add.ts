@@ -1,7 +1,8 @@
 import { text as readAll } from 'node:stream/consumers'
+import { noteAct } from '../api/audited.ts'
 import type { TaskOptions } from '../api/check-options.ts'
 import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
-import { actor, noteAct } from './audited.ts'
+import { actor, commandLine } from './audited.ts'
 import { parseDuration } from './duration.ts'
 import { wholeNumber, withBackground } from './open.ts'
 import { formatTime, note, print, printJson } from './print.ts'
@@ -28,7 +29,7 @@ export const runAdd = async (action: string, json: string | undefined, given: Ad
   return withBackground(async background => {
     const [stored] = await background.storeTasks([{ action, params, options }], { by: actor() })
     const { task, added, replaced } = stored!
-    if (added) await noteAct(background, 'task-added', String(task.id), task.action)
+    if (added) await noteAct(background.db, commandLine(), { act: 'task-added', subject: String(task.id), detail: task.action })
     if (given.json) printJson({ ...task, added, replaced })
     else print(told(task.id, task.action, added, replaced, task.runAt > Date.now() ? ` It is due at ${formatTime(task.runAt)}.` : ''))
     if (!given.forever && (await background.catalog()).get(action)?.execType === 'FOREVER') {

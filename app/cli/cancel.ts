@@ -1,6 +1,7 @@
+import { noteAct } from '../api/audited.ts'
 import { cancelTask } from '../api/control.ts'
 import { exitCodes } from '../errors.ts'
-import { actor, noteAct } from './audited.ts'
+import { actor, commandLine } from './audited.ts'
 import { taskGiven, withBackground } from './open.ts'
 import { print, printJson } from './print.ts'
 
@@ -8,7 +9,7 @@ export const runCancel = async (given: string, { json }: { json?: boolean }): Pr
   withBackground(async background => {
     const { id } = await taskGiven(background, given)
     const task = await cancelTask(background, id, actor())
-    await noteAct(background, 'task-cancellation', String(id))
+    await noteAct(background.db, commandLine(), { act: 'task-cancellation', subject: String(id) })
     if (json) printJson(task)
     else
       print(

@@ -1,7 +1,8 @@
+import { noteAct } from '../api/audited.ts'
 import { changePassword, createUser, type Role } from '../api/users.ts'
 import { exitCodes } from '../errors.ts'
 import { listUsers } from '../store/users.ts'
-import { noteAct } from './audited.ts'
+import { commandLine } from './audited.ts'
 import { withBackground } from './open.ts'
 import { formatTime, print, printJson } from './print.ts'
 import { readPassword } from './read-password.ts'
@@ -15,7 +16,7 @@ export const runUserAdd = async (name: string, { role, passwordStdin = false }: 
   const password = await readPassword({ fromStdin: passwordStdin, name })
   return withBackground(async background => {
     const user = await createUser(background.db, { name, password, role })
-    await noteAct(background, 'user-added', user.name, role)
+    await noteAct(background.db, commandLine(), { act: 'user-added', subject: user.name, detail: role })
     print(`User ${user.name} is added with role ${role}.`)
     return exitCodes.done
   })
@@ -25,7 +26,7 @@ export const runUserPasswd = async (name: string, { passwordStdin = false }: Pas
   const password = await readPassword({ fromStdin: passwordStdin, name })
   return withBackground(async background => {
     await changePassword(background.db, name, password)
-    await noteAct(background, 'password-changed', name)
+    await noteAct(background.db, commandLine(), { act: 'password-changed', subject: name })
     print(`The password of ${name} is changed, and their sessions have ended.`)
     return exitCodes.done
   })

@@ -9,10 +9,13 @@ export interface Tables {
   bg_host: HostRow
   bg_counter: CounterRow
   bg_user: UserRow
+  bg_recovery_code: RecoveryCodeRow
+  bg_token: TokenRow
   bg_session: SessionRow
   bg_once_link: OnceLinkRow
   bg_login_failure: LoginFailureRow
   bg_audit: AuditRow
+  bg_audit_chain: AuditChainRow
 }
 
 export interface MigrationRow {
@@ -121,12 +124,41 @@ export interface UserRow {
   role: string
   created_at: number
   password_changed_at: number
+  /** Base32; null: no second factor. */
+  totp_secret: string | null
+  /** The time step of the last code that was taken, so that none is taken twice. */
+  totp_step: number | null
+}
+
+/** Each opens once in place of a code of the second factor; only the hash is stored. */
+export interface RecoveryCodeRow {
+  user_id: number
+  code_hash: string
+  used_at: number | null
+}
+
+/** A token for programs; only the hash of its secret half is stored. */
+export interface TokenRow {
+  id: Generated<number>
+  name: string
+  token_hash: string
+  /** JSON array of strings. */
+  scopes: string
+  created_by: string
+  created_at: number
+  expires_at: number | null
+  last_used_at: number | null
+  last_used_ip: string | null
+  revoked_at: number | null
+  revoked_by: string | null
 }
 
 export interface SessionRow {
   id_hash: string
   user_id: number | null
   data: string
+  ip: string | null
+  user_agent: string | null
   expires_at: number
   created_at: number
   seen_at: number
@@ -146,12 +178,26 @@ export interface LoginFailureRow {
   last_at: number
 }
 
+/** Only ever appended. `hash` covers the row and the hash of the one before it, so a row that was changed or removed shows. */
 export interface AuditRow {
-  id: Generated<number>
+  /** Numbered without gaps. */
+  id: number
   at: number
   user_name: string | null
   ip: string | null
+  via: string
   act: string
   subject: string | null
   detail: string | null
+  hash: string
+}
+
+/** One row: where the chain of the audit rows begins (what is older was pruned) and where it ends. */
+export interface AuditChainRow {
+  one: number
+  first_id: number
+  /** Hash of the row before the first. */
+  first_hash: string
+  last_id: number
+  last_hash: string
 }

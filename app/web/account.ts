@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
+import { noteAct } from '../api/audited.ts'
 import { changePassword, checkLogin } from '../api/users.ts'
 import { BgtaskError } from '../errors.ts'
-import { appendAudit } from '../store/audit.ts'
 import { translate } from '../texts/translate.ts'
+import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
 import { signIn } from './login.ts'
 import { type Panel, redirectWith } from './panel.ts'
@@ -25,14 +26,7 @@ export const registerAccount = (app: FastifyInstance, panel: Panel) => {
       if (error instanceof BgtaskError && error.code === 'refused') return again(error.message)
       throw error
     }
-    await appendAudit(db, {
-      at: Date.now(),
-      userName: user.name,
-      ip: request.ip,
-      act: 'password-changed',
-      subject: user.name,
-      detail: null,
-    })
+    await noteAct(db, { ...actorOf(request), name: user.name }, { act: 'password-changed', subject: user.name })
     panel.live.endSession(sessionHash(request.session.sessionId))
     // All sessions ended with the old password; this one goes on under a new id.
     await signIn(panel, request, user)

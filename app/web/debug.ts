@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { appendAudit } from '../store/audit.ts'
+import { noteAct } from '../api/audited.ts'
 import { findTask } from '../store/find-task.ts'
 import { translate } from '../texts/translate.ts'
+import { actorOf } from './actor.ts'
 import { ansiToHtml, freshAnsi } from './ansi.ts'
 import { type DebugEnd, runForDebug } from './debug-run.ts'
 import { WebError } from './error-pages.ts'
@@ -32,14 +33,7 @@ export const registerDebug = (app: FastifyInstance, panel: Panel) => {
     const { task } = found
     if (!task) return reply.page('debug', { ...found, limits, limitS, phase: 'asked' }, 404)
     if (underWay >= mostAtOnce) throw new WebError(429, 'debug.tooMany', { most: mostAtOnce })
-    await appendAudit(panel.background.db, {
-      at: Date.now(),
-      userName: request.user!.name,
-      ip: request.ip,
-      act: 'debug-run',
-      subject: String(task.id),
-      detail: task.action,
-    })
+    await noteAct(panel.background.db, actorOf(request), { act: 'debug-run', subject: String(task.id), detail: task.action })
     underWay++
     try {
       const [head, middle, tail] = split(panel, request, reply, { ...found, limits, limitS, phase: 'running' })

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { noteAct } from '../api/audited.ts'
 import { checkLogin } from '../api/users.ts'
-import { appendAudit } from '../store/audit.ts'
 import { clearLoginFailures, findLoginFailures, noteLoginFailure } from '../store/login-throttle.ts'
 import { anyUser } from '../store/users.ts'
 import { translate } from '../texts/translate.ts'
+import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
 import { loginWaitMs, subjectsOf } from './login-wait.ts'
 import { nextPath } from './next-path.ts'
@@ -39,14 +40,7 @@ export const registerLogin = (app: FastifyInstance, panel: Panel) => {
     const user = await checkLogin(db, name, password)
     if (!user) {
       await noteLoginFailure(db, subjects, Date.now())
-      await appendAudit(db, {
-        at: Date.now(),
-        userName: null,
-        ip: request.ip,
-        act: 'login-failed',
-        subject: name.slice(0, 64),
-        detail: null,
-      })
+      await noteAct(db, actorOf(request), { act: 'login-failed', subject: name.slice(0, 64) })
       return again(translate(request.language, 'login.wrong'), 401)
     }
     await clearLoginFailures(db, subjects)
@@ -59,7 +53,7 @@ export const registerLogin = (app: FastifyInstance, panel: Panel) => {
 
   app.post('/admin/logout', async (request, reply) => {
     if (request.user) {
-      await appendAudit(db, { at: Date.now(), userName: request.user.name, ip: request.ip, act: 'logout', subject: null, detail: null })
+      await noteAct(db, actorOf(request), { act: 'logout' })
       panel.live.endSession(sessionHash(request.session.sessionId))
     }
     await request.session.destroy()
@@ -72,7 +66,7 @@ export const signIn = async (panel: Panel, request: FastifyRequest, user: { id: 
   await request.session.regenerate()
   request.session.userId = user.id
   request.session.signedInAt = Date.now()
-  await appendAudit(panel.background.db, { at: Date.now(), userName: user.name, ip: request.ip, act: 'login', subject: null, detail: null })
+  await noteAct(panel.background.db, { ...actorOf(request), name: user.name }, { act: 'login' })
 }
 
 /** Behind TLS the cookie is sent over https alone, and only the proxy can say that this is https. */

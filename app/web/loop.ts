@@ -1,11 +1,12 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { noteAct } from '../api/audited.ts'
 import { reloadLoop } from '../api/reload-loop.ts'
 import { startLoop } from '../api/start-loop.ts'
 import { stopLoop } from '../api/stop-loop.ts'
 import { readSupervisor } from '../runs/supervisor-file.ts'
-import { appendAudit } from '../store/audit.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
+import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
 import { type Flash, type Panel, redirectWith } from './panel.ts'
 import { classifyRequest, originsOf, type RequestClass } from './request-class.ts'
@@ -100,4 +101,4 @@ const stop = async (panel: Panel, request: FastifyRequest, { hold, kind }: { hol
 const say = (request: FastifyRequest, key: TextKey, tone: Flash['tone']): Flash => ({ tone, text: translate(request.language, key) })
 
 const audit = (panel: Panel, request: FastifyRequest, act: string, detail: string) =>
-  appendAudit(panel.background.db, { at: Date.now(), userName: request.user!.name, ip: request.ip, act, subject: 'loop', detail })
+  noteAct(panel.background.db, actorOf(request), { act, subject: 'loop', detail })

@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import { noteAct } from '../api/audited.ts'
 import type { TaskOptions } from '../api/check-options.ts'
 import type { ActionEntry } from '../catalog/catalog.ts'
 import { BgtaskError } from '../errors.ts'
-import { appendAudit } from '../store/audit.ts'
 import { findTask } from '../store/find-task.ts'
 import { translate } from '../texts/translate.ts'
+import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
@@ -49,14 +50,7 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
       const { task, added } = stored!
       const id = String(task.id)
       if (added) {
-        await appendAudit(background.db, {
-          at: Date.now(),
-          userName: by,
-          ip: request.ip,
-          act: 'task-added',
-          subject: id,
-          detail: task.action,
-        })
+        await noteAct(background.db, actorOf(request), { act: 'task-added', subject: id, detail: task.action })
         panel.live.poke()
       }
       const text = translate(request.language, added ? 'new.added' : 'new.kept', { id })

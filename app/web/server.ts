@@ -58,8 +58,8 @@ export const buildServer = async (config: Config, { background }: { background: 
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: true,
     frameworkErrors: answerUnreadable,
-    // A proxy with TLS stands on this machine and says by X-Forwarded-Proto that the reader's side is safe.
-    trustProxy: config.publicUrl?.startsWith('https:') ? ['127.0.0.1', '::1'] : false,
+    // A proxy with TLS says by X-Forwarded-Proto that the reader's side is safe, and by X-Forwarded-For who reads.
+    trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
   })
   const assets = loadAssets()
   const pages = createPages(assets)

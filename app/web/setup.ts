@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { noteAct } from '../api/audited.ts'
 import { createFirstUser } from '../api/users.ts'
 import { BgtaskError } from '../errors.ts'
-import { appendAudit } from '../store/audit.ts'
 import { findOnceLink, useOnceLink } from '../store/once-links.ts'
 import { anyUser } from '../store/users.ts'
 import { translate } from '../texts/translate.ts'
+import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
 import { firstUserPurpose, linkHash } from './first-link.ts'
 import { signIn } from './login.ts'
@@ -35,7 +36,7 @@ export const registerSetup = (app: FastifyInstance, panel: Panel) => {
     }
     await useOnceLink(db, linkHash(tokenOf(request)), firstUserPurpose, Date.now())
     if (!user) return over(reply, true)
-    await appendAudit(db, { at: Date.now(), userName: user.name, ip: request.ip, act: 'first-user', subject: user.name, detail: null })
+    await noteAct(db, { ...actorOf(request), name: user.name }, { act: 'first-user', subject: user.name })
     await signIn(panel, request, user)
     return redirectWith(request, reply, '/admin', { tone: 'good', text: translate(request.language, 'setup.done', { name: user.name }) })
   })

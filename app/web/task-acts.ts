@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { noteAct } from '../api/audited.ts'
 import { cancelTask, cloneTask, deleteTask, restartTask, retryTask, runTaskNow, startTask, stopTask } from '../api/control.ts'
 import { BgtaskError } from '../errors.ts'
-import { appendAudit } from '../store/audit.ts'
 import type { Task } from '../task/task.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
+import { actorOf } from './actor.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { taskIdOf } from './task-id.ts'
 
@@ -43,11 +44,4 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
 }
 
 const audit = (panel: Panel, request: FastifyRequest, noun: string, id: number) =>
-  appendAudit(panel.background.db, {
-    at: Date.now(),
-    userName: request.user!.name,
-    ip: request.ip,
-    act: `task-${noun}`,
-    subject: String(id),
-    detail: null,
-  })
+  noteAct(panel.background.db, actorOf(request), { act: `task-${noun}`, subject: String(id) })

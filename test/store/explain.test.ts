@@ -121,6 +121,9 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   { name: 'counts', most: 100_000, run: async db => [await countTasks(db), await countEnded(db, seedTime)] },
   { name: 'prune', most: 8_000, run: db => pruneRows(db, { keepRuns: 200, endedBefore: seedTime + 3_000, limit: 500 }) },
   { name: 'audit', run: db => listAudit(db, { limit: 50 }) },
+  { name: 'audit of one user', run: db => listAudit(db, { limit: 50, userName: 'user7' }) },
+  { name: 'audit of one act', run: db => listAudit(db, { limit: 50, act: 'act7' }) },
+  { name: 'audit of one thing', run: db => listAudit(db, { limit: 50, subject: '77' }) },
   {
     name: 'sessions',
     run: async db => {

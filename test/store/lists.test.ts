@@ -194,7 +194,7 @@ for (const dialect of dialects) {
 
     test('audit: newest first, by pages', async () => {
       for (const act of ['a', 'b', 'c'])
-        await appendAudit(db, { at: 1, userName: 'eva', ip: null, act, subject: 'x'.repeat(300), detail: null })
+        await appendAudit(db, { at: 1, userName: 'eva', ip: null, via: 'panel', act, subject: 'x'.repeat(300), detail: null })
       const first = await listAudit(db, { limit: 2 })
       assert.deepEqual(
         first.map(entry => entry.act),

@@ -108,7 +108,12 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
       `FROM ${numbers(10_000)} WHERE n <= 10000`,
   )
   await run('UPDATE bg_task SET number = 10000 WHERE id = 1')
-  await run(`INSERT INTO bg_audit (at, act) SELECT ${seedTime}, 'task.add' FROM ${numbers(Math.max(1, rows / 10))} WHERE n > 0`)
+  const audited = Math.max(1, Math.trunc(rows / 10))
+  await run(
+    'INSERT INTO bg_audit (id, at, user_name, ip, via, act, subject, detail, hash) ' +
+      `SELECT n, ${seedTime} + n, concat('user', n % 50), NULL, 'form', concat('act', n % 20), n % 1000, NULL, '' FROM ${numbers(audited)} WHERE n > 0`,
+  )
+  await run(`UPDATE bg_audit_chain SET last_id = ${audited}`)
   await run(
     'INSERT INTO bg_session (id_hash, user_id, data, expires_at, created_at, seen_at) ' +
       `SELECT concat('s', n), n % 100, '{}', ${seedTime} + n, 0, 0 FROM ${numbers(Math.max(1, rows / 100))} WHERE n > 0`,
