@@ -42,10 +42,11 @@ for (const box of document.querySelectorAll('[data-follow]')) {
   box.addEventListener('scroll', () => {
     follows = isAtEnd(box)
   })
+  const output = box.firstElementChild
   new MutationObserver(() => {
-    while (box.childNodes.length > mostPieces * 10) box.firstChild.remove()
+    while (output.childNodes.length > mostPieces * 10) output.firstChild.remove()
     if (follows) box.scrollTop = box.scrollHeight
-  }).observe(box, { childList: true })
+  }).observe(output, { childList: true })
 }
 
 // What the reader has opened stays open when a region is drawn anew.
