@@ -12,7 +12,7 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
   // Not by import: that of node:fs alone takes 2.5 ms, since it loads all that belongs to fs.promises.
   const { existsSync } = process.getBuiltinModule('node:fs')
   // Whoever needs the folder makes it, with the right mode; the launcher only uses it.
-  if (existsSync(runtime)) process.getBuiltinModule('node:module').enableCompileCache(`${runtime}/compile-cache`)
+  if (existsSync(runtime)) enableCompileCache(`${runtime}/compile-cache`)
   const program = isSupervisedRun() ? 'runner/main' : 'cli'
   await import(installed ? `./dist/${program}.js` : `./app/${program}.ts`).catch(sayWhatIsMissing)
 }
@@ -20,6 +20,13 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
 function runtimeFolder(workFolder) {
   const given = process.env.BGTASK_RUNTIME || 'runtime'
   return given.startsWith('/') ? given : `${workFolder}/${given}`
+}
+
+/** Whatever the umask: what lies in the runtime folder is for its owner alone. Of what an action makes, its own umask decides. */
+function enableCompileCache(folder) {
+  const before = process.umask(0o077)
+  process.getBuiltinModule('node:module').enableCompileCache(folder)
+  process.umask(before)
 }
 
 /** A supervisor gave us a run folder and an action (these have a slash). What that action starts itself may inherit the first, not the second. */

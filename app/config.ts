@@ -1,14 +1,15 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { BgtaskError } from './errors.ts'
+import { BgtaskError, messageOf } from './errors.ts'
 import { inWorkFolder } from './paths.ts'
+import { nearestNames } from './task/nearest-names.ts'
 
 /** Everything that can be set: by environment variable, else by a key of `bgtask.config.ts`, else the default. */
 export interface Config {
-  /** DATABASE_URL: `sqlite:<path>` or `mysql://user:password@host:port/database`. Default: bgtask.sqlite in the runtime folder. */
+  /** DATABASE_URL, or DATABASE_URL_FILE with the path of a file that holds it: `sqlite:<path>` or `mysql://user:password@host:port/database`. Default: bgtask.sqlite in the runtime folder. */
   databaseUrl: string
   /** HOST: address the panel listens on. Default 127.0.0.1. */
   host: string
@@ -24,7 +25,7 @@ export interface Config {
   trustProxy: readonly string[]
   /** BGTASK_INSECURE_LISTEN: allows HOST to be another address than loopback though nothing says that TLS stands in front. Default off. */
   insecureListen: boolean
-  /** BGTASK_ADMIN_PASSWORD: creates user `admin` with it when there is no user yet. */
+  /** BGTASK_ADMIN_PASSWORD, or BGTASK_ADMIN_PASSWORD_FILE with the path of a file that holds it: creates user `admin` with it when there is no user yet. */
   adminPassword: string | null
   /** BGTASK_AUTOSTART: the loop starts with `serve`. Default on. */
   autostart: boolean
@@ -36,8 +37,12 @@ export interface Config {
   keepRuns: number
   /** BGTASK_KEEP_DAYS: days that ended ONCE tasks and their run folders are kept. Default 7. */
   keepDays: number
+  /** BGTASK_KEEP_BYTES: disk space that the folders of ended runs may take; beyond it the oldest go. Default 5 GB. */
+  keepBytes: number
   /** BGTASK_KEEP_AUDIT_DAYS: days that audit rows are kept. Default 400. */
   keepAuditDays: number
+  /** BGTASK_CGROUPS: folders of cgroups that were given to bgtask, for the limits of actions. Default: its own cgroups, where they are the topmost. */
+  cgroups: readonly string[]
   /** BGTASK_CHILD_ENV: names of environment variables handed to runners besides the fixed ones. Default none. */
   childEnv: readonly string[]
   /** BGTASK_SECRETS: names of environment variables whose values are never shown: not in output, params, pages or logs. Default none. */
@@ -47,14 +52,15 @@ export interface Config {
 /** @throws BgtaskError `misconfigured`, naming the variable, its value and what is allowed */
 export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<Config> => {
   const file = await readConfigFile()
-  const given = (name: string): string | undefined => {
+  const given = (name: ConfigName): string | undefined => {
     const value = env[name] ?? file[name]
     return value === undefined || value === null || value === '' ? undefined : Array.isArray(value) ? value.join(',') : String(value)
   }
+  const secret = (name: 'DATABASE_URL' | 'BGTASK_ADMIN_PASSWORD') => env[name] || textOfFile(`${name}_FILE`, env) || given(name)
   const runtime = inWorkFolder(given('BGTASK_RUNTIME') ?? 'runtime')
   const shownUrl = publicUrl(given('BGTASK_PUBLIC_URL'))
   return {
-    databaseUrl: databaseUrl(given('DATABASE_URL'), runtime),
+    databaseUrl: databaseUrl(secret('DATABASE_URL'), runtime),
     host: given('HOST') ?? '127.0.0.1',
     port: wholeNumber('PORT', given('PORT'), 8080, 0, 65_535),
     runtime,
@@ -62,20 +68,22 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     publicUrl: shownUrl,
     trustProxy: networks(given('BGTASK_TRUST_PROXY')) ?? (shownUrl?.startsWith('https:') ? ['127.0.0.1', '::1'] : []),
     insecureListen: onOff('BGTASK_INSECURE_LISTEN', given('BGTASK_INSECURE_LISTEN'), false),
-    adminPassword: given('BGTASK_ADMIN_PASSWORD') ?? null,
+    adminPassword: takenFrom(env, secret('BGTASK_ADMIN_PASSWORD')) ?? null,
     autostart: onOff('BGTASK_AUTOSTART', given('BGTASK_AUTOSTART'), true),
     maxRunning: wholeNumber('BGTASK_MAX_RUNNING', given('BGTASK_MAX_RUNNING'), 2 * availableParallelism(), 1, 10_000),
     outputBytes: wholeNumber('BGTASK_OUTPUT_BYTES', given('BGTASK_OUTPUT_BYTES'), 50_000_000, 65_536, 1e12),
     keepRuns: wholeNumber('BGTASK_KEEP_RUNS', given('BGTASK_KEEP_RUNS'), 20, 1, 100_000),
     keepDays: wholeNumber('BGTASK_KEEP_DAYS', given('BGTASK_KEEP_DAYS'), 7, 1, 36_500),
+    keepBytes: wholeNumber('BGTASK_KEEP_BYTES', given('BGTASK_KEEP_BYTES'), 5_000_000_000, 1_000_000, 1e15),
     keepAuditDays: wholeNumber('BGTASK_KEEP_AUDIT_DAYS', given('BGTASK_KEEP_AUDIT_DAYS'), 400, 1, 36_500),
-    childEnv: listed(given('BGTASK_CHILD_ENV')),
+    cgroups: folders('BGTASK_CGROUPS', given('BGTASK_CGROUPS')),
+    childEnv: handedOn(listed(given('BGTASK_CHILD_ENV'))),
     secrets: listed(given('BGTASK_SECRETS')),
   }
 }
 
 /** The effective values for people: no password, no part of a secret. */
-export const maskedConfig = (config: Config): Record<string, string> => ({
+export const maskedConfig = (config: Config): Record<ConfigName, string> => ({
   DATABASE_URL: maskUrl(config.databaseUrl),
   HOST: config.host,
   PORT: String(config.port),
@@ -90,12 +98,73 @@ export const maskedConfig = (config: Config): Record<string, string> => ({
   BGTASK_OUTPUT_BYTES: String(config.outputBytes),
   BGTASK_KEEP_RUNS: String(config.keepRuns),
   BGTASK_KEEP_DAYS: String(config.keepDays),
+  BGTASK_KEEP_BYTES: String(config.keepBytes),
   BGTASK_KEEP_AUDIT_DAYS: String(config.keepAuditDays),
+  BGTASK_CGROUPS: config.cgroups.join(',') || '(none)',
   BGTASK_CHILD_ENV: config.childEnv.join(',') || '(none)',
   BGTASK_SECRETS: config.secrets.join(',') || '(none)',
 })
 
 export const maskUrl = (url: string) => url.replace(/^([a-z]+:\/\/[^:/@]*):.*@/i, '$1:****@')
+
+/** What may be set. */
+export const configNames = [
+  'DATABASE_URL',
+  'HOST',
+  'PORT',
+  'BGTASK_RUNTIME',
+  'BGTASK_ACTIONS',
+  'BGTASK_PUBLIC_URL',
+  'BGTASK_TRUST_PROXY',
+  'BGTASK_INSECURE_LISTEN',
+  'BGTASK_ADMIN_PASSWORD',
+  'BGTASK_AUTOSTART',
+  'BGTASK_MAX_RUNNING',
+  'BGTASK_OUTPUT_BYTES',
+  'BGTASK_KEEP_RUNS',
+  'BGTASK_KEEP_DAYS',
+  'BGTASK_KEEP_BYTES',
+  'BGTASK_KEEP_AUDIT_DAYS',
+  'BGTASK_CGROUPS',
+  'BGTASK_CHILD_ENV',
+  'BGTASK_SECRETS',
+] as const
+type ConfigName = (typeof configNames)[number]
+
+/** Names of what must reach no run in its environment, which all inherit that it starts. */
+const neverHandedOn = ['DATABASE_URL', 'BGTASK_ADMIN_PASSWORD']
+
+const handedOn = (names: string[]): string[] => {
+  const found = names.find(name => neverHandedOn.includes(name))
+  if (found === undefined) return names
+  throw new BgtaskError(
+    'misconfigured',
+    `BGTASK_CHILD_ENV names ${found}, which no run may have in its environment. Actions reach the database by ctx.db(); a database of your own has a name of its own.`,
+  )
+}
+
+/** As secrets are given by systemd (LoadCredential) and to containers. */
+const textOfFile = (name: string, env: NodeJS.ProcessEnv): string | undefined => {
+  const path = env[name]
+  if (!path) return undefined
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw new BgtaskError('misconfigured', `${name} is ${JSON.stringify(path)}, which cannot be read (${messageOf(error)}).`, {
+      cause: error,
+    })
+  }
+}
+
+let taken: string | undefined
+
+/** From here on this process, and whoever is started by code in it, has the password no longer in its environment. */
+const takenFrom = (env: NodeJS.ProcessEnv, password: string | undefined): string | undefined => {
+  if (env !== process.env) return password
+  delete process.env.BGTASK_ADMIN_PASSWORD
+  taken = password ?? taken
+  return taken
+}
 
 const readConfigFile = async (): Promise<Record<string, unknown>> => {
   const path = ['bgtask.config.ts', 'bgtask.config.js'].map(inWorkFolder).find(existsSync)
@@ -103,11 +172,24 @@ const readConfigFile = async (): Promise<Record<string, unknown>> => {
   try {
     const module = (await import(pathToFileURL(path).href)) as { default?: unknown }
     if (typeof module.default !== 'object' || module.default === null) throw new Error('it has no default export that is an object')
+    requireKnownKeys(module.default)
     return module.default as Record<string, unknown>
   } catch (error) {
-    throw new BgtaskError('misconfigured', `${path} cannot be used: ${(error as Error).message}. Mend it, or move it away.`, {
+    const why = messageOf(error)
+    throw new BgtaskError('misconfigured', `${path} cannot be used: ${why}${/[.?]$/.test(why) ? '' : '.'} Mend it, or move it away.`, {
       cause: error,
     })
+  }
+}
+
+// A misspelt name would be a setting that nobody obeys.
+const requireKnownKeys = (given: object) => {
+  for (const key of Object.keys(given)) {
+    if ((configNames as readonly string[]).includes(key)) continue
+    const [nearest] = nearestNames(key, configNames)
+    throw new Error(
+      `it sets ${key}, which is no setting${nearest ? `; did you mean ${nearest}?` : ` (there are ${configNames.join(', ')})`}`,
+    )
   }
 }
 
@@ -127,6 +209,16 @@ const publicUrl = (given: string | undefined) => {
     throw new BgtaskError('misconfigured', `BGTASK_PUBLIC_URL is ${JSON.stringify(given)}; it must be like https://panel.example.com.`)
   }
   return new URL(given).origin
+}
+
+const folders = (name: string, given: string | undefined): string[] => {
+  const all = listed(given)
+  const wrong = all.find(folder => !folder.startsWith('/'))
+  if (wrong === undefined) return all
+  throw new BgtaskError(
+    'misconfigured',
+    `${name} has ${JSON.stringify(wrong)}; allowed are absolute paths below /sys/fs/cgroup, with commas between.`,
+  )
 }
 
 const listed = (given: string | undefined): string[] =>

@@ -17,6 +17,7 @@ export { EXEC_TYPE_FOREVER, EXEC_TYPE_ONCE, type ExecType, type Json, type Task 
 
 /**
  * Stores the wish that an action be run, and wakes the supervisor on this host. When it returns, the task exists after any crash.
+ * The audit tells what people do, so it has no row of this: the application asks, and the option `creator` says for whom.
  * @throws BgtaskError naming what is wrong with the action, its params or an option; nothing is stored then
  * @example
  * await addTask('report/build', { month: '2026-01' })

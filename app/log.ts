@@ -1,51 +1,65 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { marker } from './secrets/redactor.ts'
+import { isSecretName } from './secrets/secret-name.ts'
+import { hideUrlPasswords } from './secrets/url-passwords.ts'
+import { harmless, oneLine } from './texts/control-characters.ts'
 
 /**
  * The log of serve and supervise: one JSON line each on stdout, or a short line for people when stdout is a terminal.
  * BGTASK_LOG_LEVEL (default info) says from where on.
+ * @param hide takes known secrets out of each line, wherever in it they stand
  */
-export const openLog = (name: 'web' | 'supervisor', env: NodeJS.ProcessEnv = process.env): Logger =>
-  pino(
+export const openLog = (
+  name: 'web' | 'supervisor',
+  env: NodeJS.ProcessEnv = process.env,
+  hide: (line: string) => string = line => line,
+): Logger => {
+  const destination = process.stdout.isTTY ? shortLines(process.stdout) : pino.destination({ fd: 1, sync: true })
+  return pino(
     {
       name,
       level: levels.includes(env.BGTASK_LOG_LEVEL ?? '') ? env.BGTASK_LOG_LEVEL! : 'info',
       base: { pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
-      redact: { paths: secretPaths, censor: '****' },
       serializers: { err: safeError, error: safeError },
-      formatters: { level: label => ({ level: label }) },
+      formatters: { level: label => ({ level: label }), log: fields => withoutSecretFields(fields, 0) as Record<string, unknown> },
       hooks: {
         logMethod(args, method) {
           method.apply(this, args.map(one => (typeof one === 'string' ? withoutSecrets(one) : one)) as typeof args)
         },
       },
     },
-    process.stdout.isTTY ? shortLines(process.stdout) : pino.destination({ fd: 1, sync: true }),
+    { write: line => void destination.write(hide(line)) },
   )
+}
 
 /** A text without what is secret in it: passwords in addresses, and tokens in their parameters. */
 export const withoutSecrets = (text: string): string =>
-  text
-    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):\S*@/gi, '$1:****@')
+  hideUrlPasswords(text, () => '****', 'word')
     .replace(/([?&](?:token|key|password|secret|_csrf)=)[^&\s"']+/gi, '$1****')
-    .replace(/(\/(?:cron|setup)\/)[\w-]{16,}/gi, '$1****')
+    .replace(/(\/(?:cron\/|setup#|login\/link#))[\w-]{16,}/gi, '$1****')
     .replace(/(bearer\s+)[\w.~+/-]+=*/gi, '$1****')
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
-const secretNames = [
-  'password',
-  'passwordHash',
-  'adminPassword',
-  'token',
-  'secret',
-  'databaseUrl',
-  'authorization',
-  'cookie',
-  '_csrf',
-  'set-cookie',
-]
-const secretPaths = secretNames.flatMap(name => [`["${name}"]`, `*["${name}"]`, `*.*["${name}"]`])
+/** Further down nobody looks, in a log line or for a secret. */
+const deepest = 8
+
+/** What stands under the name of a secret is left out. Only plain data is looked into: errors are the serializers' matter. */
+const withoutSecretFields = (value: unknown, depth: number): unknown => {
+  if (typeof value === 'string') return withoutSecrets(value)
+  if (typeof value !== 'object' || value === null) return value
+  if (depth > deepest) return '[…]'
+  if (Array.isArray(value)) return value.map(item => withoutSecretFields(item, depth + 1))
+  const prototype = Object.getPrototypeOf(value) as object | null
+  if (prototype !== null && prototype !== Object.prototype) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      isSecretName(key) && inner !== null && typeof inner !== 'boolean' ? marker : withoutSecretFields(inner, depth + 1),
+    ]),
+  )
+}
 
 const safeError = (thrown: unknown) => {
   if (!(thrown instanceof Error)) return thrown
@@ -65,7 +79,7 @@ const shortLines = (stream: NodeJS.WritableStream): DestinationStream => ({
     const thrown = (err ?? error) as { message?: string; stack?: string } | undefined
     const rest = Object.entries(more).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     const clock = new Date(String(time)).toTimeString().slice(0, 8)
-    const head = [clock, String(level).padEnd(5), String(name), String(msg ?? thrown?.message ?? ''), ...rest].join('  ')
-    stream.write(thrown?.stack ? `${head}\n${thrown.stack}\n` : `${head}\n`)
+    const head = oneLine([clock, String(level).padEnd(5), String(name), String(msg ?? thrown?.message ?? ''), ...rest].join('  '))
+    stream.write(thrown?.stack ? `${head}\n${harmless(thrown.stack)}\n` : `${head}\n`)
   },
 })

@@ -7,9 +7,10 @@ import { join } from 'node:path'
  */
 const names =
   `activity arrow-right ban braces bug chevron-left chevron-right circle-check circle-pause circle-stop circle-user circle-x clipboard-check
-clock copy copy-plus download fast-forward file-spreadsheet flask-conical gauge heart-pulse history hourglass inbox infinity info key-round list
-loader-circle log-in log-out message-square-text monitor moon octagon-alert package play plus refresh-cw rotate-cw search server
-sliders-horizontal sprout square square-terminal sun terminal timer-reset trash-2 triangle-alert user-plus wrench x`.split(/\s+/)
+clock copy copy-plus download eye fast-forward file-spreadsheet flask-conical gauge heart-pulse history hourglass inbox infinity info
+key-round list loader-circle log-in log-out message-square-text monitor moon octagon-alert package play plus refresh-cw rotate-cw search
+server shield shield-check shield-off sliders-horizontal smartphone sprout square square-terminal sun terminal timer-reset trash-2
+triangle-alert user-plus users wrench x`.split(/\s+/)
 
 const root = join(import.meta.dirname, '..')
 

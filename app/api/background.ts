@@ -7,7 +7,7 @@ import { type Db, openDatabase } from '../store/database.ts'
 import { migrate } from '../store/migrate.ts'
 import type { ExecType, Task } from '../task/task.ts'
 import type { TaskOptions } from './check-options.ts'
-import { type StoredTask, storeTasks, type TaskWish } from './store-tasks.ts'
+import { type AddedBy, type StoredTask, storeTasks, type TaskWish } from './store-tasks.ts'
 
 /** An open database and the map of actions: all that is needed to add tasks and to act on them. */
 export interface Background {
@@ -20,6 +20,8 @@ export interface Background {
    *
    * With `trx`, the caller's own Kysely transaction on the same database, the task is stored when that commits and not at all when it
    * rolls back. Nobody here sees the commit, so the supervisor's poll finds it, within a second, instead of at once.
+   *
+   * It is the application that asks here, so the audit, which tells what people did, has no row of it: `creator` says who it was for.
    * @param action `report/build` is report/build.ts in the actions folder
    * @param params plain JSON, at most 64 kB (65,536 bytes), 32 levels deep, 10,000 keys and items; default {}
    * @param execTypeOrOptions EXEC_TYPE_ONCE (default), EXEC_TYPE_FOREVER, or an object of options
@@ -34,8 +36,8 @@ export interface Background {
    * @throws as addTask, naming the first that cannot be by its place in the list, from 1
    */
   addTasks(wishes: readonly TaskWish[]): Promise<Task[]>
-  /** Like addTasks, and says of each whether it was added or an existing one kept. */
-  storeTasks(wishes: readonly TaskWish[], options?: { by?: string }): Promise<StoredTask[]>
+  /** Like addTasks, and says of each whether it was added or an existing one kept. With `actor` it is the act of a person, and audited. */
+  storeTasks(wishes: readonly TaskWish[], options?: { by?: string; actor?: AddedBy }): Promise<StoredTask[]>
   /** Waits for what is under way, then closes the database. */
   close(): Promise<void>
 }

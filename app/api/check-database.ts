@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { type Config, maskUrl } from '../config.ts'
 import { messageOf } from '../errors.ts'
+import { whyNotMakeable } from '../runs/can-be-made.ts'
 import { type Db, openDatabase } from '../store/database.ts'
 import { readDatabaseSettings } from '../store/read-database-settings.ts'
 import type { Finding } from './check.ts'
@@ -10,7 +12,16 @@ export const checkDatabase = async (config: Config): Promise<Finding[]> => {
   const where = maskUrl(config.databaseUrl)
   const path = config.databaseUrl.startsWith('sqlite:') ? config.databaseUrl.slice('sqlite:'.length) : null
   if (path !== null && !existsSync(path)) {
-    return [found('warning', `${where} is not there yet.`, 'It is made by the first start, or by: node index.js migrate')]
+    const why = whyNotMadeIn(config.runtime, dirname(path))
+    return why === null
+      ? [found('warning', `${where} is not there yet.`, 'It is made by the first start, or by: node index.js migrate')]
+      : [
+          found(
+            'error',
+            `${where} is not there and cannot be made (${why}).`,
+            'Make its folder, or set DATABASE_URL to a path that can be.',
+          ),
+        ]
   }
   let db: Db
   try {
@@ -31,6 +42,12 @@ export const checkDatabase = async (config: Config): Promise<Finding[]> => {
   } finally {
     await db.close()
   }
+}
+
+// The runtime folder is made by the start; no other is.
+const whyNotMadeIn = (runtime: string, folder: string): string | null => {
+  if (folder === runtime) return whyNotMakeable(folder)
+  return existsSync(folder) ? whyNotMakeable(folder) : `${folder} is not there`
 }
 
 const look = async (db: Db, where: string): Promise<Finding[]> => {

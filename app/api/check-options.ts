@@ -1,6 +1,6 @@
-import { nearestNames } from '../catalog/nearest-names.ts'
 import { BgtaskError } from '../errors.ts'
 import type { CallerTransaction } from '../store/database.ts'
+import { nearestNames } from '../task/nearest-names.ts'
 import { EXEC_TYPE_FOREVER, EXEC_TYPE_ONCE, type ExecType, taskDefaults } from '../task/task.ts'
 import { checkText } from './check-json.ts'
 import { showValue } from './show-value.ts'

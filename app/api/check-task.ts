@@ -1,8 +1,10 @@
 import type { ActionEntry, Catalog } from '../catalog/catalog.ts'
 import { checkParams } from '../catalog/check-params.ts'
 import { BgtaskError } from '../errors.ts'
+import { placeholderIn } from '../secrets/prefill.ts'
 import type { CallerTransaction } from '../store/database.ts'
 import type { NewTask } from '../store/insert-task.ts'
+import type { Json } from '../task/task.ts'
 import { checkJson } from './check-json.ts'
 import { checkOptions, text } from './check-options.ts'
 
@@ -19,6 +21,7 @@ export const checkTask = async (
 ): Promise<{ task: NewTask; trx: CallerTransaction | undefined }> => {
   const entry = findAction(catalog, text('action', action, 1, 128))
   const json = checkJson(params === undefined ? {} : params, 'params')
+  requireRealSecrets(json)
   const { trx, ...checked } = checkOptions(options, entry, now)
   const faults = await checkParams(entry, json)
   if (faults.length > 0) {
@@ -27,6 +30,16 @@ export const checkTask = async (
     throw new BgtaskError('refused', `The params do not fit ${entry.name}: ${shown}${more}.`)
   }
   return { task: { action: entry.name, params: json, ...checked, ...(by === undefined ? {} : { by }) }, trx }
+}
+
+/** Params that were copied from where secrets are hidden would give the action a word for a password. */
+const requireRealSecrets = (params: Json) => {
+  const place = placeholderIn(params)
+  if (place === null) return
+  throw new BgtaskError(
+    'refused',
+    `${['params', ...place].join('.')} is what stands for a hidden value where it is shown, and not the value. Give the value itself.`,
+  )
 }
 
 /** @throws BgtaskError `refused` when there is no such action, or its file does not load */

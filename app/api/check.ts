@@ -1,18 +1,43 @@
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, lstatSync, statfsSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, lstatSync, statfsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { loadCatalog } from '../catalog/catalog.ts'
+import { misnamedFiles } from '../catalog/scan-actions.ts'
 import type { Config } from '../config.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
+import { whyNotMakeable } from '../runs/can-be-made.ts'
 import { readFlag, readHold } from '../runs/flags.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
-import { readSupervisor } from '../runs/supervisor-file.ts'
+import { isSilent, readSupervisor } from '../runs/supervisor-file.ts'
+import { checkAudit } from './check-audit.ts'
 import { checkDatabase } from './check-database.ts'
+import { checkMachine } from './check-machine.ts'
+import { listeningOf, openRemedy, openSentence } from './listening.ts'
 import { thisUser } from './this-user.ts'
+
+/** What can be looked at. */
+export const subjects = [
+  'runtime folder',
+  'disk space',
+  'flock',
+  'node',
+  'database',
+  'actions',
+  'loop',
+  'configuration',
+  'clock',
+  'audit',
+  'limits',
+  'memory limit',
+  'process limit',
+  'other users',
+  'privileges',
+] as const
 
 /** One thing that was looked at. */
 export interface Finding {
   level: 'ok' | 'warning' | 'error'
-  subject: 'runtime folder' | 'disk space' | 'flock' | 'node' | 'database' | 'actions' | 'loop' | 'configuration' | 'clock'
+  subject: (typeof subjects)[number]
   sentence: string
   /** What to do about it; null when all is well. */
   remedy: string | null
@@ -21,8 +46,9 @@ export interface Finding {
 /**
  * Looks at everything that keeps the loop from running, the most frequent reason first: the rights of the runtime folder.
  * Changes nothing and never throws: what cannot be looked at is a finding.
+ * @param options.newestAuditRows only so many rows of the audit are held against its chain. Default: all
  */
-export const checkInstallation = async (config: Config): Promise<Finding[]> => {
+export const checkInstallation = async (config: Config, options: { newestAuditRows?: number } = {}): Promise<Finding[]> => {
   const steps: (() => Finding[] | Promise<Finding[]>)[] = [
     () => runtimeFolder(config.runtime),
     () => diskSpace(config.runtime),
@@ -30,7 +56,9 @@ export const checkInstallation = async (config: Config): Promise<Finding[]> => {
     nodeVersion,
     () => configuration(config),
     () => checkDatabase(config),
+    () => checkAudit(config, options),
     () => actions(config),
+    () => checkMachine(config),
     () => loop(config.runtime),
   ]
   const findings: Finding[] = []
@@ -63,7 +91,7 @@ const runtimeFolder = (runtime: string): Finding[] => {
       return [
         fault(subject, `${runtime} is ${stat.isSymbolicLink() ? 'a symbolic link' : 'no folder'}.`, 'Set BGTASK_RUNTIME to a folder.'),
       ]
-    if (stat.uid !== me.uid && me.uid !== 0) {
+    if (stat.uid !== me.uid) {
       return [
         fault(
           subject,
@@ -75,10 +103,6 @@ const runtimeFolder = (runtime: string): Finding[] => {
     const blocked = [runtime, paths.runs, paths.locks].flatMap(path => unwritable(path, give))
     if (blocked.length > 0) return blocked
     const findings = [paths.lock, paths.pid, paths.stop, paths.wake, paths.log, paths.database].flatMap(path => foreign(path, me, give))
-    if (stat.uid !== me.uid) {
-      const sentence = `${runtime} belongs to user ${stat.uid}, and we are root: what we write there, that user cannot change.`
-      findings.push(warning(subject, sentence, 'Run bgtask as that user.'))
-    }
     if (stat.mode & 0o077) {
       findings.push(
         warning(
@@ -91,7 +115,10 @@ const runtimeFolder = (runtime: string): Finding[] => {
     return findings.length > 0 ? findings : [ok(subject, `${runtime} is ours and can be written.`)]
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      return [warning(subject, `${runtime} is not there yet.`, 'It is made by the first start (serve, start or add).')]
+      const why = whyNotMakeable(runtime)
+      return why === null
+        ? [warning(subject, `${runtime} is not there yet.`, 'It is made by the first start (serve, start or add).')]
+        : [fault(subject, `${runtime} is not there and cannot be made (${why}).`, 'Set BGTASK_RUNTIME to a folder that can be.')]
     }
     return [fault(subject, `${runtime} cannot be looked at (${messageOf(error)}).`, `As root: ${give}`)]
   }
@@ -136,7 +163,7 @@ const diskSpace = (runtime: string): Finding[] => {
 }
 
 const flockIsThere = (): Finding[] => {
-  const { error, stdout } = spawnSync('flock', ['--version'], { encoding: 'utf8', timeout: 5000 })
+  const { error, stdout } = spawnSync('flock', ['--version'], { env: { PATH: process.env.PATH }, encoding: 'utf8', timeout: 5000 })
   return error
     ? [fault('flock', `flock cannot be run (${error.message}); without it nothing keeps a second loop away.`, 'Install util-linux.')]
     : [ok('flock', `${stdout.trim().split('\n')[0] || 'flock'} is there.`)]
@@ -152,8 +179,15 @@ const nodeVersion = (): Finding[] => {
 const configuration = (config: Config): Finding[] => {
   const subject = 'configuration'
   const findings: Finding[] = []
-  const local = ['127.0.0.1', '::1', 'localhost'].includes(config.host)
-  if (!local && config.publicUrl === null) {
+  const listening = listeningOf(config)
+  if (listening === 'open') {
+    findings.push(
+      config.insecureListen
+        ? warning(subject, openSentence(config), openRemedy)
+        : fault(subject, `${openSentence(config)} The panel (serve) does not start.`, openRemedy),
+    )
+  }
+  if (listening !== 'local' && config.publicUrl === null) {
     findings.push(
       warning(subject, `The panel listens on ${config.host}, and BGTASK_PUBLIC_URL is not set.`, 'Set it to the address people use.'),
     )
@@ -180,10 +214,19 @@ const configuration = (config: Config): Finding[] => {
 const actions = async (config: Config): Promise<Finding[]> => {
   const subject = 'actions'
   try {
+    if (!existsSync(config.actions)) {
+      return [
+        fault(subject, `The actions folder ${config.actions} is not there.`, 'Make it, or set BGTASK_ACTIONS to the folder that it is.'),
+      ]
+    }
     const { entries } = await loadCatalog(config)
     const broken = entries.filter(entry => entry.error !== null)
+    const misnamed = misnamedFiles(config.actions).map(({ path, why }) =>
+      warning(subject, `${join(config.actions, path)} is no action: ${why}.`, 'Rename it, or begin its name with _ if it shall be none.'),
+    )
     if (entries.length === 0) {
       return [
+        ...misnamed,
         warning(
           subject,
           `There is no action in ${config.actions}.`,
@@ -192,8 +235,14 @@ const actions = async (config: Config): Promise<Finding[]> => {
       ]
     }
     return broken.length > 0
-      ? broken.map(entry => fault(subject, `${entry.name} does not load: ${entry.error}`, `Mend ${entry.file}; all other actions work.`))
+      ? [
+          ...broken.map(entry =>
+            fault(subject, `${entry.name} does not load: ${entry.error}`, `Mend ${entry.file}; all other actions work.`),
+          ),
+          ...misnamed,
+        ]
       : [
+          ...misnamed,
           ok(
             subject,
             entries.length === 1
@@ -254,7 +303,7 @@ const loop = (runtime: string): Finding[] => {
 }
 
 const livingLoop = (running: NonNullable<ReturnType<typeof readSupervisor>>): Finding[] => {
-  const quietMs = Date.now() - running.tickAt
+  const now = Date.now()
   if (running.databaseAwaySince !== null) {
     const since = new Date(running.databaseAwaySince).toISOString()
     return [
@@ -265,9 +314,15 @@ const livingLoop = (running: NonNullable<ReturnType<typeof readSupervisor>>): Fi
       ),
     ]
   }
-  if (quietMs > 30_000) {
+  if (isSilent(running, now)) {
     const remedy = `Look at it: kill -CONT ${running.pid} if it was stopped by a signal; else kill -9 ${running.pid}, and the next start takes over all runs.`
-    return [fault('loop', `The loop's process ${running.pid} lives, but has said nothing for ${Math.round(quietMs / 1000)} s.`, remedy)]
+    return [
+      fault(
+        'loop',
+        `The loop's process ${running.pid} lives, but has said nothing for ${Math.round((now - running.tickAt) / 1000)} s.`,
+        remedy,
+      ),
+    ]
   }
   return [ok('loop', `The loop runs (process ${running.pid}, since ${new Date(running.startedAt).toISOString()}).`)]
 }

@@ -14,6 +14,7 @@ import {
 } from '../store/wishes.ts'
 import { runName } from '../task/run.ts'
 import { EXEC_TYPE_FOREVER, isFinal, type Json, type Task } from '../task/task.ts'
+import type { Actor } from './audited.ts'
 import type { Background } from './background.ts'
 
 /** What these need of an open background. */
@@ -78,14 +79,22 @@ export const retryTask = async (tools: Tools, id: number, by: string): Promise<T
 }
 
 /**
- * Adds a task like this one: a new id, no unique key, due now. Checked like any other, since its action may have changed.
- * @param params instead of the old ones
+ * Adds a task like this one: a new id, no unique key, due now; a loop starts at once. Checked like any other, since its action may have changed.
+ * @param options.params instead of the old ones
+ * @param options.actor whose act it is, for the audit
  */
-export const cloneTask = async (background: Background, id: number, by: string, params?: Json): Promise<Task> => {
+export const cloneTask = async (
+  background: Background,
+  id: number,
+  by: string,
+  { params, actor }: { params?: Json; actor?: Actor } = {},
+): Promise<Task> => {
   const old = await existing(background, id)
   const { action, execType, type, creator, priority, maxAttempts, timeoutMs, graceMs, rerunAfterCrash } = old
   const options = { execType, type, creator, priority, maxAttempts, timeoutMs, graceMs, rerunAfterCrash }
-  const [stored] = await background.storeTasks([{ action, params: params === undefined ? old.params : params, options }], { by })
+  const wish = { action, params: params === undefined ? old.params : params, options }
+  const audit = actor && { actor: { ...actor, act: 'task-clone', detail: `like task ${id}` } }
+  const [stored] = await background.storeTasks([wish], { by, ...audit })
   return stored!.task
 }
 

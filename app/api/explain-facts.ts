@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Config } from '../config.ts'
 import { readHold } from '../runs/flags.ts'
 import { hostId } from '../runs/host-id.ts'
@@ -14,7 +15,8 @@ export const createFactsFor = ({ runtime }: Pick<Config, 'runtime'>): ((task: Ta
   const now = Date.now()
   const info = readSupervisor(runtime)
   const supervisor = info ? (isSilent(info, now) ? 'silent' : info.phase) : readHold(runtime) ? 'held' : 'down'
-  const host = hostId(runtime)
+  // With a database server a look needs no runtime folder here, and makes none.
+  const host = existsSync(runtime) ? hostId(runtime) : null
   // While it is there and speaks, the row is at most a second old; else the process itself is asked.
   const mayBeStale = supervisor !== 'running' && supervisor !== 'stopping'
   return (task, lastRun) => {

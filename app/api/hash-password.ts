@@ -1,17 +1,35 @@
 import * as crypto from 'node:crypto'
 import { promisify } from 'node:util'
+import { BgtaskError } from '../errors.ts'
 
-/** argon2id, 64 MiB, 3 passes, 1 lane, as a PHC string. At most two are computed at once in a process: each takes 64 MiB. */
-export const hashPassword = (password: string): Promise<string> => limited(() => makeHash(password, crypto.randomBytes(16), current))
+/**
+ * argon2id, 64 MiB, 3 passes, 1 lane, as a PHC string. At most two are computed at once in a process, since each takes 64 MiB, and not
+ * many wait for their turn.
+ * @throws BgtaskError `busy` when too many wait already
+ */
+export const hashPassword = (password: string): Promise<string> =>
+  limited('known', () => makeHash(password, crypto.randomBytes(16), current))
 
 /**
  * @param hash null when there is no such user: the same work is done, so that the time taken tells nothing
+ * @param lane `known`: somebody of whom we know that they belong here; they do not wait behind a flood of others
+ * @throws BgtaskError `busy` when too many wait already
  */
-export const verifyPassword = async (password: string, hash: string | null): Promise<boolean> => {
+export const verifyPassword = async (password: string, hash: string | null, lane: Lane = 'known'): Promise<boolean> => {
   const read = parse(hash ?? unknownUser)
-  const made = await limited(() => makeHash(password, read.salt, read))
+  const made = await limited(lane, () => makeHash(password, read.salt, read))
   return crypto.timingSafeEqual(parse(made).key, read.key) && hash !== null
 }
+
+/** Whether it was made at other costs than are asked now, so that it should be made anew. */
+export const isOldHash = (hash: string): boolean => {
+  const { name, costs } = parse(hash)
+  return name !== current.name || costs.some((cost, index) => cost !== current.costs[index])
+}
+
+/** Who waits for their turn to be hashed, and how many may: the `known` go first. */
+export type Lane = 'known' | 'anybody'
+export const mostWaiting = { known: 20, anybody: 20 } as const satisfies Record<Lane, number>
 
 interface Method {
   name: 'argon2id' | 'scrypt'
@@ -57,16 +75,18 @@ const unknownUser =
     ? `$argon2id$v=19$m=65536,t=3,p=1$${bare(Buffer.alloc(16))}$${bare(Buffer.alloc(keyBytes))}`
     : `$scrypt$ln=17,r=8,p=1$${bare(Buffer.alloc(16))}$${bare(Buffer.alloc(keyBytes))}`
 
-const waiting: (() => void)[] = []
+const waiting: Record<Lane, (() => void)[]> = { known: [], anybody: [] }
 let free = 2
 
-const limited = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+const limited = async <Result>(lane: Lane, work: () => Promise<Result>): Promise<Result> => {
   if (free > 0) free--
-  else await new Promise<void>(resolve => waiting.push(resolve))
+  else if (waiting[lane].length >= mostWaiting[lane])
+    throw new BgtaskError('busy', 'Too many passwords are being looked at just now; try again in a few seconds.')
+  else await new Promise<void>(resolve => waiting[lane].push(resolve))
   try {
     return await work()
   } finally {
-    const next = waiting.shift()
+    const next = waiting.known.shift() ?? waiting.anybody.shift()
     if (next) next()
     else free++
   }

@@ -2,6 +2,7 @@ import { type Config, maskUrl } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { type Flag, type Hold, readFlag, readHold } from '../runs/flags.ts'
 import { hostId } from '../runs/host-id.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { requireReadableRuntime, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
 import { countTasks } from '../store/count-tasks.ts'
@@ -19,7 +20,7 @@ export interface LoopStatus {
   /** A wish to stop that nobody has obeyed yet. */
   stop: Flag | null
   database: { url: string; away: string | null }
-  /** Loops wanted up, or not yet stopped. */
+  /** As people may see them, like `running`. Loops wanted up, or not yet stopped. */
   loops: Task[] | null
   /** ONCE tasks that run on this host. */
   running: Task[] | null
@@ -37,9 +38,10 @@ export const loopStatus = async (config: Config, db: Db | Error | null): Promise
     stop: readFlag(runtimePaths(runtime).stop),
   }
   const url = maskUrl(config.databaseUrl)
+  const shown = (task: Task) => redactionOf(config).task(task)
   const away = (error: unknown): LoopStatus => ({
     ...files,
-    database: { url, away: messageOf(error) },
+    database: { url, away: redactionOf(config).text(messageOf(error)) },
     loops: null,
     running: null,
     counts: null,
@@ -47,7 +49,13 @@ export const loopStatus = async (config: Config, db: Db | Error | null): Promise
   if (db === null || db instanceof Error) return away(db ?? 'it is not open')
   try {
     const [loops, counts, running] = await Promise.all([listLoops(db), countTasks(db), files.host ? listRunning(db, files.host) : []])
-    return { ...files, database: { url, away: null }, loops, counts, running: running.filter(task => task.execType === 'ONCE') }
+    return {
+      ...files,
+      database: { url, away: null },
+      loops: loops.map(shown),
+      counts,
+      running: running.filter(task => task.execType === 'ONCE').map(shown),
+    }
   } catch (error) {
     return away(error)
   }

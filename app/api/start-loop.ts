@@ -2,10 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, constants, openSync, readFileSync, renameSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Config } from '../config.ts'
+import { type Config, configNames } from '../config.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
+import { writeDatabaseUrl } from '../runs/database-url-file.ts'
 import { readHold, releaseHold } from '../runs/flags.ts'
+import { identify } from '../runs/process-identity.ts'
 import { sizeOf } from '../runs/read-output.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
@@ -31,16 +33,25 @@ export const startLoop = async (
 ): Promise<LoopStart> => {
   prepareRuntimeFolder(config.runtime)
   if (release) releaseHold(config.runtime)
-  const held = readHold(config.runtime)
-  if (held)
-    return answer('hold', null, `The loop is on hold by ${held.by} since ${new Date(held.at).toISOString()}; release the hold to start it.`)
-  const running = readSupervisor(config.runtime)
-  if (running) return alreadyThere(running)
-  const mine = spawned.get(config.runtime)
-  if (mine && mine.exitCode === null && mine.signalCode === null)
-    return answer('starting', mine.pid!, `The loop is just being started (process ${mine.pid}).`)
+  const idle = whyNotStart(config, { releaseHold: false })
+  if (idle) return idle
   const child = await spawnSupervisor(config)
   return answer('started', child.pid!, `The loop is started (process ${child.pid}).`)
+}
+
+/** What startLoop would answer without doing anything; null when it would release a hold or start a process. */
+export const whyNotStart = ({ runtime }: Pick<Config, 'runtime'>, { releaseHold }: { releaseHold: boolean }): LoopStart | null => {
+  const held = readHold(runtime)
+  if (held && releaseHold) return null
+  if (held)
+    return answer('hold', null, `The loop is on hold by ${held.by} since ${new Date(held.at).toISOString()}; release the hold to start it.`)
+  const running = readSupervisor(runtime)
+  if (running) return alreadyThere(running)
+  const mine = spawned.get(runtime)
+  // One that has just ended and that Node has not yet told us of is none.
+  if (mine && mine.exitCode === null && mine.signalCode === null && identify(mine.pid!) !== null)
+    return answer('starting', mine.pid!, `The loop is just being started (process ${mine.pid}).`)
+  return null
 }
 
 /**
@@ -62,25 +73,50 @@ export const waitForLoop = async (config: Config, { timeoutMs = 15_000 }: { time
   }
 }
 
-/** The environment of a process of ours that is told the whole configuration: what differs from the defaults may have come from anywhere. */
-export const supervisorEnvironment = (config: Config, parent: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv => {
-  const { BGTASK_ADMIN_PASSWORD: _password, BGTASK_RUN: _mark, BGTASK_RUN_FOLDER: _folder, ...handedOn } = parent
+/**
+ * That a supervisor says who it is: from then on its own file tells of it. When it has taken that away it is leaving, and not starting,
+ * though its process still lives.
+ */
+export const noteUp = (runtime: string, supervisor: SupervisorInfo | null): void => {
+  if (supervisor !== null && spawned.get(runtime)?.pid === supervisor.pid) spawned.delete(runtime)
+}
+
+/**
+ * The environment of a process of ours that is told the whole configuration: what differs from the defaults may have come from anywhere.
+ * Named variables only. The database's address is no part of it: it lies in a file that only this user may read.
+ */
+export const supervisorEnvironment = (
+  config: Config,
+  parent: NodeJS.ProcessEnv = process.env,
+  databaseUrlFile: string = runtimePaths(config.runtime).databaseUrl,
+): NodeJS.ProcessEnv => {
+  const names = [...handedToSupervisor, ...configNames.filter(name => !isSecretSetting(name)), ...config.childEnv]
   return {
-    ...handedOn,
-    DATABASE_URL: config.databaseUrl,
+    ...Object.fromEntries(names.flatMap(name => (parent[name] === undefined ? [] : [[name, parent[name]]]))),
+    DATABASE_URL_FILE: databaseUrlFile,
     BGTASK_RUNTIME: config.runtime,
     BGTASK_ACTIONS: config.actions,
     BGTASK_MAX_RUNNING: String(config.maxRunning),
     BGTASK_OUTPUT_BYTES: String(config.outputBytes),
     BGTASK_KEEP_RUNS: String(config.keepRuns),
     BGTASK_KEEP_DAYS: String(config.keepDays),
+    BGTASK_KEEP_AUDIT_DAYS: String(config.keepAuditDays),
     ...(config.childEnv.length > 0 ? { BGTASK_CHILD_ENV: config.childEnv.join(',') } : {}),
   }
 }
 
+/** What programs want to know of the user and the machine, and what Node and we ourselves are told by. */
+const handedToSupervisor = [
+  ...['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LANGUAGE', 'LC_ALL', 'TZ', 'TMPDIR', 'XDG_RUNTIME_DIR'],
+  ...['NODE_ENV', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'BGTASK_LOG_LEVEL', 'DEBUG'],
+]
+const isSecretSetting = (name: string) => name === 'DATABASE_URL' || name === 'BGTASK_ADMIN_PASSWORD'
+
+/** By runtime folder; those that have not yet said who they are. */
 const spawned = new Map<string, ChildProcess>()
 
 const spawnSupervisor = async (config: Config): Promise<ChildProcess> => {
+  writeDatabaseUrl(config.runtime, config.databaseUrl)
   const log = openLog(config.runtime)
   try {
     // It makes little garbage: a small young generation saves 6 MB of memory.
@@ -94,6 +130,7 @@ const spawnSupervisor = async (config: Config): Promise<ChildProcess> => {
     spawned.set(config.runtime, child)
     child.unref()
     if (child.pid === undefined) await once(child, 'spawn')
+    forgetOnceUp(config.runtime, child)
     return child
   } catch (error) {
     spawned.delete(config.runtime)
@@ -101,6 +138,15 @@ const spawnSupervisor = async (config: Config): Promise<ChildProcess> => {
   } finally {
     closeSync(log)
   }
+}
+
+const lookEveryMs = 50
+
+const forgetOnceUp = (runtime: string, child: ChildProcess) => {
+  const timer = setInterval(() => {
+    noteUp(runtime, readSupervisor(runtime))
+    if (spawned.get(runtime) !== child || child.exitCode !== null || child.signalCode !== null) clearInterval(timer)
+  }, lookEveryMs).unref()
 }
 
 const logLimitBytes = 10_000_000

@@ -1,13 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Config } from '../config.ts'
-import { askStop, hold as putOnHold } from '../runs/flags.ts'
+import { askStop, hold as putOnHold, readFlag } from '../runs/flags.ts'
 import { hostId } from '../runs/host-id.ts'
 import { isAlive } from '../runs/process-identity.ts'
-import { prepareRuntimeFolder } from '../runs/runtime-folder.ts'
+import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
 import type { Db } from '../store/database.ts'
 import { listRunning } from '../store/list-running.ts'
 import { taskDefaults } from '../task/task.ts'
+import { noteUp } from './start-loop.ts'
 
 export interface LoopStop {
   /** Whether a running supervisor was asked to stop. */
@@ -30,8 +31,18 @@ export const stopLoop = async (config: Config, { by, hold = false }: { by: strin
   const supervisor = readSupervisor(config.runtime)
   const held = hold ? ' It stays down until the hold is released (start).' : ''
   if (!supervisor) return { asked: false, supervisor, sentence: `The loop does not run.${held}` }
+  noteUp(config.runtime, supervisor)
   askStop(config.runtime, { epoch: supervisor.epoch, by, at })
   return { asked: true, supervisor, sentence: `The loop (process ${supervisor.pid}) is asked to stop.${held}` }
+}
+
+/** What a stop without hold would find already so; null when it would ask a supervisor to stop. */
+export const whyNotStop = ({ runtime }: Pick<Config, 'runtime'>): LoopStop | null => {
+  const supervisor = readSupervisor(runtime)
+  if (!supervisor) return { asked: false, supervisor, sentence: 'The loop does not run.' }
+  const flag = readFlag(runtimePaths(runtime).stop)
+  if (supervisor.phase !== 'stopping' && flag?.epoch !== supervisor.epoch) return null
+  return { asked: false, supervisor, sentence: `The loop (process ${supervisor.pid}) is stopping already.` }
 }
 
 /**

@@ -5,6 +5,7 @@ import { ring } from '../runs/doorbell.ts'
 import type { CallerTransaction, Db } from '../store/database.ts'
 import { insertTasks, type NewTask } from '../store/insert-task.ts'
 import { type ExecType, isFinal, type Task } from '../task/task.ts'
+import { type Act, type Actor, noteAct } from './audited.ts'
 import type { TaskOptions } from './check-options.ts'
 import { checkTask } from './check-task.ts'
 import { requireSameDatabase } from './require-same-database.ts'
@@ -26,17 +27,27 @@ export interface StoredTask {
   replaced: number | null
 }
 
+/** Whose act an adding is, for the audit. */
+export interface AddedBy extends Actor {
+  /** Default: `task-added`, or `tasks-added` for several. */
+  act?: string
+  /** What the audit says besides the action. */
+  detail?: string
+}
+
 /**
  * Checks all of them, then stores all of them in one transaction, and rings the supervisor on this host once they are committed.
  * With the caller's own transaction nobody here sees the commit: the supervisor's next poll, within a second, finds the tasks.
  * @param by who asked, as told on a page when a task was replaced
+ * @param actor the person who adds them: what is added is told in the audit, in the same transaction. Without it nothing is, since then
+ * the application itself asks, and the task's `creator` says who.
  * @returns in the order given
  * @throws BgtaskError `refused`: nothing is stored; `conflict`: a unique key is held and `onConflict` is reject
  */
 export const storeTasks = async (
   { config, db, catalog }: { config: Pick<Config, 'runtime'>; db: Db; catalog: () => Promise<Catalog> },
   wishes: readonly TaskWish[],
-  { by, now = Date.now() }: { by?: string; now?: number } = {},
+  { by, actor, now = Date.now() }: { by?: string; actor?: AddedBy; now?: number } = {},
 ): Promise<StoredTask[]> => {
   if (!Array.isArray(wishes))
     throw new BgtaskError('refused', `The tasks are ${showValue(wishes)}; they must be an array of { action, params, options }.`)
@@ -48,13 +59,32 @@ export const storeTasks = async (
   const trx = oneTransaction(checked.map(one => one.trx))
   const tasks = checked.map(one => one.task)
   if (trx) {
+    if (actor)
+      throw new BgtaskError('refused', 'A trx is the application’s own: what is added within it is told by the creator of the task.')
     await requireSameDatabase(db, trx)
     // The caller's plugins (camel case names, say) are for the caller's own queries.
     return insertTasks(db, tasks, { now, trx: trx.withoutPlugins() as CallerTransaction })
   }
-  const stored = await insertTasks(db, tasks, { now })
+  const stored = await insertTasks(db, tasks, { now, ...(actor ? { together: auditOf(db, actor) } : {}) })
   if (stored.some(({ task, added }) => added && !isFinal(task.state))) ring(config.runtime)
   return stored
+}
+
+const auditOf = (db: Db, actor: AddedBy) => async (inserted: StoredTask[], trx: CallerTransaction) => {
+  const added = inserted.filter(one => one.added)
+  if (added.length > 0) await noteAct(db, actor, actOf(actor, added), trx)
+}
+
+const actOf = ({ act, detail }: AddedBy, added: readonly StoredTask[]): Act => {
+  const [first] = added
+  const ids = added.map(({ task }) => task.id)
+  if (!first || ids.length > 1) {
+    const actions = [...new Set(added.map(({ task }) => task.action))].slice(0, 20).join(', ')
+    return { act: act ?? 'tasks-added', subject: String(ids.length), detail: `${actions}; ids ${Math.min(...ids)} to ${Math.max(...ids)}` }
+  }
+  const { task, replaced } = first
+  const more = [detail, replaced === null ? undefined : `replacing task ${replaced}`].filter(part => part !== undefined)
+  return { act: act ?? 'task-added', subject: String(task.id), detail: [task.action, ...more].join(', ') }
 }
 
 const checkedWish = async (catalog: Catalog, wish: unknown, about: { by: string | undefined; now: number }, index: number | null) => {

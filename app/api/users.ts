@@ -1,9 +1,9 @@
 import type { Config } from '../config.ts'
 import { BgtaskError } from '../errors.ts'
 import type { Db } from '../store/database.ts'
-import { anyUser, findUser, insertFirstUser, insertUser, setPassword, type User } from '../store/users.ts'
-import { checkPassword } from './check-password.ts'
-import { hashPassword, verifyPassword } from './hash-password.ts'
+import { anyUser, findUser, insertFirstUser, insertUser, replaceHash, setPassword, type User } from '../store/users.ts'
+import { checkPassword, passwordLength } from './check-password.ts'
+import { hashPassword, isOldHash, type Lane, verifyPassword } from './hash-password.ts'
 import { showValue } from './show-value.ts'
 
 export const roles = ['viewer', 'operator', 'admin'] as const
@@ -57,23 +57,39 @@ export const createConfiguredAdmin = async (db: Db, config: Pick<Config, 'adminP
  * @throws BgtaskError `not-found`, `refused`
  */
 export const changePassword = async (db: Db, name: string, password: string, exceptSession?: string): Promise<void> => {
-  const user = await findUser(db, normalName(name))
-  if (!user) throw new BgtaskError('not-found', `There is no user ${showValue(name)}; user list shows who there is.`)
+  const user = await existingUser(db, name)
   checkPassword(password, user.name)
   await setPassword(db, user.name, await hashPassword(password), Date.now(), exceptSession)
 }
 
-/** Takes equally long whether the user exists or not. @returns null when name and password do not fit */
-export const checkLogin = async (db: Db, name: string, password: string): Promise<User | null> => {
+/**
+ * Takes equally long whether the user exists or not. A hash that was made at other costs than are asked now is made anew.
+ * @param lane `anybody` for who is not known yet: behind those who are
+ * @returns null when name and password do not fit
+ * @throws BgtaskError `busy` when too many are being looked at
+ */
+export const checkLogin = async (db: Db, name: string, password: string, lane: Lane = 'known'): Promise<User | null> => {
   const user = (await findUser(db, normalName(name))) ?? null
   // Nobody has a longer password, so a longer text is not worth hashing; the work is done all the same.
-  const fits = await verifyPassword(password.slice(0, 1024), user?.passwordHash ?? null)
-  return fits ? user : null
+  const given = [...password.slice(0, 2 * passwordLength.most)].slice(0, passwordLength.most).join('')
+  const fits = await verifyPassword(given, user?.passwordHash ?? null, lane)
+  if (!user || !fits) return null
+  if (isOldHash(user.passwordHash)) await replaceHash(db, user.id, user.passwordHash, await hashPassword(given))
+  return user
 }
 
-const normalName = (name: string) => name.trim().toLowerCase().slice(0, 65)
+/** @throws BgtaskError `not-found` */
+export const existingUser = async (db: Db, name: string): Promise<User> => {
+  const user = await findUser(db, normalName(name))
+  if (!user) throw new BgtaskError('not-found', `There is no user ${showValue(name)}; user list shows who there is.`)
+  return user
+}
 
-const checkName = (name: string): string => {
+/** As names are stored: how it was typed makes no other user of it. */
+export const normalName = (name: string): string => name.trim().toLowerCase().slice(0, 65)
+
+/** @returns the name as it will be stored @throws BgtaskError `refused` */
+export const checkName = (name: string): string => {
   const normal = normalName(name)
   if (/^[a-z0-9][a-z0-9._@-]{0,63}$/.test(normal)) return normal
   throw new BgtaskError(

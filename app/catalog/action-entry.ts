@@ -1,3 +1,4 @@
+import type { Limits } from '../task/limits.ts'
 import type { ExecType } from '../task/task.ts'
 
 /** What a file says of its action. */
@@ -17,6 +18,8 @@ export interface ActionDescription {
   maxAttempts: number | null
   /** What the form suggests. */
   execType: ExecType | null
+  /** null: it asks for none. */
+  limits: Limits | null
 }
 
 /** One action of the map. */
@@ -39,4 +42,5 @@ export const notLoaded = (error: string): ActionDescription => ({
   stallRestart: false,
   maxAttempts: null,
   execType: null,
+  limits: null,
 })

@@ -1,10 +1,11 @@
 import { sep } from 'node:path'
 import { messageOf } from '../errors.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { readJson, writeJson } from '../runs/write-file.ts'
+import { nearestNames } from '../task/nearest-names.ts'
 import type { ActionDescription, ActionEntry } from './action-entry.ts'
 import { type CatalogConfig, describeFiles, neverEnds } from './describe-files.ts'
-import { nearestNames } from './nearest-names.ts'
 import { type ActionFile, scanActions } from './scan-actions.ts'
 
 export type { ActionEntry } from './action-entry.ts'
@@ -79,7 +80,10 @@ const learn = async (shelf: Shelf, config: CatalogConfig, files: readonly Action
     files.map(({ file }) => file),
   )
   for (const [index, { file, stamp }] of files.entries()) {
-    shelf.known.set(file, { stamp, description: descriptions[index]!, describedAt: Date.now() })
+    const description = descriptions[index]!
+    // It may quote what the action found in its environment.
+    const error = description.error && redactionOf(config).text(description.error)
+    shelf.known.set(file, { stamp, description: { ...description, error }, describedAt: Date.now() })
   }
   remember(shelf, config)
 }
@@ -108,7 +112,7 @@ const retryBroken = (shelf: Shelf, config: CatalogConfig, files: readonly Action
 const isStale = ({ description, describedAt }: Known) => description.error !== null && Math.abs(Date.now() - describedAt) > retryBrokenMs
 
 /** Raised when what is stored about an action changes its form. */
-const format = 1
+const format = 2
 
 interface Stored {
   format: number
@@ -116,13 +120,23 @@ interface Stored {
 }
 
 const recall = (shelf: Shelf, config: CatalogConfig) => {
-  const stored = readJson<Stored>(runtimePaths(config.runtime).catalog)
+  const stored = readStored(runtimePaths(config.runtime).catalog)
   if (stored?.format !== format) return
   for (const [file, known] of Object.entries(stored.files)) {
     if (shelf.known.get(file)?.stamp === known.stamp) continue
     // A command lives shorter than the next try in the background. What takes the whole limit is left to that all the same.
     const tryNow = isStale(known) && !known.description.error?.startsWith(neverEnds)
     if (!tryNow) shelf.known.set(file, known)
+  }
+}
+
+// A run of another user may not read it, and describes the files itself.
+const readStored = (path: string): Stored | null => {
+  try {
+    return readJson<Stored>(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return null
+    throw error
   }
 }
 

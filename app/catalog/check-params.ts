@@ -1,4 +1,6 @@
 import type { Validator } from 'typebox/schema'
+import { redactJson } from '../secrets/redact-json.ts'
+import { createRedactor, marker } from '../secrets/redactor.ts'
 import type { Json } from '../task/task.ts'
 import type { ActionEntry } from './action-entry.ts'
 
@@ -41,7 +43,7 @@ const sentences = (
     .slice(1)
     .map(step => step.replaceAll('~1', '/').replaceAll('~0', '~'))
   const place = steps.join('.')
-  const given = show(valueAt(params, steps))
+  const given = show(shownAt(params, steps))
   if (keyword === 'required' && 'requiredProperties' in more) {
     return (more.requiredProperties as string[]).map(name => `${[...steps, name].join('.')} is missing`)
   }
@@ -66,6 +68,12 @@ const words: Record<string, string> = {
   array: 'a list',
 }
 const wordFor = (type: unknown) => words[String(type)] ?? String(type)
+
+/** What stands there as a sentence may quote it: it goes into pages, logs and the audit. */
+const shownAt = (params: Json, steps: readonly string[]): unknown => {
+  const given = valueAt(params, steps)
+  return given === undefined ? undefined : (valueAt(redactJson(params, createRedactor([])), steps) ?? (given === null ? null : marker))
+}
 
 const valueAt = (value: unknown, steps: readonly string[]): unknown =>
   steps.reduce<unknown>(

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
 import { resolveBgtask } from '../runs/resolve-bgtask.ts'
+import { limitsOf } from '../task/limits.ts'
 import { type ActionDescription, notLoaded } from './action-entry.ts'
 
 /*
@@ -58,6 +59,7 @@ const describeModule = async (module: Record<string, unknown>): Promise<ActionDe
     stallRestart: read('stallRestart', 'true or false', value => typeof value === 'boolean') ?? false,
     maxAttempts: read('maxAttempts', 'a whole number, 1 or more', isWholeFrom(1)),
     execType: read('execType', "'ONCE' or 'FOREVER'", value => value === 'ONCE' || value === 'FOREVER'),
+    limits: limitsOf(action),
   }
 }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -73,7 +74,8 @@ const wordsOf = (code: number | null, signal: string | null) => {
 
 const environmentOf = (config: CatalogConfig): NodeJS.ProcessEnv => {
   const { [markVariable]: _, ...environment } = runEnvironment({ childEnv: [], ...config }, { mark: '' })
-  return { ...environment, NODE_COMPILE_CACHE: join(config.runtime, 'compile-cache') }
+  // Node would try for ever to make it below a folder that cannot be made.
+  return existsSync(config.runtime) ? { ...environment, NODE_COMPILE_CACHE: join(config.runtime, 'compile-cache') } : environment
 }
 
 const endGroup = (pid: number | undefined) => {

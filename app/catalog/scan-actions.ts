@@ -32,16 +32,32 @@ export const scanActions = (folder: string): ActionFile[] => {
   return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-const filesBelow = (folder: string, within: string, depth: number): { path: string; stamp: string }[] =>
+/** Code below `folder` that looks as if it were meant to be an action, and is none by its place or name: which, and why. */
+export const misnamedFiles = (folder: string): { path: string; why: string }[] =>
+  filesBelow(folder, '', 1, /\.[cm]?[tj]s$/).flatMap(({ path }) => {
+    const why = whyNone(path)
+    return why === null ? [] : [{ path, why }]
+  })
+
+const whyNone = (path: string): string | null => {
+  const name = path.replace(/\.[tj]s$/, '')
+  if (name === path) return 'only files that end in .ts or .js are looked at'
+  if (!path.includes('/')) return 'the name of an action has a slash, so its file lies in a folder'
+  return actionName.test(name)
+    ? null
+    : `${name} is no name; allowed are small letters first, then small letters, digits, _ and -, at most 32 in each part`
+}
+
+const filesBelow = (folder: string, within: string, depth: number, code = /\.[tj]s$/): { path: string; stamp: string }[] =>
   entriesOf(join(folder, within)).flatMap(entry => {
     if (/^[._]/.test(entry.name)) return []
     const path = within ? `${within}/${entry.name}` : entry.name
     const stat = statSync(join(folder, path), { throwIfNoEntry: false }) // follows links; a dangling one is nothing
-    if (stat?.isDirectory()) return depth < deepest ? filesBelow(folder, path, depth + 1) : []
-    return stat?.isFile() && isCode(entry.name) ? [{ path, stamp: `${stat.mtimeMs}-${stat.size}` }] : []
+    if (stat?.isDirectory()) return depth < deepest ? filesBelow(folder, path, depth + 1, code) : []
+    return stat?.isFile() && code.test(entry.name) && !isOther(entry.name) ? [{ path, stamp: `${stat.mtimeMs}-${stat.size}` }] : []
   })
 
-const isCode = (name: string) => /\.[tj]s$/.test(name) && !/\.(test|d)\.[tj]s$/.test(name)
+const isOther = (name: string) => /\.(test|d)\.[cm]?[tj]s$/.test(name)
 
 const entriesOf = (folder: string): Dirent[] => {
   try {

@@ -1,7 +1,7 @@
 import { text as readAll } from 'node:stream/consumers'
-import { noteAct } from '../api/audited.ts'
 import type { TaskOptions } from '../api/check-options.ts'
 import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { actor, commandLine } from './audited.ts'
 import { parseDuration } from './duration.ts'
 import { wholeNumber, withBackground } from './open.ts'
@@ -27,10 +27,9 @@ export const runAdd = async (action: string, json: string | undefined, given: Ad
   const params = json === undefined ? {} : parseParams(json === '-' ? await readAll(process.stdin) : json)
   const options = toOptions(given)
   return withBackground(async background => {
-    const [stored] = await background.storeTasks([{ action, params, options }], { by: actor() })
+    const [stored] = await background.storeTasks([{ action, params, options }], { by: actor(), actor: commandLine() })
     const { task, added, replaced } = stored!
-    if (added) await noteAct(background.db, commandLine(), { act: 'task-added', subject: String(task.id), detail: task.action })
-    if (given.json) printJson({ ...task, added, replaced })
+    if (given.json) printJson({ ...redactionOf(background.config).task(task), added, replaced })
     else print(told(task.id, task.action, added, replaced, task.runAt > Date.now() ? ` It is due at ${formatTime(task.runAt)}.` : ''))
     if (!given.forever && (await background.catalog()).get(action)?.execType === 'FOREVER') {
       note(`${action} is meant to be a loop; --forever keeps it up for good.`)

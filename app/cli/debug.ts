@@ -1,12 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { noteAct } from '../api/audited.ts'
 import { supervisorEnvironment } from '../api/start-loop.ts'
+import { taskGiven } from '../api/task-given.ts'
 import { loadConfig } from '../config.ts'
 import { exitCodes } from '../errors.ts'
 import { launcher } from '../paths.ts'
+import { makeDebugDatabaseUrl, makeDebugSecrets } from '../runs/debug-secrets.ts'
 import { readUsage } from '../runs/process-identity.ts'
+import { redactionOf } from '../runs/redaction.ts'
+import { readSecrets } from '../runs/secrets-file.ts'
+import type { Redactor } from '../secrets/redactor.ts'
 import { formatBytes } from '../texts/format.ts'
+import { commandLine } from './audited.ts'
 import { parseDuration } from './duration.ts'
-import { taskGiven, withBackground } from './open.ts'
+import { withBackground } from './open.ts'
 import { duration, note, printJson } from './print.ts'
 
 export interface DebugOptions {
@@ -18,10 +25,22 @@ export interface DebugOptions {
 export const runDebug = async (given: string, { timeout, json = false }: DebugOptions): Promise<number> => {
   const timeoutMs = parseDuration('--timeout', timeout)
   const config = await loadConfig()
-  const task = await withBackground(background => taskGiven(background, given))
+  const task = await withBackground(async background => {
+    const found = await taskGiven(background, given)
+    await noteAct(background.db, commandLine(), { act: 'debug-run', subject: String(found.id), detail: found.action })
+    return found
+  })
   const began = performance.now()
+  const databaseUrl = makeDebugDatabaseUrl(config.runtime, config.databaseUrl)
+  const secrets = makeDebugSecrets(config.runtime)
   const child = spawn(process.execPath, [launcher, task.action, String(task.id)], {
-    env: { ...supervisorEnvironment(config), BGTASK_MAX_ITERATIONS: '1' },
+    env: {
+      ...supervisorEnvironment(config, process.env, databaseUrl.path),
+      ...Object.fromEntries(terminalVariables.flatMap(name => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
+      ...secrets.variables,
+      BGTASK_MAX_ITERATIONS: '1',
+      BGTASK_AUDITED: '1',
+    },
     stdio: json ? ['ignore', 'pipe', 'pipe'] : 'inherit',
   })
   const output = json ? collect(child) : () => null
@@ -35,7 +54,9 @@ export const runDebug = async (given: string, { timeout, json = false }: DebugOp
   process.off('SIGINT', ignore)
   const timedOut = stop()
   const figures = { exitCode: code, signal, timedOut, durationMs: Math.round(performance.now() - began), ...usage() }
-  if (json) printJson({ ...figures, output: output() })
+  const shown = output(redactionOf(config).ofValues(task.params, readSecrets(secrets.path)))
+  for (const file of [databaseUrl, secrets]) file.remove()
+  if (json) printJson({ ...figures, output: shown })
   else note(told(figures))
   return code === 0 && !timedOut ? exitCodes.done : exitCodes.failed
 }
@@ -57,6 +78,9 @@ const told = ({ exitCode, signal, timedOut, durationMs, peakMemoryBytes, cpuMs }
     ...(cpuMs === null ? [] : [`CPU ${duration(cpuMs)}`]),
   ].join(', ')
 
+/** By which programs find out what the terminal can do. */
+const terminalVariables = ['TERM', 'COLORTERM', 'NO_COLOR', 'FORCE_COLOR', 'COLUMNS', 'LINES']
+
 const outputLimitBytes = 1_000_000
 
 const collect = (child: ChildProcess) => {
@@ -68,7 +92,9 @@ const collect = (child: ChildProcess) => {
       bytes += piece.length
     })
   }
-  return () => Buffer.concat(pieces).subarray(0, outputLimitBytes).toString()
+  // Where it is cut a secret may have begun.
+  return (redactor: Redactor) =>
+    redactor.piece(Buffer.concat(pieces).subarray(0, outputLimitBytes), { ended: bytes <= outputLimitBytes }).bytes.toString()
 }
 
 // /proc forgets a process as soon as it ends, so the last look before that counts.

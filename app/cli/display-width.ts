@@ -21,16 +21,6 @@ export const fit = (text: string, width: number, right = false): string => {
   return `${kept}…${' '.repeat(width - used - 1)}`
 }
 
-/** Text of others on one line: line ends become spaces, and nothing in it can steer the terminal. */
-export const oneLine = (text: string): string => text.replace(/\s*[\r\n]+\s*/g, ' ').replace(steering, '\ufffd')
-
-/** The same over several lines. */
-export const harmless = (text: string): string =>
-  text.replace(/\r\n/g, '\n').replace(steering, found => (found === '\n' || found === '\t' ? found : '\ufffd'))
-
-// Control characters of ASCII and Latin-1, and those that turn the direction of writing.
-const steering = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
-
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
 const graphemeWidth = (grapheme: string): number => {

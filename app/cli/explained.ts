@@ -1,5 +1,6 @@
 import { createFactsFor } from '../api/explain-facts.ts'
-import type { Config } from '../config.ts'
+import type { SecretConfig } from '../runs/known-secrets.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { type ExplainFacts, explainTask, type Message, shownState } from '../task/explain.ts'
 import type { Task, TaskState } from '../task/task.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
@@ -13,10 +14,12 @@ export interface Explained {
 }
 
 /** Looks once how the supervisor on this host stands, for all tasks that are asked about. */
-export const createExplainer = (config: Pick<Config, 'runtime'>): ((task: Task, lastRun?: ExplainFacts['lastRun']) => Explained) => {
+export const createExplainer = (config: SecretConfig): ((task: Task, lastRun?: ExplainFacts['lastRun']) => Explained) => {
   const factsFor = createFactsFor(config)
-  return (task, lastRun = null) => {
-    const facts = factsFor(task, lastRun)
+  const redaction = redactionOf(config)
+  return (stored, lastRun = null) => {
+    const task = redaction.task(stored)
+    const facts = factsFor(task, lastRun && redaction.run(lastRun, stored))
     const inWords = (message: Message<Extract<TextKey, string>> | null) =>
       message === null ? null : translate('en', message.key, message.values, facts.now)
     const { why, end, next } = explainTask(task, facts)

@@ -1,55 +1,64 @@
-import { closeSync, existsSync, openSync, readSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
+import { taskGiven } from '../api/task-given.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
 import { hostId } from '../runs/host-id.ts'
-import { isAlive } from '../runs/process-identity.ts'
-import { sizeOf } from '../runs/read-output.ts'
+import { readBytes, sizeOf } from '../runs/read-output.ts'
+import { redactionOf } from '../runs/redaction.ts'
+import { runHasEnded } from '../runs/run-has-ended.ts'
 import { runPaths, runtimePaths } from '../runs/runtime-folder.ts'
-import { readTicket } from '../runs/ticket.ts'
+import { createRedactingStream } from '../secrets/redacting-stream.ts'
+import type { Redactor } from '../secrets/redactor.ts'
 import { findRun } from '../store/list-runs.ts'
 import { runName } from '../task/run.ts'
-import { harmless } from './display-width.ts'
-import { taskGiven, wholeNumber, withBackground } from './open.ts'
+import { harmless, heldSequence } from '../texts/control-characters.ts'
+import { lastLines } from './last-lines.ts'
+import { wholeNumber, withBackground } from './open.ts'
 import { note } from './print.ts'
 
 export interface OutputOptions {
   follow?: boolean
   /** Number of the run. */
   run?: string
+  /** Only so many lines of the end. */
+  tail?: string
   raw?: boolean
 }
 
-/** Prints the bytes of the run's output as they are; on a terminal without what could steer it, unless --raw. */
+/** Prints what a run printed, without secrets and without what could steer a terminal; with --raw byte by byte, but still without secrets. */
 export const runOutput = async (given: string, options: OutputOptions): Promise<number> => {
-  const folder = await folderOf(given, options)
+  const lines = options.tail === undefined ? null : wholeNumber('--tail', options.tail, 0, 1_000_000_000)
+  const { folder, redactor } = await runOf(given, options)
   const paths = runPaths(folder)
-  const write = writer(process.stdout.isTTY === true && !options.raw)
-  if (sizeOf(paths.rotatedOutput) > 0) await copy(paths.rotatedOutput, 0, write)
-  let from = await copy(paths.output, 0, write)
-  if (options.follow) {
-    for (;;) {
-      // Looked at before the rest is read, so that nothing written before the end is missed.
-      const ended = hasEnded(folder)
-      if (sizeOf(paths.output) < from) {
-        await copy(paths.rotatedOutput, from, write)
-        from = 0
-      }
-      from = await copy(paths.output, from, write)
-      if (ended) break
-      await wait(150)
+  const begin = lines === null ? { older: 0, newer: 0 } : lastLines(paths, lines)
+  const out = writer(redactor, options.raw ?? false, contextOf(paths, begin))
+  await copy(paths.rotatedOutput, begin.older, out)
+  let from = await copy(paths.output, begin.newer, out)
+  let ended = runHasEnded(folder)
+  while (options.follow) {
+    // Looked at before the rest is read, so that nothing written before the end is missed.
+    ended = runHasEnded(folder)
+    if (sizeOf(paths.output) < from) {
+      await copy(paths.rotatedOutput, from, out)
+      from = 0
     }
+    from = await copy(paths.output, from, out)
+    if (!existsSync(folder)) note('The run folder has been removed meanwhile.')
+    if (ended) break
+    await wait(150)
   }
-  write(null)
+  // Of a live run the end waits, as long as it may be the beginning of a secret.
+  if (ended) await out.end()
   return exitCodes.done
 }
 
-const folderOf = (given: string, options: OutputOptions): Promise<string> =>
+const runOf = (given: string, options: OutputOptions): Promise<{ folder: string; redactor: () => Redactor }> =>
   withBackground(async ({ config, db }) => {
     const task = await taskGiven({ db }, given)
     const number = options.run === undefined ? task.number : wholeNumber('--run', options.run, 1, Number.MAX_SAFE_INTEGER)
     if (number === 0) throw new BgtaskError('failed', `Task ${task.id} has not run yet, so there is no output.`)
     const { folder } = runtimePaths(config.runtime).run(runName(task.id, number))
-    if (existsSync(folder)) return folder
+    if (existsSync(folder)) return { folder, redactor: () => redactionOf(config).ofRun(folder, task.params) }
     const run = await findRun(db, task.id, number)
     if (!run) throw new BgtaskError('not-found', `Task ${task.id} has no run ${number}; show ${task.id} lists its runs.`)
     if (run.host !== hostId(config.runtime))
@@ -58,40 +67,46 @@ const folderOf = (given: string, options: OutputOptions): Promise<string> =>
   })
 
 const pieceBytes = 262_144
+/** Looked at before the first line, in which a secret may have begun. */
+const contextBytes = 65_536
+
+const contextOf = (paths: ReturnType<typeof runPaths>, { older, newer }: { older: number; newer: number }): Buffer =>
+  newer > 0 ? before(paths.output, newer) : before(paths.rotatedOutput, older)
+
+const before = (path: string, at: number) => readBytes(path, Math.max(0, at - contextBytes), Math.min(at, contextBytes))
 
 /** @returns how far it came */
-const copy = async (path: string, from: number, write: (bytes: Buffer) => boolean): Promise<number> => {
-  if (!existsSync(path)) return from
-  const descriptor = openSync(path, 'r')
-  let at = from
-  try {
-    for (;;) {
-      const piece = Buffer.alloc(pieceBytes)
-      const length = readSync(descriptor, piece, 0, pieceBytes, at)
-      if (length === 0) return at
-      at += length
-      if (!write(piece.subarray(0, length))) await new Promise(resolve => process.stdout.once('drain', resolve))
-    }
-  } finally {
-    closeSync(descriptor)
+const copy = async (path: string, from: number, out: Writer): Promise<number> => {
+  for (let at = from; ; ) {
+    const piece = readBytes(path, at, pieceBytes)
+    if (piece.length === 0) return at
+    at += piece.length
+    await out.write(piece)
   }
 }
 
-// Characters may be cut by the pieces; null says that no piece follows.
-const writer = (onTerminal: boolean) => {
+interface Writer {
+  write(bytes: Buffer): Promise<void>
+  end(): Promise<void>
+}
+
+const writer = (redactor: () => Redactor, raw: boolean, context: Buffer): Writer => {
+  const stream = createRedactingStream(redactor, context)
+  // Characters and sequences may be cut by the pieces.
   const decoder = new TextDecoder()
-  return (bytes: Buffer | null): boolean => {
-    if (!onTerminal) return bytes === null || process.stdout.write(bytes)
-    return process.stdout.write(harmless(bytes === null ? decoder.decode() : decoder.decode(bytes, { stream: true })))
+  let held = ''
+  const send = async (bytes: Buffer, last: boolean) => {
+    if (raw) return print(bytes)
+    const text = held + decoder.decode(bytes, { stream: !last })
+    held = last ? '' : heldSequence(text)
+    return print(harmless(text.slice(0, text.length - held.length)))
+  }
+  return {
+    write: bytes => send(stream.push(bytes), false),
+    end: () => send(stream.end(), true),
   }
 }
 
-const hasEnded = (folder: string): boolean => {
-  if (existsSync(runPaths(folder).outcome)) return true
-  const ticket = readTicket(folder)
-  if (ticket === null) {
-    note('The run folder has been removed meanwhile.')
-    return true
-  }
-  return ticket.process !== undefined && !isAlive(ticket.process)
+const print = async (what: string | Buffer) => {
+  if (!process.stdout.write(what)) await new Promise(resolve => process.stdout.once('drain', resolve))
 }

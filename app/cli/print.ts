@@ -1,12 +1,14 @@
+import { harmless, harmlessJson } from '../texts/control-characters.ts'
 import { formatDuration } from '../texts/format.ts'
 
-export const print = (text: string): void => void process.stdout.write(`${text}\n`)
+/** Whatever is in the text, it cannot steer the terminal. */
+export const print = (text: string): void => void process.stdout.write(`${harmless(text)}\n`)
 
 /** What programs read: one JSON value. */
-export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2))
+export const printJson = (value: unknown): void => void process.stdout.write(`${harmlessJson(JSON.stringify(value, null, 2))}\n`)
 
 /** What goes on meanwhile: on stderr, so that it never mixes with data. */
-export const note = (text: string): void => void process.stderr.write(`${text}\n`)
+export const note = (text: string): void => void process.stderr.write(`${harmless(text)}\n`)
 
 /** `2026-11-21 08:00:07`, in the time zone of this machine. */
 export const formatTime = (at: number): string => {

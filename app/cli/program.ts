@@ -108,11 +108,12 @@ const commands = (report: (code: number | null) => void): Command => {
     .argument('<id>', 'of the task, or its uid')
     .addOption(json())
     .action(does(async (id, options) => (await import('./show.ts')).runShow(id, options)))
-  command('output', 'what a run printed', ['output 7', 'output 7 -f'])
+  command('output', 'what a run printed, without its secrets', ['output 7', 'output 7 -f', 'output 7 -n 20'])
     .argument('<id>', 'of the task, or its uid')
     .option('-f, --follow', 'go on until the run ends')
     .option('-r, --run <number>', 'of the run (default: the newest)')
-    .option('--raw', 'leave control characters in it, also on a terminal')
+    .option('-n, --tail <lines>', 'only so many lines of the end')
+    .option('--raw', 'leave control characters in it, which may steer a terminal')
     .action(does(async (id, options) => (await import('./output.ts')).runOutput(id, options)))
   command('cancel', 'cancel a ONCE task, or stop a loop')
     .argument('<id>', 'of the task, or its uid')
@@ -135,7 +136,12 @@ const commands = (report: (code: number | null) => void): Command => {
   command('migrate', "bring the database's tables up to date")
     .addOption(json())
     .action(does(async options => (await import('./migrate.ts')).runMigrate(options)))
-  const user = command('user', 'people who may use the panel', ['user add kim --role operator', 'user passwd kim', 'user list'])
+  const user = command('user', 'people who may use the panel', [
+    'user add kim --role operator',
+    'user passwd kim',
+    'user link kim',
+    'user list',
+  ])
   user
     .command('add <name>')
     .description('add one; the password is asked for')
@@ -144,14 +150,46 @@ const commands = (report: (code: number | null) => void): Command => {
     .action(does(async (name, options) => (await import('./user.ts')).runUserAdd(name, options)))
   user
     .command('passwd <name>')
-    .description('change a password; their sessions end')
+    .description('change a password; their sessions end, and wrong tries are forgotten')
     .option('--password-stdin', 'read the password from stdin')
+    .option('--reset-second-factor', 'turn their second factor off as well: the app and the recovery codes are lost')
     .action(does(async (name, options) => (await import('./user.ts')).runUserPasswd(name, options)))
+  user
+    .command('link <name>')
+    .description('print a link that signs them in, once and within 15 minutes')
+    .addOption(json())
+    .action(does(async (name, options) => (await import('./user.ts')).runUserLink(name, options)))
   user
     .command('list')
     .description('who there is')
     .addOption(json())
     .action(does(async options => (await import('./user.ts')).runUserList(options)))
+  const token = command('token', 'keys for programs that use the API', [
+    'token create deploy --scope loop:restart',
+    'token create shop --scope task:add:report/* --scope task:read --expires 365d',
+    'token revoke 3',
+  ])
+  token
+    .command('create <name>')
+    .description('make one; it is shown this once')
+    .addOption(
+      new Option('--scope <scope>', 'what it may do; again for each: task:add:<action>, task:add:<folder>/*, task:read, task:control, …')
+        .argParser((scope: string, before: readonly string[] | undefined) => [...(before ?? []), scope])
+        .makeOptionMandatory(),
+    )
+    .option('--expires <duration>', 'how long it lives, like 12h or 365d, or never', '90d')
+    .addOption(json())
+    .action(does(async (name, options) => (await import('./token.ts')).runTokenCreate(name, options)))
+  token
+    .command('list')
+    .description('which there are, newest first')
+    .addOption(json())
+    .action(does(async options => (await import('./token.ts')).runTokenList(options)))
+  token
+    .command('revoke <id>')
+    .description('it opens nothing from now on')
+    .addOption(json())
+    .action(does(async (id, options) => (await import('./token.ts')).runTokenRevoke(id, options)))
   return program
 }
 

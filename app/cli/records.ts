@@ -1,4 +1,5 @@
 import { BgtaskError, exitCodes } from '../errors.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { listTasks } from '../store/list-tasks.ts'
 import { loopStates, onceStates, type Task, type TaskState } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
@@ -29,7 +30,7 @@ export const runRecords = async (options: RecordsOptions): Promise<number> => {
     let more: boolean
     do {
       const page = await listTasks(db, filter, { limit: Math.min(500, limit - tasks.length), ...(after === undefined ? {} : { after }) })
-      tasks.push(...page.tasks)
+      tasks.push(...page.tasks.map(task => redactionOf(config).task(task)))
       after = page.older ?? undefined
       more = after !== undefined
     } while (more && tasks.length < limit)

@@ -1,11 +1,11 @@
-import { reloadLoop } from '../api/reload-loop.ts'
-import { loadConfig } from '../config.ts'
+import { reloadAudited } from '../api/audited-loop.ts'
 import { exitCodes } from '../errors.ts'
-import { actor } from './audited.ts'
+import { commandLine } from './audited.ts'
+import { withBackground } from './open.ts'
 import { note, print, printJson } from './print.ts'
 
 export const runReload = async ({ json }: { json?: boolean }): Promise<number> => {
-  const reload = await reloadLoop(await loadConfig(), { by: actor() })
+  const reload = await withBackground(background => reloadAudited(background, commandLine()))
   if (json) printJson(reload)
   else if (reload.asked) print(reload.sentence)
   else note(reload.sentence)

@@ -1,16 +1,18 @@
-import { noteAct } from '../api/audited.ts'
+import { audited } from '../api/audited.ts'
 import { retryTask } from '../api/control.ts'
+import { taskGiven } from '../api/task-given.ts'
 import { exitCodes } from '../errors.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { actor, commandLine } from './audited.ts'
-import { taskGiven, withBackground } from './open.ts'
+import { withBackground } from './open.ts'
 import { print, printJson } from './print.ts'
 
 export const runRetry = async (given: string, { json }: { json?: boolean }): Promise<number> =>
   withBackground(async background => {
     const { id } = await taskGiven(background, given)
-    const task = await retryTask(background, id, actor())
-    await noteAct(background.db, commandLine(), { act: 'task-retry', subject: String(id) })
-    if (json) printJson(task)
+    const act = { act: 'task-retry', subject: String(id) }
+    const task = await audited(background.db, commandLine(), act, () => retryTask(background, id, actor()))
+    if (json) printJson(redactionOf(background.config).task(task))
     else print(task.execType === 'FOREVER' ? `Loop ${id} gets a fresh process.` : `Task ${id} is ${task.state} again.`)
     return exitCodes.done
   })

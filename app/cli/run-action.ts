@@ -1,14 +1,23 @@
-import { type Background, openBackground } from '../api/background.ts'
+import { existsSync } from 'node:fs'
+import { noteAct } from '../api/audited.ts'
+import { openBackground } from '../api/background.ts'
 import { findAction } from '../api/check-task.ts'
+import { taskGiven } from '../api/task-given.ts'
+import type { ActionEntry } from '../catalog/action-entry.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
 import { hostId } from '../runs/host-id.ts'
+import { makeTicket } from '../runs/make-ticket.ts'
+import { findRunUser } from '../runs/run-user.ts'
+import { prepareRuntimeFolder } from '../runs/runtime-folder.ts'
 import type { Ticket } from '../runs/ticket.ts'
+import { namesOf } from '../task/limits.ts'
 import type { Task } from '../task/task.ts'
-import { taskGiven, wholeNumber } from './open.ts'
+import { commandLine } from './audited.ts'
+import { wholeNumber } from './open.ts'
 
 /**
  * `<action> <id>`: runs the action for that task here, in the foreground, and leaves the task's row alone.
- * BGTASK_MAX_ITERATIONS in the environment ends a loop after so many.
+ * BGTASK_MAX_ITERATIONS in the environment ends a loop after so many; BGTASK_AUDITED says that whoever started this has told the audit.
  * @returns 0 or 1
  */
 export const runAction = async ([action, id, ...more]: readonly string[]): Promise<number> => {
@@ -19,7 +28,9 @@ export const runAction = async ([action, id, ...more]: readonly string[]): Promi
     )
   }
   const iterationLimit = iterations()
-  const { ticket, databaseUrl } = await prepare(action, id)
+  const isTold = process.env.BGTASK_AUDITED === '1'
+  delete process.env.BGTASK_AUDITED
+  const { ticket, databaseUrl } = await prepare(action, id, isTold)
   const { runByHand } = await import('../runner/run-by-hand.ts')
   const outcome = await runByHand(ticket, { databaseUrl, iterationLimit })
   return outcome.kind === 'succeeded' || outcome.kind === 'interrupted' ? exitCodes.done : exitCodes.failed
@@ -33,11 +44,11 @@ const iterations = (): number | null => {
 }
 
 // The action may run for hours: the database is closed before, and opened by the action itself if it wants it.
-const prepare = async (action: string, id: string): Promise<{ ticket: Ticket; databaseUrl: string }> => {
+const prepare = async (action: string, id: string, isTold: boolean): Promise<{ ticket: Ticket; databaseUrl: string | null }> => {
   const background = await openBackground()
   try {
     const catalog = await background.catalog()
-    findAction(catalog, action)
+    const entry = findAction(catalog, action)
     const task = await taskGiven(background, id)
     if (task.action !== action) {
       throw new BgtaskError(
@@ -45,34 +56,33 @@ const prepare = async (action: string, id: string): Promise<{ ticket: Ticket; da
         `Task ${task.id} is one of ${task.action}, not of ${action}; run: node index.js ${task.action} ${task.id}`,
       )
     }
-    return { ticket: ticketOf(task, catalog, hostId(background.config.runtime)), databaseUrl: background.config.databaseUrl }
+    // With a database server, nothing may have been started here before that made it.
+    if (!existsSync(background.config.runtime)) prepareRuntimeFolder(background.config.runtime)
+    if (!isTold) await noteAct(background.db, commandLine(), { act: 'run-by-hand', subject: String(task.id), detail: action })
+    const ticket = await prepareTicket(task, entry, hostId(background.config.runtime))
+    return { ticket, databaseUrl: ticket.bounds?.database === false ? null : background.config.databaseUrl }
   } finally {
     await background.close()
   }
 }
 
-const ticketOf = (task: Task, catalog: Awaited<ReturnType<Background['catalog']>>, host: string): Ticket => {
-  const entry = findAction(catalog, task.action)
-  return {
-    taskId: task.id,
-    uid: task.uid,
-    number: task.number,
-    action: task.action,
-    file: entry.file,
-    exportName: entry.exportName,
-    params: task.params,
-    execType: task.execType,
-    type: task.type,
-    creator: task.creator,
-    attempt: task.attempt,
-    timeoutMs: task.timeoutMs,
-    graceMs: task.graceMs,
-    stallMs: null,
-    stallRestart: false,
-    epoch: 'by-hand',
-    host,
-    wish: task.wish,
-    mark: '',
-    startedAt: Date.now(),
-  }
+// Of its limits the user holds here too, since it is what protects us; the others are for runs that nobody looks at.
+const prepareTicket = async (task: Task, entry: ActionEntry, host: string): Promise<Ticket> => {
+  const action = { ...entry, stallMs: null, stallRestart: false }
+  const ticket = makeTicket(task, action, { number: task.number, host, epoch: 'by-hand', marked: false })
+  const { limits } = entry
+  if (!limits) return ticket
+  const { runAs, database, ...others } = limits
+  const unheld = namesOf({ ...others, runAs: null, database: false })
+  if (unheld) console.error(`bgtask: by hand it is not held to its limits: ${unheld}`)
+  if (runAs === null) return { ...ticket, limits }
+  const user = await findRunUser(runAs)
+  if (user === null)
+    throw new BgtaskError('misconfigured', `${task.action} asks to run as ${runAs}, and there is no such user on this machine.`)
+  const ownUid = process.getuid?.() ?? -1
+  if (user.uid === ownUid) return { ...ticket, limits }
+  if (ownUid !== 0)
+    throw new BgtaskError('misconfigured', `${task.action} asks to run as ${runAs}, and only root can start it as another user.`)
+  const bounds = { user, noNewPrivileges: false, leaves: [], dataBytes: null, userProcesses: null, database }
+  return { ...ticket, limits, bounds }
 }

@@ -1,4 +1,5 @@
 import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
+import { harmless } from '../texts/control-characters.ts'
 
 /**
  * Runs one command and ends the process with its exit code: 0 done, 1 failed, 2 usage, 75 busy, 78 misconfigured.
@@ -24,8 +25,8 @@ const run = async (args: readonly string[]): Promise<number | null> => {
 
 const tell = async (error: unknown): Promise<number> => {
   if (wantsStacks() && error instanceof Error) console.error(error.stack, ...(error.cause ? ['\nbecause of', error.cause] : []))
-  else if (error instanceof BgtaskError) console.error(error.message)
-  else console.error(`Something failed that should not: ${messageOf(error)}. DEBUG=bgtask before the command shows where.`)
+  else if (error instanceof BgtaskError) console.error(harmless(error.message))
+  else console.error(`Something failed that should not: ${harmless(messageOf(error))}. DEBUG=bgtask before the command shows where.`)
   return error instanceof BgtaskError ? error.exitCode : exitCodes.failed
 }
 

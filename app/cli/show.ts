@@ -1,11 +1,13 @@
+import { taskGiven } from '../api/task-given.ts'
 import { exitCodes } from '../errors.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { listRuns } from '../store/list-runs.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
+import { harmless, oneLine } from '../texts/control-characters.ts'
 import { formatBytes } from '../texts/format.ts'
-import { harmless, oneLine } from './display-width.ts'
 import { createExplainer, type Explained } from './explained.ts'
-import { taskGiven, withBackground } from './open.ts'
+import { withBackground } from './open.ts'
 import { duration, formatTime, formatTimeOrDash, print, printJson } from './print.ts'
 import { formatTable } from './table.ts'
 
@@ -14,12 +16,16 @@ const shownRuns = 10
 export const runShow = async (given: string, { json }: { json?: boolean }): Promise<number> =>
   withBackground(async background => {
     const task = await taskGiven(background, given)
-    const runs = await listRuns(background.db, task.id, { limit: shownRuns })
+    const redaction = redactionOf(background.config)
+    const runs = (await listRuns(background.db, task.id, { limit: shownRuns })).map(run => redaction.run(run, task))
     const explained = createExplainer(background.config)(task, runs.find(run => run.endedAt !== null) ?? null)
-    if (json) printJson({ ...task, ...explained, runs })
+    const shown = redaction.task(task)
+    if (json) printJson({ ...shown, ...explained, runs })
     else
       print(
-        [head(task, explained), ...(runs.length > 0 ? ['', runTable(runs), ...newestError(runs)] : ['', 'It has not run yet.'])].join('\n'),
+        [head(shown, explained), ...(runs.length > 0 ? ['', runTable(runs), ...newestError(runs)] : ['', 'It has not run yet.'])].join(
+          '\n',
+        ),
       )
     return exitCodes.done
   })

@@ -1,14 +1,16 @@
-import { startLoop, waitForLoop } from '../api/start-loop.ts'
-import { type Config, loadConfig } from '../config.ts'
+import { startAudited } from '../api/audited-loop.ts'
+import { waitForLoop } from '../api/start-loop.ts'
 import { exitCodes } from '../errors.ts'
-import { actor } from './audited.ts'
+import { commandLine } from './audited.ts'
+import { withBackground } from './open.ts'
 import { note, print, printJson } from './print.ts'
 
-export const runStart = async (options: { json?: boolean }): Promise<number> => startAndWait(await loadConfig(), options)
-
 /** An operator who says start means it: a hold is released. */
-export const startAndWait = async (config: Config, { json }: { json?: boolean }): Promise<number> => {
-  const start = await startLoop(config, { by: actor(), releaseHold: true })
+export const runStart = async ({ json }: { json?: boolean }): Promise<number> => {
+  const { config, start } = await withBackground(async background => ({
+    config: background.config,
+    start: await startAudited(background, commandLine(), { releaseHold: true }),
+  }))
   if (start.state === 'running' || start.state === 'stopping') {
     if (json) printJson(start)
     else note(start.sentence)

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { type LoopStatus, loopStatus } from '../api/loop-status.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
+import { isSilent } from '../runs/supervisor-file.ts'
 import { type Db, openDatabase } from '../store/database.ts'
 import type { Task, TaskState } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
@@ -48,12 +49,12 @@ const screen = (config: Config, status: LoopStatus): string =>
 
 const supervisorLine = ({ supervisor, hold }: LoopStatus) => {
   if (!supervisor) return `does not run${hold ? '' : '; start it with: node index.js start'}`
-  const quietMs = Date.now() - supervisor.tickAt
+  const now = Date.now()
   return [
     `${supervisor.phase}, process ${supervisor.pid}, since ${formatTime(supervisor.startedAt)} (${duration(Date.now() - supervisor.startedAt)})`,
     `version ${supervisor.version}, epoch ${supervisor.epoch}`,
     ...(supervisor.unrecorded > 0 ? [`${supervisor.unrecorded} ended runs not recorded yet`] : []),
-    ...(quietMs > 30_000 ? [`silent for ${duration(quietMs)}: it may hang or be stopped; see check`] : []),
+    ...(isSilent(supervisor, now) ? [`silent for ${duration(now - supervisor.tickAt)}: it may hang or be stopped; see check`] : []),
   ].join('\n            ')
 }
 

@@ -1,13 +1,15 @@
-import { longestGraceMs, stopLoop, waitForStop } from '../api/stop-loop.ts'
+import { stopAudited } from '../api/audited-loop.ts'
+import type { Background } from '../api/background.ts'
+import { type LoopStop, longestGraceMs, waitForStop } from '../api/stop-loop.ts'
 import { type Config, loadConfig } from '../config.ts'
-import { exitCodes, messageOf } from '../errors.ts'
-import type { SupervisorInfo } from '../runs/supervisor-file.ts'
-import { openDatabase } from '../store/database.ts'
-import { actor } from './audited.ts'
+import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
+import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
+import { commandLine } from './audited.ts'
+import { withBackground } from './open.ts'
 import { duration, note, print, printJson } from './print.ts'
 
 export const runStop = async ({ hold = false, json }: { hold?: boolean; json?: boolean }): Promise<number> => {
-  const { stopped, sentence } = await stopAndWait(await loadConfig(), { hold })
+  const { stopped, sentence } = await stopAndWait({ hold })
   if (json) printJson({ stopped, hold, sentence })
   else if (stopped) print(sentence)
   else note(sentence)
@@ -15,10 +17,10 @@ export const runStop = async ({ hold = false, json }: { hold?: boolean; json?: b
 }
 
 /** Waits as long as the longest grace of a run that goes on, and 15 s more. */
-export const stopAndWait = async (config: Config, { hold }: { hold: boolean }): Promise<{ stopped: boolean; sentence: string }> => {
-  const stop = await stopLoop(config, { by: actor(), hold })
+export const stopAndWait = async ({ hold }: { hold: boolean }): Promise<{ stopped: boolean; sentence: string }> => {
+  const config = await loadConfig()
+  const { stop, timeoutMs } = await askToStop(config, hold)
   if (!stop.supervisor) return { stopped: true, sentence: stop.sentence }
-  const timeoutMs = (await graceMs(config)) + 15_000
   const progress = progressLine()
   const gone = await waitForStop(config, stop.supervisor, { timeoutMs, onWait: progress.tell })
   progress.end()
@@ -31,16 +33,28 @@ export const stopAndWait = async (config: Config, { hold }: { hold: boolean }): 
   }
 }
 
+const askToStop = async (config: Config, hold: boolean): Promise<{ stop: LoopStop; timeoutMs: number }> => {
+  try {
+    return await withBackground(async background => {
+      const stop = await stopAudited(background, commandLine(), { hold })
+      return { stop, timeoutMs: stop.supervisor ? (await graceMs(background)) + 15_000 : 0 }
+    })
+  } catch (error) {
+    const supervisor = readSupervisor(config.runtime)
+    if (!(error instanceof BgtaskError) || supervisor === null) throw error
+    throw new BgtaskError(
+      error.code,
+      `${error.message} Nothing is stopped that the audit cannot tell of. In an emergency: kill ${supervisor.pid} ends the loop in order.`,
+      { cause: error.cause ?? error },
+    )
+  }
+}
+
 const unknownGraceMs = 60_000
 
-const graceMs = async (config: Config): Promise<number> => {
+const graceMs = async ({ config, db }: Background): Promise<number> => {
   try {
-    const db = await openDatabase(config.databaseUrl)
-    try {
-      return await longestGraceMs(config, db)
-    } finally {
-      await db.close()
-    }
+    return await longestGraceMs(config, db)
   } catch (error) {
     note(
       `The database cannot be asked how long the runs may take to stop (${messageOf(error)}); waiting up to ${duration(unknownGraceMs + 15_000)}.`,

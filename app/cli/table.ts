@@ -1,4 +1,5 @@
-import { displayWidth, fit, oneLine } from './display-width.ts'
+import { oneLine } from '../texts/control-characters.ts'
+import { displayWidth, fit } from './display-width.ts'
 
 export interface Column<Row> {
   title: string

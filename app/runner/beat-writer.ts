@@ -17,8 +17,8 @@ export interface BeatWriter {
 const leastMs = 1000
 const noteLength = 500
 
-/** @param path of beat.json; null counts and writes nothing */
-export const createBeatWriter = (path: string | null): BeatWriter => {
+/** @param place path or descriptor of beat.json; null counts and writes nothing */
+export const createBeatWriter = (place: string | number | null): BeatWriter => {
   const beat: Beat = {
     at: 0,
     pid: process.pid,
@@ -40,22 +40,23 @@ export const createBeatWriter = (path: string | null): BeatWriter => {
 
   const write = () => {
     timer = undefined
-    if (!changed || path === null) return
+    if (!changed || place === null) return
     changed = false
     writtenAt = performance.now()
     beat.at = Date.now()
     beat.memoryBytes = process.memoryUsage.rss()
     try {
-      writeBeat(path, beat)
+      writeBeat(place, beat)
     } catch (error) {
       // A run does not fail because the disk is full: the page shows an old beat, and the output says why.
-      if (!complained) console.error(`bgtask: ${path} cannot be written (${messageOf(error)}); the run goes on.`)
+      if (!complained)
+        console.error(`bgtask: ${typeof place === 'number' ? 'its beat' : place} cannot be written (${messageOf(error)}); the run goes on.`)
       complained = true
     }
   }
   const touch = () => {
     changed = true
-    if (timer || path === null) return
+    if (timer || place === null) return
     const waitMs = writtenAt + leastMs - performance.now()
     if (waitMs <= 0) write()
     else timer = setTimeout(write, waitMs).unref()

@@ -32,6 +32,12 @@ export interface Context<Params = Json> {
   readonly signal: AbortSignal
   /** `log('text', { key: value })`, `log.warn`, `log.error`: one line each into the output. Whatever else is printed lands there too. */
   readonly log: Log
+  /**
+   * Hides a value of 6 characters or more wherever people see what this run prints or says: on pages, in the terminal, in downloads. Call it before
+   * the value may be printed. Params under names like `password` or `apiKey` are hidden by themselves.
+   * @returns the value, as in `const key = ctx.secret(await fetchKey())`
+   */
+  secret(value: string): string
   /** How far the run is; shown on the task's page at most once a second, so it may be called often. */
   progress(done: number, total?: number | null, note?: string | null): void
   /** For loops that do not use execForeverInterval: says that one iteration is finished. */
@@ -66,6 +72,7 @@ export const createContext = (run: CurrentRun): Context => {
       return run.stop.signal
     },
     log: run.log,
+    secret: value => run.secrets.add(value),
     progress(done, total = null, note = null) {
       run.beats.progress(amount('done', done), total === null ? null : amount('total', total), note)
     },

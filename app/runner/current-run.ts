@@ -1,6 +1,7 @@
 import type { Ticket } from '../runs/ticket.ts'
 import { type BeatWriter, createBeatWriter } from './beat-writer.ts'
 import { createLog, type Log } from './log.ts'
+import { createSecrets, type Secrets } from './secrets.ts'
 import { createStop, type Stop } from './stop.ts'
 
 /** The run that this process is. */
@@ -9,6 +10,7 @@ export interface CurrentRun {
   readonly stop: Stop
   readonly beats: BeatWriter
   readonly log: Log
+  readonly secrets: Secrets
   /** A loop ends after so many iterations, as if it were asked to: set for a look by hand. */
   readonly iterationLimit: number | null
   /** Where `ctx.db()` and `ctx.addTask` find the database; null: in the file that the supervisor wrote. */
@@ -23,22 +25,33 @@ export interface CurrentRun {
   recycle(why: string): void
 }
 
-/** @param beatPath null: the beat is kept and not written */
+/**
+ * @param beatPath path or descriptor of beat.json; null: the beat is kept and not written
+ * @param secretsPath path or descriptor of secrets.jsonl; null: nobody shows the output but the terminal
+ */
 export const beginRun = (
   ticket: Ticket,
   {
     beatPath = null,
+    secretsPath = null,
     iterationLimit = null,
     databaseUrl = null,
-  }: { beatPath?: string | null; iterationLimit?: number | null; databaseUrl?: string | null } = {},
+  }: {
+    beatPath?: string | number | null
+    secretsPath?: string | number | null
+    iterationLimit?: number | null
+    databaseUrl?: string | null
+  } = {},
 ): CurrentRun => {
   let recycled: string | null = null
   const recycling = createStop()
+  const log = createLog()
   const run: CurrentRun = {
     ticket,
     stop: createStop(),
     beats: createBeatWriter(beatPath),
-    log: createLog(),
+    log,
+    secrets: createSecrets(secretsPath, log.warn),
     iterationLimit,
     databaseUrl,
     loopStopped: false,

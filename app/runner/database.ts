@@ -39,6 +39,13 @@ let background: Promise<Background> | undefined
 
 const databaseUrl = (run: CurrentRun): string => {
   if (run.databaseUrl !== null) return run.databaseUrl
+  const user = run.ticket.bounds?.user
+  if (user) {
+    throw new BgtaskError(
+      'misconfigured',
+      `This action runs as ${user.asked} and is not handed the database. If it shall be, let it say database: true.`,
+    )
+  }
   const runtime = inWorkFolder(process.env.BGTASK_RUNTIME || 'runtime')
   try {
     return readDatabaseUrl(runtime)

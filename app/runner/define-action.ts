@@ -23,6 +23,21 @@ export interface ActionOptions<Schema extends object = object> {
   maxAttempts?: number
   /** What the form suggests. */
   execType?: ExecType
+  /**
+   * Runs as another user: `name`, `uid`, `name:group` or `uid:gid`. Needs a supervisor that is root. The run has none of root's rights and can get
+   * none; it can open nothing below the runtime folder. The file itself is also loaded by the panel's own user, who looks what it exports.
+   */
+  runAs?: string
+  /** No program that it starts gets more rights than it has. Always so with `runAs`. Default false. */
+  noNewPrivileges?: boolean
+  /** Megabytes of memory, buffers included: a run that needs more is ended as `out-of-memory`. At least 64. Default: no limit. */
+  memoryMb?: number
+  /** Processes and threads at once; Node itself has a dozen. At least 16. Default: no limit. */
+  processes?: number
+  /** A run that prints more is ended as failed. Default: its output is only rotated. */
+  killOnOutputBytes?: number
+  /** With `runAs`: `ctx.db()` and `ctx.addTask` work all the same, if the database is a MySQL server. Default false. */
+  database?: boolean
 }
 
 /** What `execute` may return: nothing, the content of a success, `success(content)` or `failure(content)`. */

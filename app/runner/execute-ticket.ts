@@ -1,5 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import { exitCodes, messageOf } from '../errors.ts'
+import { type Limits, limitsOf, memorySentence, namesOf, sameLimits } from '../task/limits.ts'
 import type { Outcome, OutcomeKind, Verdict } from '../task/outcome.ts'
 import { createContext } from './context.ts'
 import type { CurrentRun } from './current-run.ts'
@@ -10,6 +11,8 @@ import { isStopError } from './stop.ts'
  * @param loaded called between the two
  */
 export const executeTicket = async (run: CurrentRun, loaded: () => void = () => {}): Promise<Outcome> => {
+  const { refusal } = run.ticket
+  if (refusal) return { kind: 'failed', content: cut(refusal), error: null, exitCode: exitCodes.misconfigured, signal: null }
   let execute: Execute
   try {
     execute = await load(run)
@@ -30,6 +33,15 @@ export const executeTicket = async (run: CurrentRun, loaded: () => void = () => 
 export const thrownOutcome = (run: CurrentRun, error: unknown): Outcome => {
   const { asked } = run.stop
   if (asked && (asked !== 'interrupted' || isStopError(error))) return stopped(asked, null)
+  const memoryMb = run.ticket.limits?.memoryMb
+  if (memoryMb && isOutOfMemory(error))
+    return {
+      kind: 'out-of-memory',
+      content: null,
+      error: `${memorySentence(memoryMb)}\n${cut(traceOf(error))}`,
+      exitCode: exitCodes.failed,
+      signal: null,
+    }
   return { kind: 'failed', content: cut(messageOf(error)), error: cut(traceOf(error)), exitCode: failureCode(error), signal: null }
 }
 
@@ -56,11 +68,25 @@ const load = async ({ ticket }: CurrentRun): Promise<Execute> => {
   // Only for those that need it: it takes longer than the rest of the way to the action.
   if (!ticket.file.startsWith(checkout)) (await import('../runs/resolve-bgtask.ts')).resolveBgtask()
   const module = (await import(pathToFileURL(ticket.file).href)) as { execute?: unknown; default?: { execute?: unknown } }
-  const execute =
-    ticket.exportName === 'default' ? (module.default?.execute ?? module.execute) : (module.execute ?? module.default?.execute)
-  if (typeof execute === 'function') return execute as Execute
+  const byDefault = ticket.exportName === 'default' ? typeof module.default?.execute === 'function' : typeof module.execute !== 'function'
+  const action = byDefault ? (module.default ?? {}) : module
+  requireLimits(ticket, limitsOf(action))
+  if (typeof action.execute === 'function') return action.execute as Execute
   throw new Error('it exports no execute; write: export async function execute(ctx) { … }')
 }
+
+// The supervisor gave what was known of the file when it looked. It may have changed since, or not have loaded then.
+const requireLimits = (ticket: CurrentRun['ticket'], asked: Limits | null) => {
+  if (sameLimits(asked, ticket.limits ?? null)) return
+  throw new Error(
+    `it asks for ${asked ? namesOf(asked) : 'no limits'}, and this run was started with ${ticket.limits ? namesOf(ticket.limits) : 'none'}, by what was known of the file. Run it again.`,
+  )
+}
+
+// What Node throws when the kernel gives it no more memory for a buffer.
+const isOutOfMemory = (error: unknown) =>
+  error instanceof Error &&
+  ((error as NodeJS.ErrnoException).code === 'ERR_MEMORY_ALLOCATION_FAILED' || /^Array buffer allocation failed/.test(error.message))
 
 const notLoaded = ({ ticket }: CurrentRun, error: unknown): Outcome => ({
   kind: 'failed',

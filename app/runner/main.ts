@@ -1,33 +1,47 @@
 import { messageOf } from '../errors.ts'
-import { type RunEnd, writeOutcome } from '../runs/outcome-file.ts'
+import { handedFiles, readHanded } from '../runs/handed-files.ts'
+import { type RunEnd, sayOutcome, writeOutcome } from '../runs/outcome-file.ts'
 import { readUsage } from '../runs/process-identity.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
-import { readTicket } from '../runs/ticket.ts'
+import type { StopRequest } from '../runs/stop-file.ts'
+import { readTicket, type Ticket } from '../runs/ticket.ts'
 import type { Outcome } from '../task/outcome.ts'
 import { beginRun, type CurrentRun } from './current-run.ts'
 import { executeTicket, exitCodeOf, exitedOutcome, thrownOutcome } from './execute-ticket.ts'
 import { trapProcess } from './trap-process.ts'
 
 /*
- * The child's side of a supervised run: its folder holds the ticket, and gets the outcome before the process leaves.
+ * The child's side of a supervised run: its folder holds the ticket, and gets the outcome before the process leaves. A run of another user than
+ * the supervisor's cannot open the folder; it is handed the files in it.
  * What is imported here is paid by every run, so nothing is that a run can do without: no database, no schemas, no web.
  */
 const runFolder = process.env.BGTASK_RUN_FOLDER ?? ''
 const paths = runPaths(runFolder)
+const handed = handedFiles()
 
 const start = async () => {
-  const ticket = readTicket(runFolder)
+  const ticket = handed ? (JSON.parse(readHanded(handed.ticket)) as Ticket) : readTicket(runFolder)
   if (!ticket)
     return refuse(
       `The run folder ${runFolder || '(BGTASK_RUN_FOLDER is not set)'} holds no ticket.json that can be read. The supervisor writes it; by hand, run: node index.js <action> <id>`,
     )
-  const run = beginRun(ticket, { beatPath: paths.beat })
+  const run = beginRun(ticket, {
+    beatPath: handed?.beat ?? paths.beat,
+    secretsPath: handed?.secrets ?? paths.secrets,
+    databaseUrl: handed?.databaseUrl ? readHanded(handed.databaseUrl).trim() : null,
+  })
   trapProcess(run, {
-    stopAsked: async () => run.stop.ask((await import('../runs/stop-file.ts')).readStopRequest(runFolder)?.why ?? 'interrupted'),
+    stopAsked: async () => run.stop.ask((await whyStopped()) ?? 'interrupted'),
     thrown: error => end(run, thrownOutcome(run, error)),
     left: exitCode => leave(run, exitCode),
   })
   await end(run, await executeTicket(run, sayReady))
+}
+
+const whyStopped = async () => {
+  if (!handed) return (await import('../runs/stop-file.ts')).readStopRequest(runFolder)?.why
+  const asked = readHanded(handed.stop).trim()
+  return asked ? (JSON.parse(asked) as StopRequest).why : undefined
 }
 
 /** The supervisor starts only so many runs at once; the closed descriptor tells it that this one is up. */
@@ -77,10 +91,11 @@ const cpuMs = () => {
 
 const write = (end: RunEnd): boolean => {
   try {
-    writeOutcome(paths.outcome, end)
+    if (handed) sayOutcome(handed.said, end)
+    else writeOutcome(paths.outcome, end)
     written = true
   } catch (error) {
-    console.error(`bgtask: ${paths.outcome} cannot be written (${messageOf(error)}).`)
+    console.error(`bgtask: ${handed ? 'how it ended' : paths.outcome} cannot be written (${messageOf(error)}).`)
   }
   return written
 }

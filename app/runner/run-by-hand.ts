@@ -1,5 +1,8 @@
+import { markVariable } from '../runs/process-identity.ts'
+import type { RunUser } from '../runs/run-user.ts'
 import type { Ticket } from '../runs/ticket.ts'
 import type { Outcome } from '../task/outcome.ts'
+import { becomeUser } from './become-user.ts'
 import { beginRun, type CurrentRun } from './current-run.ts'
 import { executeTicket, exitedOutcome, thrownOutcome } from './execute-ticket.ts'
 import { trapProcess } from './trap-process.ts'
@@ -24,7 +27,11 @@ export const runByHand = async (
   { iterationLimit = null, databaseUrl = null, signal }: RunByHandOptions = {},
 ): Promise<Outcome> => {
   await giveRunEnvironment()
-  const run = beginRun(ticket, { iterationLimit, databaseUrl })
+  const run = beginRun(ticket, {
+    iterationLimit,
+    databaseUrl,
+    secretsPath: ticket.bounds?.user ? await leaveRoot(ticket.bounds.user) : secretsPath(),
+  })
   const { promise, resolve } = Promise.withResolvers<Outcome>()
   let ended = false
   trapProcess(run, {
@@ -43,11 +50,30 @@ export const runByHand = async (
   return outcome
 }
 
+/** What was root's stays behind: rights, and what its environment held. @returns the open file for what is to be hidden, if there is one */
+const leaveRoot = async (user: RunUser): Promise<number | null> => {
+  const path = secretsPath()
+  const secrets = path === null ? null : process.getBuiltinModule('node:fs').openSync(path, 'a', 0o600)
+  const { loadConfig } = await import('../config.ts')
+  const { runEnvironment } = await import('../runs/run-environment.ts')
+  const kept = runEnvironment(await loadConfig(), { mark: process.env[markVariable] ?? '' })
+  for (const name of Object.keys(process.env)) if (!(name in kept)) delete process.env[name]
+  becomeUser(user)
+  return secrets
+}
+
 /** An action finds these two in its environment, as it does when the supervisor starts it. */
 const giveRunEnvironment = async () => {
   const { loadConfig } = await import('../config.ts')
   const { runtime, actions } = await loadConfig()
   Object.assign(process.env, { BGTASK_RUNTIME: runtime, BGTASK_ACTIONS: actions })
+}
+
+/** Where whoever shows our output wants to know what to hide; null when it goes straight to a terminal. */
+const secretsPath = (): string | null => {
+  const path = process.env.BGTASK_SECRETS_FILE
+  delete process.env.BGTASK_SECRETS_FILE // what the action starts is none of this run
+  return path || null
 }
 
 const askToStop = (run: CurrentRun, signal: NodeJS.Signals) => {

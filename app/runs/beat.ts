@@ -1,3 +1,4 @@
+import { writeHanded } from './handed-files.ts'
 import { readJson, writeJson } from './write-file.ts'
 
 /** What a live run says of itself, at most once a second. Times are milliseconds since 1970. */
@@ -16,5 +17,7 @@ export interface Beat {
   progress: { done: number; total: number | null; note: string | null } | null
   memoryBytes: number
 }
-export const writeBeat = (path: string, beat: Beat): void => writeJson(path, beat)
+/** @param place path of beat.json; or its descriptor, for a run that was handed it */
+export const writeBeat = (place: string | number, beat: Beat): void =>
+  typeof place === 'number' ? writeHanded(place, JSON.stringify(beat)) : writeJson(place, beat)
 export const readBeat = (path: string): Beat | null => readJson<Beat>(path)

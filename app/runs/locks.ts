@@ -22,7 +22,7 @@ export const takeLock = async (path: string): Promise<Lock | null> => {
   let code: number | null
   try {
     code = await new Promise<number | null>((resolve, reject) => {
-      spawn('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'ignore', descriptor] })
+      spawn('flock', ['-xn', '3'], { env: { PATH: process.env.PATH }, stdio: ['ignore', 'ignore', 'ignore', descriptor] })
         .once('error', reject)
         .once('exit', resolve)
     })

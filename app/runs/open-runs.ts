@@ -1,5 +1,6 @@
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from './make-folder.ts'
 
 /**
  * Names of the runs whose end is not in the database yet, one empty file each in runtime/open/: made before the ticket,
@@ -7,10 +8,10 @@ import { join } from 'node:path'
  */
 export const openRuns = (runtime: string) => {
   const folder = join(runtime, 'open')
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolder(folder)
   return {
     add: (name: string): void => {
-      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      makeFolder(folder)
       closeSync(openSync(join(folder, name), 'w', 0o600))
     },
     remove: (name: string): void => rmSync(join(folder, name), { force: true }),

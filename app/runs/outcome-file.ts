@@ -1,4 +1,6 @@
 import { type Outcome, outcomeKinds } from '../task/outcome.ts'
+import { writeHanded } from './handed-files.ts'
+import type { runPaths } from './runtime-folder.ts'
 import { readJson } from './write-file.ts'
 
 // Not by import: that makes Node load all that node:fs has to offer, which costs each run of a task 3 ms.
@@ -28,6 +30,13 @@ export const writeOutcome = (path: string, end: RunEnd): boolean => {
     unlinkSync(temporary)
   }
 }
+
+/** The same for a run of another user, into the file that it was handed. */
+export const sayOutcome = (descriptor: number, end: RunEnd): void => writeHanded(descriptor, JSON.stringify(end))
+
+/** How a run ended, by whoever said so first. */
+export const readEnd = ({ outcome, said }: Pick<ReturnType<typeof runPaths>, 'outcome' | 'said'>): RunEnd | null =>
+  readOutcome(outcome) ?? readOutcome(said)
 
 /** @returns null when there is none, or what lies there says no kind of end: whoever finds it decides by what is seen from outside */
 export const readOutcome = (path: string): RunEnd | null => {

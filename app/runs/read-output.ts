@@ -26,23 +26,30 @@ export const readOutput = (folder: string, { from, maxBytes = 262_144 }: { from?
   return { text, from: start, to: start + whole.length, size, rotated }
 }
 
+/** 0 when it is not there. */
 export const sizeOf = (path: string): number => {
+  const descriptor = openToRead(path)
+  if (descriptor === null) return 0
   try {
-    const descriptor = openSync(path, 'r')
-    try {
-      return fstatSync(descriptor).size
-    } finally {
-      closeSync(descriptor)
-    }
+    return fstatSync(descriptor).size
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+const openToRead = (path: string): number | null => {
+  try {
+    return openSync(path, 'r')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
   }
 }
 
-const readBytes = (path: string, start: number, length: number): Buffer => {
-  if (length <= 0) return Buffer.alloc(0)
-  const descriptor = openSync(path, 'r')
+/** Fewer when the file ends before, or is not there. */
+export const readBytes = (path: string, start: number, length: number): Buffer => {
+  const descriptor = length <= 0 ? null : openToRead(path)
+  if (descriptor === null) return Buffer.alloc(0)
   try {
     const buffer = Buffer.alloc(length)
     return buffer.subarray(0, readSync(descriptor, buffer, 0, length, start))
@@ -51,13 +58,14 @@ const readBytes = (path: string, start: number, length: number): Buffer => {
   }
 }
 
-// A tail that begins in the middle of a line would show half of it.
-const afterFirstLine = (bytes: Buffer) => {
+/** A tail that begins in the middle of a line would show half of it. */
+export const afterFirstLine = (bytes: Buffer) => {
   const end = bytes.indexOf(10)
   return end < 0 ? bytes : bytes.subarray(end + 1)
 }
 
-const brokenTail = (bytes: Buffer): number => {
+/** How many bytes at the end are the beginning of a character. */
+export const brokenTail = (bytes: Buffer): number => {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back]!
     if (byte < 0x80) return 0

@@ -1,10 +1,10 @@
+import type { Limits } from '../task/limits.ts'
 import type { ExecType, Json } from '../task/task.ts'
+import type { Bounds } from './bounds.ts'
+import { makeFolder } from './make-folder.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { runPaths } from './runtime-folder.ts'
 import { readJson, writeJson } from './write-file.ts'
-
-// Not by import: that makes Node load all that node:fs has to offer, which costs each run of a task 3 ms.
-const { mkdirSync } = process.getBuiltinModule('node:fs')
 
 /** What a run is: written by the supervisor before the spawn, and once more when the process is known. */
 export interface Ticket {
@@ -31,13 +31,18 @@ export interface Ticket {
   /** The value of BGTASK_RUN in the environment of the run and all it starts. */
   mark: string
   startedAt: number
+  /** What the action asks of the machine, and how that is given; absent when it asks for nothing. */
+  limits?: Limits
+  bounds?: Bounds
+  /** Why the action may not be run here: the runner only says so. */
+  refusal?: string
   /** Absent until the process is known. */
   process?: ProcessIdentity
 }
 
 /** Makes the run folder with its ticket. */
 export const writeTicket = (folder: string, ticket: Ticket): void => {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolder(folder)
   writeJson(runPaths(folder).ticket, ticket)
 }
 export const readTicket = (folder: string): Ticket | null => readJson<Ticket>(runPaths(folder).ticket)

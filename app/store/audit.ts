@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
+import { setImmediate as breathe } from 'node:timers/promises'
 import type { Selectable } from 'kysely'
 import type { CallerTransaction, Db } from './database.ts'
 import { forUpdate } from './for-update.ts'
-import type { AuditRow } from './tables.ts'
+import type { AuditChainRow, AuditRow } from './tables.ts'
 import { transact, withRetries } from './transact.ts'
 
 /** Who did what, when, and by which kind of request. */
@@ -27,9 +28,9 @@ export interface AuditEntry {
 
 /**
  * The kind of request: `form` is a POST of our own page; `ours`, `weak` and `typed` are visits (GET) that act, by where they came from;
- * `link` is a one-time link, `token` an API token, `panel` the panel itself.
+ * `link` is a one-time link, `token` an API token; `panel` and `supervisor` are these themselves, asked by nobody.
  */
-export type AuditVia = 'form' | 'ours' | 'weak' | 'typed' | 'link' | 'token' | 'command-line' | 'panel'
+export type AuditVia = 'form' | 'ours' | 'weak' | 'typed' | 'link' | 'token' | 'command-line' | 'panel' | 'supervisor'
 
 export type NewAuditEntry = Omit<AuditEntry, 'id' | 'hash'>
 
@@ -55,7 +56,8 @@ export const appendAudit = (db: Db, given: NewAuditEntry, trx?: CallerTransactio
 
 export interface AuditFilter {
   userName?: string
-  act?: string
+  /** One, or any of these. */
+  act?: string | readonly string[]
   subject?: string
   /** From this moment on. */
   since?: number
@@ -63,35 +65,90 @@ export interface AuditFilter {
   until?: number
 }
 
-/** Newest first. @param page.before the id of the last one seen */
-export const listAudit = (db: Db, page: AuditFilter & { limit: number; before?: number }): Promise<AuditEntry[]> =>
+/** Newest first. @param page.before only what is older than this id; @param page.after only what is newer, and of that the oldest */
+export const listAudit = (db: Db, page: AuditFilter & { limit: number; before?: number; after?: number }): Promise<AuditEntry[]> =>
   withRetries(async () => {
-    let rows = db.kysely.selectFrom('bg_audit').selectAll()
-    if (page.before !== undefined) rows = rows.where('id', '<', page.before)
-    if (page.userName !== undefined) rows = rows.where('user_name', '=', page.userName)
-    if (page.act !== undefined) rows = rows.where('act', '=', page.act)
-    if (page.subject !== undefined) rows = rows.where('subject', '=', page.subject)
-    if (page.since !== undefined) rows = rows.where('at', '>=', page.since)
-    if (page.until !== undefined) rows = rows.where('at', '<', page.until)
-    return (await rows.orderBy('id', 'desc').limit(page.limit).execute()).map(toEntry)
+    const upwards = page.after !== undefined
+    const { from, to } = await idsAround(db, page)
+    const read = async (act: string | null): Promise<AuditEntry[]> => {
+      let rows = db.kysely
+        .selectFrom('bg_audit')
+        .selectAll()
+        .where('id', '>=', Math.max(from, (page.after ?? 0) + 1))
+        .where('id', '<=', Math.min(to, (page.before ?? Number.MAX_SAFE_INTEGER) - 1))
+      if (page.userName !== undefined) rows = rows.where('user_name', '=', page.userName)
+      if (act !== null) rows = rows.where('act', '=', act)
+      if (page.subject !== undefined) rows = rows.where('subject', '=', page.subject)
+      if (page.since !== undefined) rows = rows.where('at', '>=', page.since)
+      if (page.until !== undefined) rows = rows.where('at', '<', page.until)
+      return (
+        await rows
+          .orderBy('id', upwards ? 'asc' : 'desc')
+          .limit(page.limit)
+          .execute()
+      ).map(toEntry)
+    }
+    // Each act is one range of an index, in the order of ids; the ends of all of them are the page.
+    const acts = page.act === undefined ? [null] : [page.act].flat()
+    const found = (await Promise.all(acts.map(read))).flat().sort((a, b) => (upwards ? a.id - b.id : b.id - a.id))
+    return found.slice(0, page.limit).sort((a, b) => b.id - a.id)
   })
+
+/** The clocks of hosts that share a database may differ by so much; `check` warns long before. */
+const clocksDifferMs = 60_000
+
+// Ids grow with time but for what the clocks differ, so a span of time is a range of ids: what lies outside need not be read.
+const idsAround = async (db: Db, { since, until }: AuditFilter): Promise<{ from: number; to: number }> => {
+  const at = (operator: '<' | '>=', moment: number) => db.kysely.selectFrom('bg_audit').select('id').where('at', operator, moment).limit(1)
+  const before =
+    since === undefined
+      ? null
+      : await at('<', since - clocksDifferMs)
+          .orderBy('at', 'desc')
+          .executeTakeFirst()
+  const after =
+    until === undefined
+      ? null
+      : await at('>=', until + clocksDifferMs)
+          .orderBy('at')
+          .executeTakeFirst()
+  return { from: before ? Number(before.id) + 1 : 0, to: after ? Number(after.id) - 1 : Number.MAX_SAFE_INTEGER }
+}
 
 export interface AuditChainState {
   /** Rows that were read. */
   rows: number
   /** Hash of the last row: who notes it elsewhere can prove later that nothing before it was rewritten. */
   lastHash: string
-  /** null: every row is as it was written, and none is missing. */
-  broken: { id: number; why: 'missing' | 'changed' } | null
+  /** null: every row is as it was written, none is missing, and none was put in beside the chain. */
+  broken: { id: number; why: 'missing' | 'changed' | 'extra' } | null
 }
 
-/** Reads the whole chain, in pieces, and computes it anew. */
-export const checkAuditChain = async (db: Db): Promise<AuditChainState> => {
-  const chain = await withRetries(() => db.kysely.selectFrom('bg_audit_chain').selectAll().where('one', '=', 1).executeTakeFirstOrThrow())
+/**
+ * Reads the chain, in pieces, and computes it anew.
+ * @param options.newest only so many rows of its end, on the word of the one before them. Default: all
+ */
+export const checkAuditChain = async (db: Db, options: { newest?: number } = {}): Promise<AuditChainState> => {
+  for (;;) {
+    const chain = await readChain(db)
+    const state = await computeChain(db, chain, options.newest ?? Infinity)
+    if (state.broken === null) return { ...state, broken: await findExtra(db) }
+    // What was pruned while we read is not missing.
+    const { first_id: now } = await readChain(db)
+    if (Number(now) === Number(chain.first_id)) return state
+  }
+}
+
+const readChain = (db: Db) =>
+  withRetries(() => db.kysely.selectFrom('bg_audit_chain').selectAll().where('one', '=', 1).executeTakeFirstOrThrow())
+
+const computeChain = async (db: Db, chain: Selectable<AuditChainRow>, newest: number): Promise<AuditChainState> => {
   const lastId = Number(chain.last_id)
-  let hash = chain.first_hash
-  let next = Number(chain.first_id)
-  const state = (broken: AuditChainState['broken']) => ({ rows: next - Number(chain.first_id), lastHash: chain.last_hash, broken })
+  const firstId = Math.max(Number(chain.first_id), lastId - newest + 1)
+  let hash = firstId === Number(chain.first_id) ? chain.first_hash : await hashAt(db, firstId - 1)
+  let next = firstId
+  const state = (broken: AuditChainState['broken']) => ({ rows: next - firstId, lastHash: chain.last_hash, broken })
+  if (hash === null) return state({ id: firstId - 1, why: 'missing' })
   while (next <= lastId) {
     const rows = await withRetries(() =>
       db.kysely.selectFrom('bg_audit').selectAll().where('id', '>=', next).where('id', '<=', lastId).orderBy('id').limit(2_000).execute(),
@@ -104,18 +161,60 @@ export const checkAuditChain = async (db: Db): Promise<AuditChainState> => {
       next++
     }
     if (rows.length === 0) return state({ id: next, why: 'missing' })
+    // The embedded database answers without waiting, and others want to be answered meanwhile.
+    await breathe()
   }
   return state(hash === chain.last_hash ? null : { id: lastId, why: 'changed' })
 }
 
-/** Removes what is older; the chain begins with the oldest row that stays. The newest row always stays. @returns how many were removed */
-export const pruneAudit = (db: Db, before: number, most: number): Promise<number> =>
+const hashAt = async (db: Db, id: number): Promise<string | null> =>
+  (await withRetries(() => db.kysely.selectFrom('bg_audit').select('hash').where('id', '=', id).executeTakeFirst()))?.hash ?? null
+
+// One statement sees one moment, so that a row which is just being appended is not taken for one too many.
+const findExtra = async (db: Db): Promise<AuditChainState['broken']> => {
+  for (const [operator, end] of [
+    ['<', 'first_id'],
+    ['>', 'last_id'],
+  ] as const) {
+    const row = await withRetries(() =>
+      db.kysely
+        .selectFrom('bg_audit')
+        .select('bg_audit.id')
+        .where('bg_audit.id', operator, rows => rows.selectFrom('bg_audit_chain').select(end).where('one', '=', 1))
+        .orderBy('bg_audit.id')
+        .limit(1)
+        .executeTakeFirst(),
+    )
+    if (row) return { id: Number(row.id), why: 'extra' }
+  }
+  return null
+}
+
+/** Tries to append a row, and takes it back. @throws what keeps rows from being written */
+export const tryAudit = async (db: Db): Promise<void> => {
+  const takenBack = new Error('taken back')
+  try {
+    await transact(db, async trx => {
+      await appendAudit(db, { at: Date.now(), userName: null, ip: null, via: 'panel', act: 'try', subject: null, detail: null }, trx)
+      throw takenBack
+    })
+  } catch (error) {
+    if (error !== takenBack) throw error
+  }
+}
+
+/**
+ * Removes what is older, and appends a row that says so, in one transaction; the chain then begins with the oldest row that stays.
+ * @param options.most rows to remove at once: writers wait meanwhile
+ * @returns how many were removed
+ */
+export const pruneAudit = (db: Db, { before, most, now = Date.now() }: { before: number; most: number; now?: number }): Promise<number> =>
   transact(db, async trx => {
     const chain = await forUpdate(db, trx.selectFrom('bg_audit_chain').selectAll().where('one', '=', 1)).executeTakeFirstOrThrow()
     const old = await trx
       .selectFrom('bg_audit')
       .select(['id', 'hash', 'at'])
-      .where('id', '<', Number(chain.last_id))
+      .where('id', '<=', Number(chain.last_id))
       .orderBy('id')
       .limit(most)
       .execute()
@@ -129,7 +228,16 @@ export const pruneAudit = (db: Db, before: number, most: number): Promise<number
       .set({ first_id: Number(last.id) + 1, first_hash: last.hash })
       .where('one', '=', 1)
       .execute()
+    const said = { act: 'audit-pruned', subject: String(gone.length), detail: `up to row ${last.id}` }
+    await appendAudit(db, { at: now, userName: null, ip: null, via: 'supervisor', ...said }, trx)
     return gone.length
+  })
+
+/** When the oldest row was written, in milliseconds since 1970; null when there is none. */
+export const oldestAuditAt = (db: Db): Promise<number | null> =>
+  withRetries(async () => {
+    const row = await db.kysely.selectFrom('bg_audit').select('at').orderBy('id').limit(1).executeTakeFirst()
+    return row ? Number(row.at) : null
   })
 
 const hashOf = (before: string, id: number, { at, userName, ip, via, act, subject, detail }: NewAuditEntry): string =>

@@ -37,13 +37,18 @@ export interface InsertedTask {
 /**
  * Stores tasks, all of them or none; 1,000 without unique keys take one round trip.
  * @param options.trx the caller's own transaction: committed together or not at all, and never retried here
+ * @param options.together done last in the same transaction: without it nothing is stored
  * @returns in the order given
  * @throws BgtaskError `conflict` when a unique key is held and the task says reject
  */
 export const insertTasks = async (
   db: Db,
   tasks: readonly NewTask[],
-  { now = Date.now(), trx }: { now?: number; trx?: CallerTransaction } = {},
+  {
+    now = Date.now(),
+    trx,
+    together,
+  }: { now?: number; trx?: CallerTransaction; together?: (inserted: InsertedTask[], trx: CallerTransaction) => Promise<void> } = {},
 ): Promise<InsertedTask[]> => {
   // Numbered here and not by the database, so that after a broken connection we can see whether they are there.
   const drafts = tasks.map(task => draft(task, now))
@@ -63,14 +68,19 @@ export const insertTasks = async (
   const found = (executor: Executor) =>
     findInserted(executor, drafts, index => insertKeyed(db, executor, drafts[index]!, tasks[index]!, now))
   // One statement is a transaction of its own.
-  if (!trx && groups.length === 1 && groups[0]![0]!.task.uniqueKey === null) {
+  if (!trx && !together && groups.length === 1 && groups[0]![0]!.task.uniqueKey === null) {
     return withRetries(async maybeDone => (maybeDone && (await found(db.kysely))) || work(db.kysely))
   }
   return transact(
     db,
     async (begun, maybeDone) => {
       if (!trx) await queueUp(db, begun, drafts)
-      return (maybeDone && (await found(begun))) || work(begun)
+      const there = maybeDone ? await found(begun) : null
+      // What is there already was committed with all that belongs to it.
+      if (there) return there
+      const inserted = await work(begun)
+      await together?.(inserted, begun)
+      return inserted
     },
     trx,
   )

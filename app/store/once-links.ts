@@ -6,7 +6,7 @@ import { withRetries } from './transact.ts'
 /** A link that works once: only the hash of its token is stored. Times are milliseconds since 1970. */
 export interface OnceLink {
   tokenHash: string
-  /** What it opens, e.g. `first-admin`. */
+  /** What it opens, e.g. `first-user`. */
   purpose: string
   expiresAt: number
   usedAt: number | null
@@ -44,6 +44,12 @@ export const findOnceLink = (db: Db, tokenHash: string): Promise<OnceLink | null
   withRetries(async () => {
     const row = await db.kysely.selectFrom('bg_once_link').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst()
     return row ? toOnceLink(row) : null
+  })
+
+/** Removes those that expired before that moment. */
+export const pruneOnceLinks = (db: Db, before: number): Promise<void> =>
+  withRetries(async () => {
+    await db.kysely.deleteFrom('bg_once_link').where('expires_at', '<', before).execute()
   })
 
 const toOnceLink = (row: Selectable<OnceLinkRow>): OnceLink => ({

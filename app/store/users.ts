@@ -1,8 +1,8 @@
 import type { Selectable } from 'kysely'
 import { BgtaskError } from '../errors.ts'
 import type { Db } from './database.ts'
-import { forUpdate } from './for-update.ts'
 import { isDuplicate } from './is-away.ts'
+import { lockUsers } from './lock-users.ts'
 import type { UserRow } from './tables.ts'
 import { transact, withRetries } from './transact.ts'
 
@@ -13,8 +13,10 @@ export interface User {
   role: 'viewer' | 'operator' | 'admin'
   createdAt: number
   passwordChangedAt: number
+  /** Of the second factor, base32; null: it is off. */
+  totpSecret: string | null
 }
-export type NewUser = Omit<User, 'id' | 'passwordChangedAt'>
+export type NewUser = Omit<User, 'id' | 'passwordChangedAt' | 'totpSecret'>
 
 /** @throws BgtaskError `conflict` when the name is taken */
 export const insertUser = async (db: Db, user: NewUser): Promise<void> => {
@@ -41,8 +43,7 @@ export const insertFirstUser = (db: Db, user: NewUser): Promise<boolean> =>
       const there = await trx.selectFrom('bg_user').select('password_hash').where('name', '=', user.name).executeTakeFirst()
       if (there?.password_hash === user.passwordHash) return true
     }
-    // All who try meet at one row that is surely there, so that each sees what the one before it did.
-    await forUpdate(db, trx.selectFrom('bg_migration').select('name').orderBy('name').limit(1)).execute()
+    await lockUsers(db, trx)
     if (await trx.selectFrom('bg_user').select('id').limit(1).executeTakeFirst()) return false
     await trx.insertInto('bg_user').values(fromUser(user)).execute()
     return true
@@ -78,6 +79,12 @@ export const setPassword = (db: Db, name: string, passwordHash: string, now: num
     return true
   })
 
+/** The same password under a costlier hash: no session ends, and nothing is done when the password was changed meanwhile. */
+export const replaceHash = (db: Db, id: number, from: string, to: string): Promise<void> =>
+  withRetries(async () => {
+    await db.kysely.updateTable('bg_user').set({ password_hash: to }).where('id', '=', id).where('password_hash', '=', from).execute()
+  })
+
 export const anyUser = (db: Db): Promise<boolean> =>
   withRetries(async () => (await db.kysely.selectFrom('bg_user').select('id').limit(1).executeTakeFirst()) !== undefined)
 
@@ -88,6 +95,7 @@ const toUser = (row: Selectable<UserRow>): User => ({
   role: row.role as User['role'],
   createdAt: Number(row.created_at),
   passwordChangedAt: Number(row.password_changed_at),
+  totpSecret: row.totp_secret,
 })
 
 const fromUser = ({ name, passwordHash, role, createdAt }: NewUser) => ({

@@ -1,20 +1,24 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
 import { readBeat } from '../runs/beat.ts'
+import { commandWithin, nodeOptionsFor } from '../runs/bounds.ts'
+import { endLeaf, killLeaf, type Leaf, makeLeaf, strikesOf } from '../runs/cgroups.ts'
+import { giveOutput, openHandedFiles } from '../runs/handed-files.ts'
 import type { Lock } from '../runs/locks.ts'
-import { type RunEnd, readOutcome, writeOutcome } from '../runs/outcome-file.ts'
+import { type RunEnd, readEnd, writeOutcome } from '../runs/outcome-file.ts'
 import { bootId, groupMembers, identify, isAlive, type ProcessIdentity, readStat, readUsage } from '../runs/process-identity.ts'
 import { readOutput, sizeOf } from '../runs/read-output.ts'
 import { runEnvironment } from '../runs/run-environment.ts'
-import { runPaths } from '../runs/runtime-folder.ts'
+import { runPaths, runtimePaths } from '../runs/runtime-folder.ts'
 import { readStopRequest, type StopRequest, writeStopRequest } from '../runs/stop-file.ts'
 import { type Ticket, writeTicket } from '../runs/ticket.ts'
 import { isCrash } from '../task/outcome.ts'
-import { believe, type ExitFacts, howItEnded } from './how-it-ended.ts'
+import { believe, type ExitFacts } from './how-it-ended.ts'
 import { endGroup, signalGroup, sweep, whatResists } from './signal-run.ts'
 
 /** How long after SIGKILL a process may still be seen before it is called a survivor. */
@@ -42,6 +46,8 @@ export class Child {
   readonly #on: ChildEvents
   #timers: NodeJS.Timeout[] = []
   #forced = false
+  /** How it ends because we said so, whatever it says. */
+  #judged: RunEnd | null = null
   #ended = false
 
   private constructor(ticket: Ticket, folder: string, identity: ProcessIdentity, adopted: boolean, on: ChildEvents) {
@@ -55,26 +61,16 @@ export class Child {
   }
 
   /**
-   * Starts the runner: its own session and process group, its output straight into the file, nothing of ours to hold on to.
+   * Starts the runner, within its limits: its own session and process group, its output straight into the file, nothing of ours to hold on to.
    * @param lock of a loop; the child inherits the descriptor and so holds it for as long as it lives
+   * @throws SpawnFailed, or why its folder or its limits could not be made
    */
-  static spawn(config: Config, ticket: Ticket, folder: string, lock: Lock | null, on: ChildEvents): Child {
+  static async spawn(config: Config, ticket: Ticket, folder: string, lock: Lock | null, on: ChildEvents): Promise<Child> {
     writeTicket(folder, ticket)
-    const output = openSync(runPaths(folder).output, 'a', 0o600)
-    let spawned: ChildProcess
-    try {
-      spawned = spawn(process.execPath, [launcher, ticket.action, String(ticket.taskId)], {
-        cwd: workRoot,
-        env: { ...runEnvironment(config, { mark: ticket.mark, runFolder: folder }), BGTASK_READY_FD: '4' },
-        detached: true,
-        stdio: ['ignore', output, output, lock ? lock.descriptor : 'ignore', 'pipe'],
-      })
-    } finally {
-      closeSync(output)
-    }
-    if (spawned.pid === undefined) throw new SpawnFailed(spawned)
+    const spawned = await startRunner(config, ticket, folder, lock, on)
     // It cannot have been reaped yet, so the pid is its own even if it is already dead.
-    const identity = { pid: spawned.pid, startTicks: readStat(spawned.pid)?.startTicks ?? 0, bootId: bootId() }
+    const pid = spawned.pid!
+    const identity = { pid, startTicks: readStat(pid)?.startTicks ?? 0, bootId: bootId() }
     const child = new Child(ticket, folder, identity, false, on)
     // 'exit', not 'close': a grandchild may hold an inherited pipe open for ever.
     spawned.once('exit', (exitCode, signal) => void child.#end(exitCode, signal))
@@ -138,11 +134,41 @@ export class Child {
       setTimeout(() => {
         this.measure()
         this.#forced = true
-        endGroup(this.#identity)
-        void sweep(this.ticket.mark)
-        this.#timers.push(setTimeout(() => void this.#findSurvivors(), killWaitMs))
+        this.#kill()
       }, afterMs),
     )
+  }
+
+  /** Ends it at once, as failed, for the reason that the sentence gives: what it says itself counts no more. */
+  fail(sentence: string): void {
+    if (this.#ended || this.#judged) return
+    this.measure()
+    const judged: RunEnd = {
+      kind: 'failed',
+      content: sentence,
+      error: null,
+      exitCode: null,
+      signal: 'SIGKILL',
+      endedAt: Date.now(),
+      iterations: this.iterations || null,
+      peakMemoryBytes: this.usage?.peakMemoryBytes ?? null,
+      cpuMs: this.usage?.cpuMs ?? null,
+    }
+    this.#judged = judged
+    // Before the signal: should we die now, the next supervisor finds why it ended.
+    this.#tryTo('writing its outcome', () => writeOutcome(runPaths(this.folder).outcome, judged))
+    this.#kill()
+  }
+
+  #kill(): void {
+    endGroup(this.#identity)
+    for (const leaf of this.#leaves) killLeaf(leaf)
+    void sweep(this.ticket.mark)
+    this.#timers.push(setTimeout(() => void this.#findSurvivors(), killWaitMs))
+  }
+
+  get #leaves() {
+    return this.ticket.bounds?.leaves ?? []
   }
 
   async #findSurvivors(): Promise<void> {
@@ -165,10 +191,13 @@ export class Child {
     const left = hasGroup(this.#identity.pid) ? groupMembers(this.#identity.pid) : []
     for (const member of left) endGroup(member)
     const paths = runPaths(this.folder)
-    const told = this.#tryTo('reading its outcome', () => readOutcome(paths.outcome)) ?? null
+    const told = this.#judged ?? this.#tryTo('reading its outcome', () => readEnd(paths)) ?? null
+    const strikes = this.#tryTo('looking at its limits', () => strikesIn(this.ticket))
     // Nobody waits for the sweep after a crash: the next run has a mark of its own, and should be up at once.
-    if (!this.stop && (told === null || isCrash(told.kind))) void sweep(this.ticket.mark)
-    this.survivors = await whatResists(this.stop ? [...left, ...(await sweep(this.ticket.mark))] : left, killWaitMs)
+    if (!this.stop && (told === null || this.#judged || isCrash(told.kind))) void sweep(this.ticket.mark)
+    // What lives in its leaves goes with it, wherever else it has gone to.
+    const bounded = await Promise.all(this.#leaves.map(leaf => this.#endLeaf(leaf)))
+    this.survivors = await whatResists([...left, ...(this.stop ? await sweep(this.ticket.mark) : []), ...bounded.flat()], killWaitMs)
     const facts: ExitFacts = {
       exitCode,
       signal,
@@ -179,15 +208,27 @@ export class Child {
       tail: told ? '' : (this.#tryTo('reading its output', () => readOutput(this.folder, { maxBytes: 8_192 }).text) ?? ''),
       usage: this.usage,
       iterations: told ? null : (this.#tryTo('reading its beat', () => readBeat(paths.beat)?.iterations) ?? null),
+      ...(strikes ? { limits: strikes } : {}),
     }
-    // The path after a crash of ours is the same: whoever comes then reads the folder.
-    if (!told) this.#tryTo('writing its outcome', () => writeOutcome(paths.outcome, howItEnded(facts)))
     const end = believe(told, facts)
+    // The path after a crash of ours is the same: whoever comes then reads the folder.
+    if (!told || this.ticket.bounds?.user) this.#tryTo('writing its outcome', () => writeOutcome(paths.outcome, told ?? end))
     this.#on.end(this, {
       ...end,
       error: [end.error, survivorsSentence(this.survivors)].filter(Boolean).join('\n') || null,
       outputBytes: this.#tryTo('measuring its output', () => sizeOf(paths.output) + sizeOf(paths.rotatedOutput)) ?? null,
     })
+  }
+
+  async #endLeaf(leaf: Leaf): Promise<ProcessIdentity[]> {
+    try {
+      return await endLeaf(leaf, killWaitMs)
+    } catch (error) {
+      this.#on.trouble(
+        `run ${this.ticket.taskId}-${this.ticket.number}: the cgroup ${leaf.folder} could not be removed: ${messageOf(error)}`,
+      )
+      return []
+    }
   }
 
   // A full disk, or a folder that somebody broke, must not keep a run from being stopped and its end from being told.
@@ -208,11 +249,20 @@ export class Child {
 }
 
 export class SpawnFailed extends Error {
-  constructor(spawned: ChildProcess) {
-    super('no process can be had now: too little memory, or too many processes or open files')
-    spawned.once('error', error => {
-      this.cause = error
-    })
+  constructor(cause: unknown) {
+    super(`no process can be had now (${messageOf(cause)}): too little memory, or too many processes or open files`, { cause })
+  }
+}
+
+/** What the limits of a run have done to it so far; undefined when it has none. */
+export const strikesIn = ({ limits, bounds }: Ticket): ExitFacts['limits'] => {
+  if (!limits) return undefined
+  const strikes = (bounds?.leaves ?? []).map(strikesOf)
+  return {
+    memoryMb: limits.memoryMb,
+    processes: limits.processes,
+    outOfMemory: strikes.reduce((sum, { outOfMemory }) => sum + outOfMemory, 0),
+    refusedForks: strikes.reduce((sum, { refusedForks }) => sum + refusedForks, 0),
   }
 }
 
@@ -224,6 +274,43 @@ export const identityOf = (
   if (ticket.process) return isAlive(ticket.process) ? ticket.process : null
   const leader = marked.find(found => found.mark === ticket.mark && found.groupId === found.identity.pid)
   return leader ? identify(leader.identity.pid) : null
+}
+
+// No exec more than before for a run without limits.
+const startRunner = async (config: Config, ticket: Ticket, folder: string, lock: Lock | null, on: ChildEvents): Promise<ChildProcess> => {
+  const { bounds, limits } = ticket
+  const environment = { ...runEnvironment(config, { mark: ticket.mark, runFolder: folder }), BGTASK_READY_FD: '4' }
+  const command = [process.execPath, ...nodeOptionsFor(limits?.memoryMb ?? null), launcher, ticket.action, String(ticket.taskId)]
+  const [program, ...given] = bounds ? commandWithin(bounds, command) : command
+  const made: Leaf[] = []
+  const open: { close(): void }[] = []
+  try {
+    const output = openSync(runPaths(folder).output, 'a', 0o600)
+    open.push({ close: () => closeSync(output) })
+    const handed = bounds?.user
+      ? openHandedFiles(runPaths(folder), bounds.database ? runtimePaths(config.runtime).databaseUrl : null)
+      : null
+    if (handed) open.push(handed)
+    if (bounds?.user) giveOutput(output, bounds.user)
+    for (const leaf of bounds?.leaves ?? []) {
+      makeLeaf(leaf)
+      made.push(leaf)
+    }
+    const spawned = spawn(program!, given, {
+      cwd: workRoot,
+      env: bounds?.user ? { ...environment, ...handed!.variables, HOME: bounds.user.home } : environment,
+      detached: true,
+      stdio: ['ignore', output, output, lock ? lock.descriptor : 'ignore', 'pipe', ...(handed?.descriptors ?? [])],
+    })
+    if (spawned.pid !== undefined) return spawned
+    const [cause] = (await once(spawned, 'error')) as [Error]
+    throw new SpawnFailed(cause)
+  } catch (error) {
+    for (const leaf of made) void endLeaf(leaf, killWaitMs).catch((reason: unknown) => on.trouble(messageOf(reason)))
+    throw error
+  } finally {
+    for (const one of open) one.close()
+  }
 }
 
 const hasGroup = (groupId: number) => {

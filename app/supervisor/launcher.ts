@@ -1,16 +1,19 @@
-import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Catalog, loadCatalog } from '../catalog/catalog.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import type { Lock } from '../runs/locks.ts'
+import { makeTicket } from '../runs/make-ticket.ts'
 import type { OpenRuns } from '../runs/open-runs.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import type { Ticket } from '../runs/ticket.ts'
+import { outputSentence } from '../task/limits.ts'
 import { runName } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { Child, type ChildEvents } from './child.ts'
+import { hideSecrets } from './hide-secrets.ts'
+import { Limiter } from './limiter.ts'
 import { OutputGuards } from './output-guards.ts'
 import type { Log } from './supervisor.ts'
 
@@ -25,6 +28,7 @@ export class Launcher {
   readonly #log: Log
   #known: Catalog | null = null
   readonly #guards: OutputGuards
+  readonly #limiter: Limiter
 
   constructor(
     config: Config,
@@ -37,29 +41,33 @@ export class Launcher {
     this.#owner = owner
     this.#open = open
     this.#log = log
+    this.#limiter = new Limiter(config, owner.host)
     this.#guards = new OutputGuards(sentence => log.warn(sentence))
     this.events = {
       ready: on.ready,
       end: (child, end) => {
         this.#guards.release(child.folder)
-        on.end(child, end)
+        on.end(child, hideSecrets(config, child.folder, child.ticket, end))
       },
       trouble: sentence => log.warn(sentence),
     }
   }
 
   /** @throws when no folder can be made or no process be started */
-  launch(ticket: Ticket, lock: Lock | null): Child {
+  async launch(ticket: Ticket, lock: Lock | null): Promise<Child> {
     const name = runName(ticket.taskId, ticket.number)
     this.#open.add(name)
-    const child = Child.spawn(this.#config, ticket, join(this.#config.runtime, 'runs', name), lock, this.events)
+    const child = await Child.spawn(this.#config, ticket, join(this.#config.runtime, 'runs', name), lock, this.events)
     this.guard(child)
     return child
   }
 
   /** Keeps the output of a run within its limit, also of one that was adopted. */
   guard(child: Child): void {
-    this.#guards.guard({ folder: child.folder, identity: child.identity, limitBytes: this.#config.outputBytes })
+    const killAtBytes = child.ticket.limits?.killOnOutputBytes ?? null
+    this.#guards.guard({ folder: child.folder, identity: child.identity, limitBytes: this.#config.outputBytes, killAtBytes }, () =>
+      child.fail(outputSentence(killAtBytes!)),
+    )
   }
 
   close(): void {
@@ -68,29 +76,17 @@ export class Launcher {
 
   async ticket(task: Task, number: number): Promise<Ticket> {
     const entry = (await this.#catalog())?.get(task.action)
-    return {
-      taskId: task.id,
-      uid: task.uid,
-      number,
-      action: task.action,
-      // Not in the map: the runner says so, in the run's own outcome.
-      file: entry?.file ?? join(this.#config.actions, `${task.action}.ts`),
-      exportName: entry?.exportName ?? 'execute',
-      params: task.params,
-      execType: task.execType,
-      type: task.type,
-      creator: task.creator,
-      attempt: task.attempt,
-      timeoutMs: task.timeoutMs,
-      graceMs: task.graceMs,
-      stallMs: entry?.stallMs ?? null,
-      stallRestart: entry?.stallRestart ?? false,
-      epoch: this.#owner.epoch,
-      host: this.#owner.host,
-      wish: task.wish,
-      mark: `${this.#owner.host}/${runName(task.id, number)}/${randomBytes(6).toString('hex')}`,
-      startedAt: Date.now(),
+    // Not in the map: the runner says so, in the run's own outcome.
+    const action = entry ?? {
+      file: join(this.#config.actions, `${task.action}.ts`),
+      exportName: 'execute',
+      stallMs: null,
+      stallRestart: false,
     }
+    const ticket = makeTicket(task, action, { number, ...this.#owner, marked: true })
+    if (!entry?.limits) return ticket
+    const answer = await this.#limiter.boundsOf(entry.limits, runName(task.id, number), entry.file)
+    return { ...ticket, limits: entry.limits, ...answer }
   }
 
   async #catalog(): Promise<Catalog | null> {

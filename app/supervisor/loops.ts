@@ -11,6 +11,7 @@ import type { LoopView, Step } from './plan.ts'
 import type { Recorder } from './recorder.ts'
 import { ReloadQueue } from './reload-queue.ts'
 import type { Log } from './supervisor.ts'
+import { tellCrash } from './tell-crash.ts'
 import { runOf, taskOf } from './ticket-facts.ts'
 
 /** A start that failed here (no process, no space) is tried again after this. */
@@ -112,7 +113,7 @@ export class Loops {
       const ticket = await this.#launcher.ticket(entry.task, entry.number + 1)
       if (this.#leaving || entry.task.wanted === 'down') return
       entry.number = ticket.number
-      entry.child = this.#launcher.launch(ticket, entry.lock)
+      entry.child = await this.#launcher.launch(ticket, entry.lock)
       entry.state = 'starting'
       entry.startedAt = ticket.startedAt
       entry.progress = { iterations: 0, at: performance.now() }
@@ -163,6 +164,8 @@ export class Loops {
       entry.state = 'stopped'
       entry.reason = reason('interrupted', entry)
     }
+    tellCrash(this.#log, child.ticket, end)
+    if (entry.state === 'tripped') this.#log.warn(trippedSentence(entry))
     this.#recorder.loopEnded(child.ticket.taskId, child.ticket.number, end)
     this.#note(entry)
   }
@@ -200,6 +203,9 @@ export class Loops {
     this.#changed()
   }
 }
+
+const trippedSentence = ({ task, reason, memory }: LoopEntry): string =>
+  `loop ${task.id} (${task.action}) has tripped after ${memory.inARow} failures in a row${reason?.code === 'misconfigured' ? ', the last by exit code 78 (misconfigured)' : ''}; it is tried again at ${new Date(reason?.until ?? 0).toISOString()}`
 
 const reason = (code: Reason['code'], entry: LoopEntry, more: Partial<Reason> = {}): Reason => ({
   code,

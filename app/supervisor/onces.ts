@@ -8,6 +8,7 @@ import type { Launcher } from './launcher.ts'
 import type { OnceView } from './plan.ts'
 import type { Recorder } from './recorder.ts'
 import type { Log } from './supervisor.ts'
+import { tellCrash } from './tell-crash.ts'
 import { neverStarted, taskOf } from './ticket-facts.ts'
 
 /** How long nothing is claimed after a process could not be started (no memory, no space, no process number left). */
@@ -114,7 +115,7 @@ export class Onces {
     entry.task = task
     if (this.#leaving) return this.#over(entry, neverStarted())
     try {
-      entry.child = this.#launcher.launch(await this.#launcher.ticket(task, task.number), null)
+      entry.child = await this.#launcher.launch(await this.#launcher.ticket(task, task.number), null)
       entry.deadlineAt = deadline(task, 0)
       this.#recorder.onceProcess(task.id, task.number, entry.child.identity, false)
     } catch (error) {
@@ -126,7 +127,9 @@ export class Onces {
 
   ended(child: Child, end: RunEnd): void {
     const entry = this.#entries.get(child.ticket.taskId)
-    if (entry?.child === child) this.#over(entry, end)
+    if (entry?.child !== child) return
+    tellCrash(this.#log, child.ticket, end)
+    this.#over(entry, end)
   }
 
   leave(): void {

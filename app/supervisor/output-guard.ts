@@ -2,7 +2,9 @@ import { createReadStream, createWriteStream, existsSync, type FSWatcher, rmSync
 import { rm, stat, truncate } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { type ProcessIdentity, readStat } from '../runs/process-identity.ts'
+import { sizeOf } from '../runs/read-output.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
+import { readJson, writeJson } from '../runs/write-file.ts'
 import { signalGroup } from './signal-run.ts'
 
 /** How late a look may come on a busy machine. What a run can write meanwhile is kept free, up to this share of the limit. */
@@ -20,6 +22,16 @@ export interface GuardedRun {
   folder: string
   identity: ProcessIdentity
   limitBytes: number
+  /** Printing more ends it; null: printing as much as it likes. */
+  killAtBytes: number | null
+}
+
+export interface GuardEvents {
+  trouble(sentence: string): void
+  /** It has printed more than it may, and is stopped. Told once; whoever hears it ends it. */
+  beyond(): void
+  /** Told once when it writes so much that it should be guarded by somebody who is never late; then it is left to that one. */
+  flooding?(): void
 }
 
 /**
@@ -32,29 +44,34 @@ export class OutputGuard {
   readonly #paths: ReturnType<typeof runPaths>
   readonly #process: ProcessIdentity
   readonly #limitBytes: number
-  readonly #trouble: (sentence: string) => void
-  readonly #flooding: (() => void) | undefined
+  readonly #killAtBytes: number
+  readonly #on: GuardEvents
   #watcher: FSWatcher | null = null
   #timer: NodeJS.Timeout | null = null
   #last = { size: 0, at: 0 }
   #closed = false
   #rotating = false
+  /** Printed before what lies in output.log now. */
+  #goneBytes = 0
 
-  /** @param flooding told once when it writes so much that it should be guarded by somebody who is never late; then it is left to that one */
-  constructor(run: GuardedRun, trouble: (sentence: string) => void, flooding?: () => void) {
+  constructor(run: GuardedRun, on: GuardEvents) {
     this.#paths = runPaths(run.folder)
     this.#process = run.identity
     this.#limitBytes = run.limitBytes
-    this.#trouble = trouble
-    this.#flooding = flooding
+    this.#killAtBytes = run.killAtBytes ?? Number.POSITIVE_INFINITY
+    this.#on = on
     // Whoever guarded it before died while it had stopped the run to rotate its output.
-    if (existsSync(this.#paths.rotating)) this.#goOn()
-    this.#tryIt(() => this.#watch())
+    if (existsSync(this.#paths.rotating)) this.#endRotation({ goOn: true })
+    this.#tryIt(() => {
+      if (run.killAtBytes !== null)
+        this.#goneBytes = readJson<{ bytes: number }>(this.#paths.printed)?.bytes ?? sizeOf(this.#paths.rotatedOutput)
+      this.#watch()
+    })
   }
 
   close(): void {
     this.#closed = true
-    if (this.#rotating) this.#goOn()
+    if (this.#rotating) this.#endRotation({ goOn: true })
     this.#watcher?.close()
     if (this.#timer) clearTimeout(this.#timer)
   }
@@ -62,6 +79,7 @@ export class OutputGuard {
   #watch(): void {
     const { size } = statSync(this.#paths.output)
     this.#last = { size, at: performance.now() }
+    if (this.#isBeyond(size)) return
     this.#watcher = this.#tryWatch(() => {
       const busy = performance.now() - this.#last.at < calmAfterMs
       if (!busy) {
@@ -85,7 +103,7 @@ export class OutputGuard {
   #tryWatch(changed: () => void): FSWatcher | null {
     try {
       return watch(this.#paths.output, changed).on('error', error =>
-        this.#trouble(`${this.#paths.output} is watched no more: ${error.message}`),
+        this.#on.trouble(`${this.#paths.output} is watched no more: ${error.message}`),
       )
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
@@ -100,15 +118,17 @@ export class OutputGuard {
     const now = performance.now()
     const bytesPerMs = Math.max(0, size - this.#last.size) / Math.max(1, now - this.#last.at)
     this.#last = { size, at: now }
+    this.#isBeyond(size)
     return { size, bytesPerMs }
   }
 
   async #look(): Promise<void> {
     this.#timer = null
     const { size, bytesPerMs } = this.#measure()
-    if (this.#flooding && bytesPerMs > floodBytesPerMs) {
+    if (this.#closed) return
+    if (this.#on.flooding && bytesPerMs > floodBytesPerMs) {
       this.close()
-      this.#flooding()
+      this.#on.flooding()
       return
     }
     const rotateAtBytes = this.#rotateAtBytes(bytesPerMs)
@@ -122,8 +142,17 @@ export class OutputGuard {
     this.#timer = setTimeout(() => this.#tryIt(() => this.#look()), Math.min(calmAfterMs, Math.max(hotLookMs, leftMs / 4)))
   }
 
-  #goOn(): void {
-    signalGroup(this.#process, 'SIGCONT')
+  #isBeyond(size: number): boolean {
+    if (this.#goneBytes + size <= this.#killAtBytes) return false
+    this.close()
+    signalGroup(this.#process, 'SIGSTOP')
+    this.#on.beyond()
+    return true
+  }
+
+  #endRotation({ goOn }: { goOn: boolean }): void {
+    this.#rotating = false
+    if (goOn) signalGroup(this.#process, 'SIGCONT')
     rmSync(this.#paths.rotating, { force: true })
   }
 
@@ -140,7 +169,7 @@ export class OutputGuard {
       await work()
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return // pruned, or removed by hand: nothing is left to guard
-      this.#trouble(`The output ${this.#paths.output} could not be guarded: ${(error as Error).message}`)
+      this.#on.trouble(`The output ${this.#paths.output} could not be guarded: ${(error as Error).message}`)
       this.#timer ??= setTimeout(() => this.#tryIt(() => this.#look()), calmAfterMs)
     }
   }
@@ -164,11 +193,13 @@ export class OutputGuard {
     } finally {
       try {
         // Cut in any case: on a full disk an output without its older part is better than none that grows.
+        const { size } = await stat(this.#paths.output)
         await truncate(this.#paths.output, 0)
+        this.#goneBytes += size
+        if (this.#killAtBytes < Number.POSITIVE_INFINITY) writeJson(this.#paths.printed, { bytes: this.#goneBytes })
       } finally {
-        if (!stoppedBefore) this.#goOn()
-        this.#rotating = false
-        rmSync(this.#paths.rotating, { force: true })
+        // Whoever closed us meanwhile has ended it already.
+        if (this.#rotating) this.#endRotation({ goOn: !stoppedBefore })
       }
     }
     this.#last = { size: 0, at: performance.now() }

@@ -15,6 +15,7 @@ import { readSupervisor, removeSupervisor, writeSupervisor } from '../runs/super
 import { beatHost, enterHost } from '../store/hosts.ts'
 import { migrate } from '../store/migrate.ts'
 import { calmLog, rotateOwnLog } from './bounded-log.ts'
+import { createFolderPruner } from './prune-folders.ts'
 import { pruneHistory } from './prune-history.ts'
 import { type Log, Supervisor } from './supervisor.ts'
 
@@ -24,6 +25,8 @@ const tellMs = 2_500
 const measureMs = 5_000
 const firstPruneMs = 30_000
 const pruneMs = 600_000
+/** Runs that print a lot fill a disk sooner. */
+const pruneFoldersMs = 60_000
 
 /**
  * The supervisor's whole life: lock, take over, supervise, leave.
@@ -90,6 +93,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
   }
   const beat = () => supervisor.database.use(db => beatHost(db, supervisor.owner.host, epoch, supervisor.facts))
   const prune = () => supervisor.database.use(db => pruneHistory(config, db, log))
+  const pruneFolders = createFolderPruner(config, log)
   const trouble = (error: unknown) => log.warn(messageOf(error))
   const obeyFlags = () => {
     try {
@@ -132,6 +136,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
     setInterval(() => who.tell(), tellMs),
     setInterval(() => void prune().catch(trouble), pruneMs),
     setTimeout(() => void prune().catch(trouble), firstPruneMs),
+    setInterval(() => void pruneFolders().catch(trouble), pruneFoldersMs),
   ]
   try {
     await enter()

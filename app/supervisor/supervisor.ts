@@ -13,6 +13,7 @@ import { Onces } from './onces.ts'
 import { nextPlanAt, plan, type Situation, type Step } from './plan.ts'
 import { readWishes, type Wishes } from './read-wishes.ts'
 import { Recorder } from './recorder.ts'
+import { sweepLeaves } from './sweep-leaves.ts'
 
 export interface Log {
   info(sentence: string): void
@@ -74,7 +75,7 @@ export class Supervisor {
 
   /** Takes over what an earlier life left, then begins. */
   start(): void {
-    for (const found of adoptRuns(this.#config.runtime, this.owner.host, this.#open, this.#launcher.events)) {
+    for (const found of adoptRuns(this.#config, this.owner.host, this.#open, this.#launcher.events)) {
       const forever = found.ticket.execType === 'FOREVER'
       if (found.child) {
         this.#launcher.guard(found.child)
@@ -83,6 +84,8 @@ export class Supervisor {
       } else if (forever) this.#loops.foundEnded(found.ticket, found.end)
       else this.#recorder.onceEnded(found.ticket.taskId, found.ticket.number, found.end)
     }
+    const live = this.children.map(child => child.ticket)
+    void sweepLeaves(this.#config.cgroups, this.owner.host, live, sentence => this.#log.warn(sentence))
     if (this.children.length) this.#log.info(`adopted ${this.children.length} live runs`)
     this.#act()
   }

@@ -1,35 +1,88 @@
-import type { FastifyInstance } from 'fastify'
-import { noteAct } from '../api/audited.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { audited, noteAct } from '../api/audited.ts'
+import { passwordProblem } from '../api/check-password.ts'
+import { requirePerson, sessionsOf, UserRefused } from '../api/manage-users.ts'
 import { changePassword, checkLogin } from '../api/users.ts'
-import { BgtaskError } from '../errors.ts'
+import { clearLoginFailures, giveBackLoginTry, takeLoginTry } from '../store/login-throttle.ts'
+import { findUserById } from '../store/users.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
-import { signIn } from './login.ts'
+import { rememberDevice } from './known-device.ts'
+import { busyText, isBusy, signIn, waitText } from './login.ts'
+import { loginWaitMs, proofSubjectsOf } from './login-wait.ts'
 import { type Panel, redirectWith } from './panel.ts'
-import { sessionHash } from './session.ts'
+import { rateLimits } from './rate-limits.ts'
+import { absoluteMs, idleMs, sessionHash } from './session.ts'
+import { endAllSessions, endOneSession, endStreams, shownSessions } from './user-sessions.ts'
 
+const home = '/admin/account'
+
+/** What everybody may do about themselves: the password, the second factor, the sessions. */
 export const registerAccount = (app: FastifyInstance, panel: Panel) => {
   const { db } = panel.background
 
-  app.get('/admin/account', async (_request, reply) => reply.page('account', { problem: null }))
+  const page = async (request: FastifyRequest, reply: FastifyReply, problem: string | null, status = 200) => {
+    const person = await requirePerson(db, request.user!.id)
+    const sessions = await shownSessions(db, request, person.id)
+    return reply.page('account', { here: home, path: home, person, sessions, sessionLimits: { idleMs, absoluteMs }, problem }, status)
+  }
+  const ending = (request: FastifyRequest) => ({ db, live: panel.live, actor: actorOf(request), user: request.user! })
 
-  app.post('/admin/account', { config: { rateLimit: { max: 20, timeWindow: '1 minute' } } }, async (request, reply) => {
+  app.get(home, async (request, reply) => page(request, reply, null))
+
+  app.post(home, { config: { rateLimit: rateLimits.account } }, async (request, reply) => {
     const user = request.user!
     const { current = '', password = '', repeated = '' } = fieldsOf(request.body)
-    const again = (problem: string) => reply.page('account', { problem }, 422)
+    const again = (problem: string, status = 422) => page(request, reply, problem, status)
     if (password !== repeated) return again(translate(request.language, 'password.differ'))
-    if (!(await checkLogin(db, user.name, current))) return again(translate(request.language, 'account.wrong'))
+    const problem = passwordProblem(password, user.name)
+    if (problem) return again(translate(request.language, problem.key, problem.values))
+    // Whoever has found an open session must not guess the password here, faster than at the login.
+    const subjects = proofSubjectsOf(user.id)
+    const waitMs = await takeLoginTry(db, subjects, Date.now(), failures => loginWaitMs(failures, Date.now()))
+    if (waitMs > 0) return again(waitText(request, reply, waitMs), 429)
+    let fits: boolean
     try {
-      await changePassword(db, user.name, password)
+      fits = (await checkLogin(db, user.name, current)) !== null
     } catch (error) {
-      if (error instanceof BgtaskError && error.code === 'refused') return again(error.message)
-      throw error
+      if (!isBusy(error)) throw error
+      await giveBackLoginTry(db, subjects)
+      return again(busyText(request, reply), 503)
     }
-    await noteAct(db, { ...actorOf(request), name: user.name }, { act: 'password-changed', subject: user.name })
-    panel.live.endSession(sessionHash(request.session.sessionId))
+    if (!fits) {
+      await noteAct(db, actorOf(request), { act: 'proof-failed', subject: user.name })
+      return again(translate(request.language, 'account.wrong'))
+    }
+    await clearLoginFailures(db, subjects)
+    const open = (await sessionsOf(db, user.id)).map(({ idHash }) => idHash)
+    await audited(db, actorOf(request), { act: 'password-changed', subject: user.name }, () => changePassword(db, user.name, password))
+    endStreams(panel.live, open)
     // All sessions ended with the old password; this one goes on under a new id.
     await signIn(panel, request, user)
-    return redirectWith(request, reply, '/admin/account', { tone: 'good', text: translate(request.language, 'account.changed') })
+    const changed = await findUserById(db, user.id)
+    if (changed) rememberDevice(panel, reply, changed)
+    return redirectWith(request, reply, home, { tone: 'good', text: translate(request.language, 'account.changed') })
+  })
+
+  app.post('/admin/account/session-end', async (request, reply) => {
+    const idHash = fieldsOf(request.body).session ?? ''
+    try {
+      await endOneSession(ending(request), idHash)
+    } catch (error) {
+      if (error instanceof UserRefused)
+        return page(request, reply, translate(request.language, `users.refused.${error.refusal}`), error.httpStatus)
+      throw error
+    }
+    if (idHash !== sessionHash(request.session.sessionId)) {
+      return redirectWith(request, reply, home, { tone: 'good', text: translate(request.language, 'session.ended') })
+    }
+    await request.session.destroy()
+    return reply.redirect('/admin/login', 303)
+  })
+
+  app.post('/admin/account/sessions-end', async (request, reply) => {
+    const n = await endAllSessions(ending(request), sessionHash(request.session.sessionId))
+    return redirectWith(request, reply, home, { tone: 'good', text: translate(request.language, 'session.othersEnded', { n }) })
   })
 }

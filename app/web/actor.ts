@@ -1,9 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import type { Actor } from '../api/audited.ts'
+import { tokenActor } from '../api/tokens.ts'
 
-/** Who asks, for the audit. @param via default: a form of ours */
+/** Who asks, for the audit. @param via of a person's request; default: a form of ours */
 export const actorOf = (request: FastifyRequest, via: Actor['via'] = 'form'): Actor => ({
-  name: request.user?.name ?? null,
+  name: request.token ? tokenActor(request.token) : (request.user?.name ?? null),
   ip: request.ip,
-  via,
+  via: request.token ? 'token' : via,
 })

@@ -7,7 +7,7 @@ export interface AnsiState {
   italic: boolean
   underline: boolean
   inverse: boolean
-  /** The beginning of an escapeCode sequence whose end is in the next piece. */
+  /** The beginning of what ends in the next piece: an escape sequence, a line end, a character of two halves. */
   held: string
 }
 export const freshAnsi = (): AnsiState => ({
@@ -22,7 +22,7 @@ export const freshAnsi = (): AnsiState => ({
 })
 
 /**
- * Output of a run as HTML. Output is hostile: text is escaped, the 16 colours become classes, every other escapeCode sequence and control
+ * Output of a run as HTML. Output is hostile: text is escaped, the 16 colours become classes, every other escape sequence and control
  * character is removed, no link is made, and characters that turn the reading direction are shown as what they are. One pass, linear.
  * @param state carried from piece to piece of the same output; changed in place
  */
@@ -43,10 +43,8 @@ export const ansiToHtml = (text: string, state: AnsiState = freshAnsi()): string
     if (code === escapeCode || code === csiC1 || isStringC1(code)) {
       const sequence = readSequence(input, index)
       if (sequence === null) {
-        // Longer than any that means something: it is no sequence, just a stray character.
-        if (input.length - index <= longest) state.held = input.slice(index)
-        index = state.held === '' ? index + 1 : input.length
-        continue
+        state.held = input.slice(index)
+        break
       }
       if (sequence.colours !== null) {
         flush()
@@ -55,7 +53,12 @@ export const ansiToHtml = (text: string, state: AnsiState = freshAnsi()): string
       index = sequence.end
       continue
     }
-    const length = code >= 0xd800 && code <= 0xdbff && isLow(input.charCodeAt(index + 1)) ? 2 : 1
+    // What the next character makes of it is not known yet.
+    if (index + 1 === input.length && (code === carriageReturn || isHigh(code))) {
+      state.held = input[index]!
+      break
+    }
+    const length = isHigh(code) && isLow(input.charCodeAt(index + 1)) ? 2 : 1
     run += length === 2 ? input.slice(index, index + 2) : visible(input, index, code)
     index += length
   }
@@ -65,43 +68,56 @@ export const ansiToHtml = (text: string, state: AnsiState = freshAnsi()): string
 
 const escapeCode = 0x1b
 const csiC1 = 0x9b
+const carriageReturn = 0x0d
+/** A sequence is cut after this many characters, so that it cannot hide the rest; where it is cut into pieces makes no difference. */
 const longest = 4096
 /** DCS, SOS, OSC, PM and APC as single characters. */
 const isStringC1 = (code: number) => code === 0x90 || code === 0x98 || code === 0x9d || code === 0x9e || code === 0x9f
 
 /** @returns null when the input ends before the sequence does */
-const readSequence = (input: string, start: number): { end: number; colours: string | null } | null => {
+const readSequence = (input: string, start: number): Sequence | null => {
+  const limit = start + longest
   const first = input.charCodeAt(start)
-  if (first === csiC1) return readCsi(input, start + 1)
-  if (isStringC1(first)) return readString(input, start + 1)
+  if (first === csiC1) return readCsi(input, start + 1, limit)
+  if (isStringC1(first)) return readString(input, start + 1, limit)
   const kind = input[start + 1]
   if (kind === undefined) return null
-  if (kind === '[') return readCsi(input, start + 2)
-  if (kind === ']' || kind === 'P' || kind === 'X' || kind === '^' || kind === '_') return readString(input, start + 2)
-  if (kind >= ' ' && kind <= '/') {
-    let end = start + 2
-    while (end < input.length && input[end]! >= ' ' && input[end]! <= '/') end++
-    if (end >= input.length) return null
-    return { end: input[end]! >= '0' && input[end]! <= '~' ? end + 1 : end, colours: null }
-  }
+  if (kind === '[') return readCsi(input, start + 2, limit)
+  if (kind === ']' || kind === 'P' || kind === 'X' || kind === '^' || kind === '_') return readString(input, start + 2, limit)
+  if (kind >= ' ' && kind <= '/') return readCharacterSet(input, start + 2, limit)
   return { end: kind >= '0' && kind <= '~' ? start + 2 : start + 1, colours: null }
 }
 
-const readCsi = (input: string, start: number) => {
-  const limit = Math.min(input.length, start + longest)
+interface Sequence {
+  end: number
+  /** Parameters of SGR; null for every other sequence. */
+  colours: string | null
+}
+
+const readCharacterSet = (input: string, start: number, limit: number): Sequence | null => {
   for (let index = start; index < limit; index++) {
+    const kind = input[index]
+    if (kind === undefined) return null
+    if (kind < ' ' || kind > '/') return { end: kind >= '0' && kind <= '~' ? index + 1 : index, colours: null }
+  }
+  return { end: limit, colours: null }
+}
+
+const readCsi = (input: string, start: number, limit: number): Sequence | null => {
+  for (let index = start; index < limit; index++) {
+    if (index >= input.length) return null
     const code = input.charCodeAt(index)
     if (code >= 0x40 && code <= 0x7e) return { end: index + 1, colours: input[index] === 'm' ? input.slice(start, index) : null }
     // Anything but parameters ends it early: what follows is text again.
     if (code < 0x20 || code > 0x3f) return { end: index, colours: null }
   }
-  return limit < input.length ? { end: limit, colours: null } : null
+  return { end: limit, colours: null }
 }
 
-// Operating system commands and their like, up to BEL or ST. One that does not end is cut after a while, so that it cannot hide the rest.
-const readString = (input: string, start: number) => {
-  const limit = Math.min(input.length, start + longest)
+/** Operating system commands and their like, up to BEL, ST or the end of the line. */
+const readString = (input: string, start: number, limit: number): Sequence | null => {
   for (let index = start; index < limit; index++) {
+    if (index >= input.length) return null
     const code = input.charCodeAt(index)
     if (code === 0x07 || code === 0x9c) return { end: index + 1, colours: null }
     if (code === 0x0a) return { end: index, colours: null }
@@ -110,7 +126,7 @@ const readString = (input: string, start: number) => {
       return { end: input[index + 1] === '\\' ? index + 2 : index, colours: null }
     }
   }
-  return limit < input.length ? { end: limit, colours: null } : null
+  return { end: limit, colours: null }
 }
 
 const applyColours = (state: AnsiState, parameters: string) => {
@@ -165,9 +181,9 @@ const visible = (input: string, index: number, code: number): string => {
     case 0x0a:
     case 0x09:
       return input[index]!
-    case 0x0d:
+    case carriageReturn:
       // A progress line that is written over itself: show each state on a line of its own.
-      return input.charCodeAt(index + 1) === 0x0a || index + 1 >= input.length ? '' : '\n'
+      return input.charCodeAt(index + 1) === 0x0a ? '' : '\n'
   }
   if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return ''
   if (isDirectional(code)) return `<span class="ansi-mark">[U+${code.toString(16).toUpperCase().padStart(4, '0')}]</span>`
@@ -176,6 +192,7 @@ const visible = (input: string, index: number, code: number): string => {
   return input[index]!
 }
 
+const isHigh = (code: number) => code >= 0xd800 && code <= 0xdbff
 const isLow = (code: number) => code >= 0xdc00 && code <= 0xdfff
 
 const isDirectional = (code: number) =>

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { messageOf } from '../errors.ts'
 import { inWorkFolder, moduleEnding } from '../paths.ts'
+import { apiPrefix } from './bearer.ts'
 import type { Panel } from './panel.ts'
 
 /**
@@ -24,7 +25,8 @@ export const registerControllers = async (
       // Called and not registered: a plugin that throws while it is registered takes the whole panel with it.
       await app.register(async inner => {
         inner.addHook('onRoute', route => {
-          if (route.url.startsWith('/admin')) throw new Error(`the address ${route.url} is the panel's own`)
+          if (route.url.startsWith('/admin') || route.url.startsWith(apiPrefix))
+            throw new Error(`the address ${route.url} is the panel's own`)
           route.config = { role: 'public', ...route.config }
         })
         try {

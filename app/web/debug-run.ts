@@ -4,8 +4,14 @@ import { StringDecoder } from 'node:string_decoder'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
+import { makeDebugSecrets } from '../runs/debug-secrets.ts'
+import type { SecretConfig } from '../runs/known-secrets.ts'
 import { findMarked, isAlive, readUsage } from '../runs/process-identity.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { runEnvironment } from '../runs/run-environment.ts'
+import { readSecrets } from '../runs/secrets-file.ts'
+import { createRedactingStream } from '../secrets/redacting-stream.ts'
+import type { Redactor } from '../secrets/redactor.ts'
 import type { Task } from '../task/task.ts'
 
 export interface DebugEnd {
@@ -24,18 +30,23 @@ const graceMs = 1_500
 /**
  * `node index.js <action> <id>` as a child, as somebody would type it in a terminal but with the environment of a supervised run.
  * A loop runs one iteration. Nothing of it is left when this resolves.
- * @param print called with what it prints, stdout and stderr as they come; it is not read faster than `print` takes it
+ * @param print called with what it prints, stdout and stderr as they come and without secrets; it is not read faster than `print` takes it
  */
 export const runForDebug = async (
-  config: Pick<Config, 'runtime' | 'actions' | 'childEnv'>,
-  task: Pick<Task, 'id' | 'action' | 'execType'>,
+  config: Pick<Config, 'runtime' | 'actions' | 'childEnv'> & SecretConfig,
+  task: Pick<Task, 'id' | 'action' | 'execType' | 'params'>,
   { limitMs, signal, print }: { limitMs: number; signal: AbortSignal; print: (text: string) => Promise<void> },
 ): Promise<DebugEnd> => {
   const mark = `debug-${task.id}-${randomBytes(8).toString('hex')}`
+  const secrets = makeDebugSecrets(config.runtime)
+  const redactor = () => redactionOf(config).ofValues(task.params, readSecrets(secrets.path))
   const env = {
     ...runEnvironment(config, { mark }),
+    ...secrets.variables,
     ...(task.execType === 'FOREVER' ? { BGTASK_MAX_ITERATIONS: '1' } : {}),
     FORCE_COLOR: '1',
+    // Who pressed the button is in the audit already.
+    BGTASK_AUDITED: '1',
   }
   const startedAt = performance.now()
   const child = spawn(process.execPath, [launcher, task.action, String(task.id)], {
@@ -67,7 +78,7 @@ export const runForDebug = async (
   const limit = setTimeout(() => stop('time'), limitMs)
   if (signal.aborted) leave()
   signal.addEventListener('abort', leave)
-  const pumps = [child.stdout, child.stderr].map(stream => pump(stream, print))
+  const pumps = [child.stdout, child.stderr].map(stream => pump(stream, redactor, print))
   const { exitCode, signal: endedBy } = await ended
   const tookMs = performance.now() - startedAt
   clearTimeout(limit)
@@ -78,17 +89,19 @@ export const runForDebug = async (
   // What it started and left behind may hold the pipes open no longer: the sweep has ended it.
   await Promise.race([Promise.all(pumps), new Promise(resolve => setTimeout(resolve, 1000).unref())])
   for (const stream of [child.stdout, child.stderr]) stream.destroy()
+  secrets.remove()
   return { exitCode, signal: endedBy, why, tookMs, ...usage }
 }
 
-const pump = async (stream: NodeJS.ReadableStream, print: (text: string) => Promise<void>) => {
+const pump = async (stream: NodeJS.ReadableStream, redactor: () => Redactor, print: (text: string) => Promise<void>) => {
   const decoder = new StringDecoder('utf8')
+  const shown = createRedactingStream(redactor)
   try {
-    for await (const chunk of stream) await print(decoder.write(chunk as Buffer))
+    for await (const chunk of stream) await print(decoder.write(shown.push(chunk as Buffer)))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
   }
-  await print(decoder.end())
+  await print(decoder.write(shown.end()) + decoder.end())
 }
 
 const toGroup = (pid: number | undefined, signal: NodeJS.Signals) => {

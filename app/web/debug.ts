@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { noteAct } from '../api/audited.ts'
+import { audited } from '../api/audited.ts'
 import { findTask } from '../store/find-task.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
@@ -26,16 +26,14 @@ export const registerDebug = (app: FastifyInstance, panel: Panel) => {
     return reply.page('debug', { ...found, limits, limitS: 60, phase: 'asked' }, found.asked !== '' && !found.task ? 404 : 200)
   })
 
-  app.post('/admin/core/bgtask/debug', async (request, reply) => {
+  app.post('/admin/core/bgtask/debug', { config: { fresh: true } }, async (request, reply) => {
     const fields = fieldsOf(request.body)
     const found = await lookUp(panel, fields.id)
     const limitS = limits.find(limit => String(limit) === fields.limit_s) ?? 60
     const { task } = found
     if (!task) return reply.page('debug', { ...found, limits, limitS, phase: 'asked' }, 404)
     if (underWay >= mostAtOnce) throw new WebError(429, 'debug.tooMany', { most: mostAtOnce })
-    await noteAct(panel.background.db, actorOf(request), { act: 'debug-run', subject: String(task.id), detail: task.action })
-    underWay++
-    try {
+    const showRun = async () => {
       const [head, middle, tail] = split(panel, request, reply, { ...found, limits, limitS, phase: 'running' })
       const send = open(reply)
       await send(head)
@@ -49,6 +47,10 @@ export const registerDebug = (app: FastifyInstance, panel: Panel) => {
       })
       await send(middle + panel.pages.render('debug-end', request, { end, sentence: sentenceOf(request, end), task }))
       reply.raw.end(tail)
+    }
+    underWay++
+    try {
+      await audited(panel.background.db, actorOf(request), { act: 'debug-run', subject: String(task.id), detail: task.action }, showRun)
     } catch (error) {
       if (!reply.sent) throw error
       // The page has begun, so it cannot become an error page any more.

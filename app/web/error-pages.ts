@@ -1,31 +1,17 @@
-import { randomBytes } from 'node:crypto'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { BgtaskError, messageOf } from '../errors.ts'
-import { isAway } from '../store/is-away.ts'
 import { en } from '../texts/en.ts'
-import { type TextKey, type TextValues, translate } from '../texts/translate.ts'
+import { type TextKey, translate } from '../texts/translate.ts'
+import { answerApiError } from './api/answer.ts'
+import { type ExplainedError, explainError, WebError } from './explain-error.ts'
 import { nextPath } from './next-path.ts'
 import type { Panel } from './panel.ts'
 
-/** An answer that is no page: its text says what is wrong and what to do. */
-export class WebError extends Error {
-  readonly statusCode: number
-  readonly key: TextKey
-  readonly values: TextValues
-  constructor(statusCode: number, key: TextKey, values: TextValues = {}) {
-    super(translate('en', key, values))
-    this.statusCode = statusCode
-    this.key = key
-    this.values = values
-  }
-}
+export { WebError } from './explain-error.ts'
 
-/** Error pages for everything thrown below, and for addresses that are not there. No stack reaches a browser. */
+/** Error pages for everything thrown below. No stack reaches a browser. */
 export const registerErrorPages = (app: FastifyInstance, panel: Panel) => {
-  app.setNotFoundHandler((request, reply) =>
-    answer(panel, request, reply, { status: 404, text: translate(request.language, 'error.notFound') }),
-  )
   app.setErrorHandler((error: FastifyError, request, reply) => {
+    if (request.token) return answerApiError(panel, request, reply, error)
     if (
       error instanceof WebError &&
       error.statusCode === 401 &&
@@ -34,36 +20,23 @@ export const registerErrorPages = (app: FastifyInstance, panel: Panel) => {
     ) {
       return reply.redirect(`/admin/login?next=${encodeURIComponent(nextPath(request.url))}`, 303)
     }
-    return answer(panel, request, reply, explain(panel, error, request))
+    return answer(panel, request, reply, explainError(panel, error, request))
   })
 }
 
-interface Explained {
-  status: number
-  text: string
-  /** Times in the text are a matter of the page. */
-  since?: number
-}
+/** Addresses that are not there (404), and those that are there for other methods (405). @param methodsAt by which methods an address can be asked for */
+export const registerNotThere = (app: FastifyInstance, panel: Panel, methodsAt: (path: string) => string[]) =>
+  app.setNotFoundHandler((request, reply) => {
+    const methods = methodsAt(request.url.split('?', 1)[0]!)
+    if (methods.length === 0 || methods.includes(request.method)) {
+      return answer(panel, request, reply, { status: 404, text: translate(request.language, 'error.notFound') })
+    }
+    const allowed = methods.join(', ')
+    const text = translate(request.language, 'error.method', { method: request.method, allowed })
+    return answer(panel, request, reply.header('allow', allowed), { status: 405, text })
+  })
 
-const explain = (panel: Panel, error: FastifyError, request: FastifyRequest): Explained => {
-  const say = (key: TextKey, values?: TextValues) => translate(request.language, key, values)
-  if (error instanceof WebError) return { status: error.statusCode, text: say(error.key, error.values) }
-  if (isAway(error) || (error instanceof BgtaskError && error.code === 'database-away')) {
-    panel.databaseAwaySince ??= Date.now()
-    return { status: 503, text: say('error.databaseAway'), since: panel.databaseAwaySince }
-  }
-  if (error instanceof BgtaskError) return { status: error.httpStatus, text: error.message }
-  if (error.code?.startsWith('FST_CSRF')) return { status: 403, text: say('error.csrf') }
-  if (error.statusCode === 429) return { status: 429, text: say('error.tooMany') }
-  if (error.statusCode === 413) return { status: 413, text: say('error.tooLarge') }
-  if (error.statusCode === 415) return { status: 415, text: say('error.contentType') }
-  if (error.statusCode !== undefined && error.statusCode < 500) return { status: error.statusCode, text: say('error.badRequest') }
-  const reference = randomBytes(4).toString('hex')
-  request.log.error({ err: error, reference, method: request.method, path: request.url.split('?', 1)[0] }, messageOf(error))
-  return { status: 500, text: say('error.internal', { reference }) }
-}
-
-const answer = (panel: Panel, request: FastifyRequest, reply: FastifyReply, { status, text, since }: Explained) => {
+const answer = (panel: Panel, request: FastifyRequest, reply: FastifyReply, { status, text, since }: ExplainedError) => {
   if (status === 503) reply.header('retry-after', '5')
   const html = panel.pages.render('error', request, {
     path: request.url.split('?', 1)[0],

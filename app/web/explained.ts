@@ -1,4 +1,5 @@
 import { createFactsFor } from '../api/explain-facts.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { type ExplainFacts, type Explanation, explainTask, shownState } from '../task/explain.ts'
 import type { Task } from '../task/task.ts'
 import type { Panel } from './panel.ts'
@@ -7,11 +8,13 @@ export interface ExplainedTask extends Explanation {
   task: Task
 }
 
-/** Tasks with their sentences, in the state that is so; how the supervisor stands is looked at once for all of them. */
+/** Tasks with their sentences, in the state that is so and without secrets; how the supervisor stands is looked at once for all of them. */
 export const createExplainer = ({ config }: Pick<Panel, 'config'>): ((task: Task, lastRun?: ExplainFacts['lastRun']) => ExplainedTask) => {
   const factsFor = createFactsFor(config)
-  return (task, lastRun = null) => {
-    const facts = factsFor(task, lastRun)
+  const redaction = redactionOf(config)
+  return (stored, lastRun = null) => {
+    const task = redaction.task(stored)
+    const facts = factsFor(task, lastRun && redaction.run(lastRun, stored))
     return { task: { ...task, state: shownState(task, facts) }, ...explainTask(task, facts) }
   }
 }

@@ -7,6 +7,7 @@ import { BgtaskError, messageOf } from '../errors.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { isAway } from '../store/is-away.ts'
 import { findSession } from '../store/sessions.ts'
+import { findUserById } from '../store/users.ts'
 import { createLiveView, type LiveView } from './live-view.ts'
 import { type OutputTail, openTail } from './output-tail.ts'
 import type { Pages, Reader } from './render.ts'
@@ -14,7 +15,7 @@ import { barModel } from './reply.ts'
 
 /** Keeps the open pages up to date: rows are read once a second for all of them together, and a region is sent when it has changed. */
 export interface LiveHub {
-  /** Whether one more stream is allowed: 4 for a session, 200 in all. */
+  /** Whether one more stream is allowed. */
   hasRoom(sessionHash: string): boolean
   join(client: JoiningClient): void
   /** Looks again at once: something was just changed here. */
@@ -41,14 +42,25 @@ export interface JoiningClient {
   seen: string
 }
 
-const pollMs = 1_000
-const mostOften = 150
-const heartbeatMs = 15_000
-const sessionCheckMs = 30_000
-const mostPerSession = 4
-const mostInAll = 200
-/** A reader that takes nothing is dropped when this much waits for it. */
-const mostWaitingBytes = 1_000_000
+/** What the streams may take, and how often things are done for them. Times are milliseconds. */
+export const liveLimits = {
+  perSession: 4,
+  inAll: 200,
+  /** A reader that takes nothing is dropped when this much waits for it. */
+  waitingBytes: 1_000_000,
+  pollMs: 1_000,
+  /** Between two looks, however much happens. */
+  mostOftenMs: 150,
+  /** After a look they rest for so many times as long as it took: many pages that are open must not make all others slow. */
+  rest: 3,
+  /** So many pages are made before others get their turn. */
+  atOnce: 4,
+  heartbeatMs: 15_000,
+  /** Whether those who read still may. */
+  checkMs: 30_000,
+  /** For one whose session is over, to take what waits for it. */
+  partingMs: 1_000,
+} as const
 
 interface Group {
   reader: Reader
@@ -63,19 +75,20 @@ interface Group {
 export const createLiveHub = ({ config, background, pages, report }: LiveTools): LiveHub => {
   const groups = new Map<string, Group>()
   const clients = new Set<JoiningClient>()
-  let poll: NodeJS.Timeout | undefined
   let beat: NodeJS.Timeout | undefined
   let check: NodeJS.Timeout | undefined
   let watcher: FSWatcher | undefined
-  let soon: NodeJS.Timeout | undefined
-  let lookedAt = 0
+  let next: { timer: NodeJS.Timeout; at: number } | undefined
+  /** By performance.now(), as all times of looks. */
+  let notBefore = 0
   let looking = false
+  let poked = false
   let lastGood = Date.now()
 
   const start = () => {
-    poll ??= setInterval(look, pollMs)
-    beat ??= setInterval(() => broadcast(clients, ': beat\n\n'), heartbeatMs)
-    check ??= setInterval(checkSessions, sessionCheckMs)
+    lookIn(liveLimits.pollMs)
+    beat ??= setInterval(() => broadcast(clients, ': beat\n\n'), liveLimits.heartbeatMs)
+    check ??= setInterval(checkReaders, liveLimits.checkMs)
     const watched = basename(runtimePaths(config.runtime).pid)
     watcher ??= watch(config.runtime, (_event, name) => {
       if (name === watched) poke()
@@ -83,33 +96,39 @@ export const createLiveHub = ({ config, background, pages, report }: LiveTools):
   }
 
   const pause = () => {
-    for (const timer of [poll, beat, check, soon]) clearTimeout(timer)
+    for (const timer of [beat, check, next?.timer]) clearTimeout(timer)
     watcher?.close()
-    poll = beat = check = soon = watcher = undefined
+    beat = check = next = watcher = undefined
+  }
+
+  /** Looks then, if nothing makes it look earlier. */
+  const lookIn = (ms: number) => {
+    const now = performance.now()
+    const at = Math.max(now + ms, notBefore)
+    if (looking || (next !== undefined && next.at <= at)) return
+    clearTimeout(next?.timer)
+    next = { timer: setTimeout(() => void look(), at - now), at }
   }
 
   const look = async () => {
-    if (looking) return
+    next = undefined
     looking = true
-    lookedAt = Date.now()
-    try {
-      await Promise.all([...groups.values()].map(refresh))
-    } catch (error) {
-      report(error)
-    } finally {
-      looking = false
+    poked = false
+    const from = performance.now()
+    for (const some of inPieces([...groups.values()], liveLimits.atOnce)) {
+      await Promise.all(some.map(group => refresh(group).catch(report)))
+      await nextTurn()
     }
+    looking = false
+    if (clients.size === 0) return
+    const now = performance.now()
+    notBefore = Math.max(from + liveLimits.mostOftenMs, now + liveLimits.rest * (now - from))
+    lookIn(poked ? 0 : from + liveLimits.pollMs - now)
   }
 
   const poke = () => {
-    if (clients.size === 0 || soon !== undefined) return
-    soon = setTimeout(
-      () => {
-        soon = undefined
-        void look()
-      },
-      Math.max(20, mostOften - (Date.now() - lookedAt)),
-    )
+    poked = true
+    if (clients.size > 0) lookIn(soonMs)
   }
 
   const refresh = async (group: Group) => {
@@ -122,29 +141,31 @@ export const createLiveHub = ({ config, background, pages, report }: LiveTools):
   }
 
   const render = async (group: Group): Promise<{ id: string; html: string }[]> => {
-    const part = (view: string, id: string, model: object) => ({ id, html: pages.render(view, group.reader, model) })
+    const region = (view: string, id: string, model: object) => ({ id, html: pages.render(view, group.reader, model) })
     const bar = barModel({ config })
     try {
       const model = await group.view.build({ config, background })
       lastGood = Date.now()
       follow(group, model.shownNumber)
-      return [part('bar', 'bar', { bar }), ...group.view.regions.map(id => part(id, id, { ...model, bar }))]
+      return [region('bar', 'bar', { bar }), ...group.view.regions.map(id => region(id, id, { ...model, bar }))]
     } catch (error) {
       // The page keeps what it has. While the database is away the bar says so; a task that was deleted is no fault.
-      if (isAway(error)) return [part('bar', 'bar', { bar: { ...bar, databaseAwaySince: bar.databaseAwaySince ?? lastGood } })]
+      if (isAway(error)) return [region('bar', 'bar', { bar: { ...bar, databaseAwaySince: bar.databaseAwaySince ?? lastGood } })]
       if (!(error instanceof BgtaskError)) report(error)
-      return [part('bar', 'bar', { bar })]
+      return [region('bar', 'bar', { bar })]
     } finally {
       group.tail?.pump()
     }
   }
 
   const follow = (group: Group, number: number | undefined) => {
+    // All have left while the page was being made: nobody would close what is opened here.
+    if (group.clients.size === 0) return
     if (group.view.taskId === null || number === undefined || number === 0 || group.tail?.number === number) return
     const before = group.tail
     before?.close()
     group.tail = openTail(
-      config.runtime,
+      config,
       group.view.taskId,
       number,
       (html, position) => {
@@ -175,23 +196,35 @@ export const createLiveHub = ({ config, background, pages, report }: LiveTools):
     if (clients.size === 0) pause()
   }
 
-  const checkSessions = async () => {
-    for (const hash of new Set([...clients].map(client => client.sessionHash))) {
+  /** Also what was ended by another process, the command line's say: the rows tell. */
+  const checkReaders = async () => {
+    for (const [hash, own] of Map.groupBy(clients, client => client.sessionHash)) {
       try {
         const session = await findSession(background.db, hash)
-        if (!session || session.expiresAt <= Date.now()) endSession(hash)
-      } catch {
-        return // the database is away: whoever was let in stays, until it can be asked again
+        const isOpen = session !== null && session.userId !== null && session.expiresAt > Date.now()
+        const user = isOpen ? await findUserById(background.db, session.userId!) : null
+        for (const client of own) if (!user || user.id !== client.reader.user?.id || user.role !== client.reader.user.role) part(client)
+      } catch (error) {
+        // Whoever was let in stays, until the database can be asked again.
+        if (!isAway(error)) report(error)
+        return
       }
     }
   }
 
   const endSession = (sessionHash: string) => {
-    for (const client of clients) if (client.sessionHash === sessionHash) client.raw.end()
+    for (const client of clients) if (client.sessionHash === sessionHash) part(client)
+  }
+
+  /** Nothing more is said to that reader, also if it does not take what waits for it. */
+  const part = (client: JoiningClient) => {
+    leave(client)
+    client.raw.end()
+    setTimeout(() => client.raw.destroy(), liveLimits.partingMs).unref()
   }
 
   const write = (client: JoiningClient, text: string) => {
-    if (client.raw.writableLength > mostWaitingBytes) client.raw.destroy()
+    if (client.raw.writableLength > liveLimits.waitingBytes) client.raw.destroy()
     else client.raw.write(text)
   }
   const send = (to: Set<JoiningClient>, text: string) => broadcast(to, text)
@@ -200,7 +233,8 @@ export const createLiveHub = ({ config, background, pages, report }: LiveTools):
   }
 
   return {
-    hasRoom: hash => clients.size < mostInAll && [...clients].filter(({ sessionHash }) => sessionHash === hash).length < mostPerSession,
+    hasRoom: hash =>
+      clients.size < liveLimits.inAll && [...clients].filter(({ sessionHash }) => sessionHash === hash).length < liveLimits.perSession,
     join(client) {
       const { language, user } = client.reader
       const key = JSON.stringify([language, user?.role, client.page])
@@ -224,8 +258,7 @@ export const createLiveHub = ({ config, background, pages, report }: LiveTools):
     poke,
     endSession,
     close() {
-      for (const client of clients) client.raw.end()
-      for (const group of groups.values()) group.tail?.close()
+      for (const client of [...clients]) part(client)
       pause()
     },
   }
@@ -240,5 +273,13 @@ const stream = (action: 'replace' | 'append' | 'update', target: string, html: s
     .map(line => `data: ${line}\n`)
     .join('')}\n`
 }
+
+const soonMs = 20
+
+const inPieces = <Item>(items: readonly Item[], size: number): Item[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size))
+
+/** Requests that have come in meanwhile are answered first. */
+const nextTurn = () => new Promise<void>(resolve => setImmediate(resolve))
 
 const withoutTimes = (html: string) => html.replace(/(<time[^>]*>)[^<]*/g, '$1')

@@ -3,15 +3,14 @@ import { WebError } from './error-pages.ts'
 import { fieldsOf } from './fields.ts'
 import { nextPath } from './next-path.ts'
 import type { Panel } from './panel.ts'
+import { isOwnFetch, originsOf } from './request-class.ts'
 import { sessionHash } from './session.ts'
 
 /** One stream per tab (server-sent events): what changed on the page that is open. */
 export const registerLive = (app: FastifyInstance, panel: Panel) => {
   app.get('/admin/live', async (request, reply) => {
-    const site = request.headers['sec-fetch-site']
-    if (site !== undefined && site !== 'same-origin') throw new WebError(403, 'error.origin')
-    const { page, at = '' } = fieldsOf(request.query)
-    const lastId = request.headers['last-event-id']
+    if (!isOwnFetch(request, originsOf(request, panel.config.publicUrl))) throw new WebError(403, 'error.origin')
+    const { page, at } = fieldsOf(request.query)
     const { raw } = reply
     // Nothing is written before it is certain that there is room for one more.
     const joining = {
@@ -19,7 +18,7 @@ export const registerLive = (app: FastifyInstance, panel: Panel) => {
       sessionHash: sessionHash(request.session.sessionId),
       reader: { language: request.language, theme: request.theme, user: request.user },
       page: nextPath(page),
-      seen: typeof lastId === 'string' && lastId !== '' ? lastId : at,
+      seen: positionIn(request.headers['last-event-id']) ?? positionIn(at) ?? '',
     }
     if (!panel.live.hasRoom(joining.sessionHash)) throw new WebError(429, 'error.tooManyStreams')
     const headers = reply.getHeaders()
@@ -29,3 +28,6 @@ export const registerLive = (app: FastifyInstance, panel: Panel) => {
     panel.live.join(joining)
   })
 }
+
+/** @returns `<run number>:<bytes>`, or null for anything else */
+const positionIn = (given: unknown): string | null => (typeof given === 'string' && /^\d{1,15}:\d{1,15}$/.test(given) ? given : null)

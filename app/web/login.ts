@@ -1,54 +1,65 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { noteAct } from '../api/audited.ts'
-import { checkLogin } from '../api/users.ts'
-import { clearLoginFailures, findLoginFailures, noteLoginFailure } from '../store/login-throttle.ts'
-import { anyUser } from '../store/users.ts'
+import { checkLogin, normalName } from '../api/users.ts'
+import { BgtaskError } from '../errors.ts'
+import type { AuditVia } from '../store/audit.ts'
+import { clearLoginFailures, giveBackLoginTry, takeLoginTry } from '../store/login-throttle.ts'
+import { anyUser, findUser, type User } from '../store/users.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
-import { loginWaitMs, subjectsOf } from './login-wait.ts'
+import { mayBeKeptBack } from './kept-back.ts'
+import { knownDevice, loginKeyOf, rememberDevice } from './known-device.ts'
+import { clearedSubjectsOf, loginWaitMs, subjectsOf } from './login-wait.ts'
 import { nextPath } from './next-path.ts'
 import type { Panel } from './panel.ts'
+import { rateLimits } from './rate-limits.ts'
 import { sessionHash } from './session.ts'
 
 export const registerLogin = (app: FastifyInstance, panel: Panel) => {
   const { db } = panel.background
+  const keyGenerator = loginKeyOf(panel)
 
-  app.get('/admin/login', { config: { rateLimit: { max: 120, timeWindow: '1 minute' } } }, async (request, reply) => {
+  app.get('/admin/login', { config: { rateLimit: { ...rateLimits.loginPage, keyGenerator } } }, async (request, reply) => {
     const next = nextPath(fieldsOf(request.query).next)
     if (request.user) {
       // Who comes from elsewhere is sent on, but what acts on a visit must not act on this one.
       request.session.arrivedFromElsewhere = true
       return reply.redirect(next, 303)
     }
-    // A link elsewhere brings no cookie along (SameSite=Strict). The browser brings it when a page of ours asks once more; until then
-    // there must be no form, since its token would begin a new session in place of the one that may be there.
-    if (request.headers['sec-fetch-site'] === 'cross-site') return reply.page('login-continue', { next, csrf: null })
+    // The browser brings the cookies when a page of ours asks once more; by itself that page does so once.
+    if (mayBeKeptBack(request, reply, panel.config)) {
+      return reply.page('login-continue', { next, isAgain: fieldsOf(request.query).again !== undefined, csrf: null })
+    }
     return reply.page('login', { next, name: '', problem: proxyProblem(panel, request), hasUsers: await anyUser(db) })
   })
 
-  app.post('/admin/login', { config: { rateLimit: { max: 30, timeWindow: '1 minute' } } }, async (request, reply) => {
+  app.post('/admin/login', { config: { rateLimit: { ...rateLimits.login, keyGenerator } } }, async (request, reply) => {
     const { name = '', password = '', next } = fieldsOf(request.body)
     const again = (problem: string, status: number) =>
       reply.page('login', { next: nextPath(next), name: name.slice(0, 64), problem, hasUsers: true }, status)
-    const subjects = subjectsOf(name, request.ip)
-    const waitMs = loginWaitMs(await findLoginFailures(db, subjects), Date.now())
-    if (waitMs > 0) {
-      reply.header('retry-after', String(Math.ceil(waitMs / 1000)))
-      return again(translate(request.language, 'login.wait', { waitMs: Math.ceil(waitMs / 1000) * 1000 }), 429)
+    const device = knownDevice(panel, request, await findUser(db, normalName(name)))
+    const subjects = subjectsOf({ name, ip: request.ip, device, now: Date.now() })
+    const waitMs = await takeLoginTry(db, subjects, Date.now(), failures => loginWaitMs(failures, Date.now()))
+    if (waitMs > 0) return again(waitText(request, reply, waitMs), 429)
+    let user: User | null
+    try {
+      user = await checkLogin(db, name, password, device === null ? 'anybody' : 'known')
+    } catch (error) {
+      if (!isBusy(error)) throw error
+      await giveBackLoginTry(db, subjects)
+      return again(busyText(request, reply), 503)
     }
-    const user = await checkLogin(db, name, password)
     if (!user) {
-      await noteLoginFailure(db, subjects, Date.now())
       await noteAct(db, actorOf(request), { act: 'login-failed', subject: name.slice(0, 64) })
       return again(translate(request.language, 'login.wrong'), 401)
     }
-    await clearLoginFailures(db, subjects)
-    await signIn(panel, request, user)
-    const path = nextPath(next)
-    // A page elsewhere may have sent the visitor here to stop the loop: after the login that address asks, and does not act.
-    if (path.startsWith('/admin/core/bgtask/restart')) request.session.arrivedFromElsewhere = true
-    return reply.redirect(path, 303)
+    await giveBackLoginTry(db, subjects)
+    if (user.totpSecret === null) return enter(panel, request, reply, user, { next: nextPath(next), device })
+    // Whoever planted the session id before must not share what comes now, though it opens nothing but the question for the code.
+    await request.session.regenerate()
+    request.session.half = { userId: user.id, at: Date.now(), passwordChangedAt: user.passwordChangedAt, next: nextPath(next) }
+    return reply.redirect('/admin/login/second-factor', 303)
   })
 
   app.post('/admin/logout', async (request, reply) => {
@@ -57,20 +68,58 @@ export const registerLogin = (app: FastifyInstance, panel: Panel) => {
       panel.live.endSession(sessionHash(request.session.sessionId))
     }
     await request.session.destroy()
-    return leave(reply)
+    return reply.redirect('/admin/login', 303)
   })
 }
 
-/** A new session id at each login, so that one planted before is worth nothing. */
-export const signIn = async (panel: Panel, request: FastifyRequest, user: { id: number; name: string }) => {
+/** The end of every login: nothing more is asked. */
+export const enter = async (
+  panel: Panel,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  user: User,
+  { next, device, via, detail }: { next: string; device: string | null; via?: AuditVia; detail?: string },
+) => {
+  await signIn(panel, request, user, { via, detail })
+  const own = device === null ? [] : [`device:${device}`, `code:device:${device}`]
+  await clearLoginFailures(panel.background.db, [...clearedSubjectsOf(user), ...own])
+  rememberDevice(panel, reply, user)
+  // A page elsewhere may have sent the visitor here to stop the loop: after the login that address asks, and does not act.
+  if (next.startsWith('/admin/core/bgtask/restart')) request.session.arrivedFromElsewhere = true
+  return reply.redirect(next, 303)
+}
+
+/** A new session id at each login, so that one planted before is worth nothing. It counts as having just given the password. */
+export const signIn = async (
+  { background: { db } }: Panel,
+  request: FastifyRequest,
+  user: { id: number; name: string },
+  { via = 'form', detail }: { via?: AuditVia | undefined; detail?: string | undefined } = {},
+) => {
+  await noteAct(db, { ...actorOf(request, via), name: user.name }, { act: 'login', detail: detail ?? null })
   await request.session.regenerate()
+  const now = Date.now()
   request.session.userId = user.id
-  request.session.signedInAt = Date.now()
-  await noteAct(panel.background.db, { ...actorOf(request), name: user.name }, { act: 'login' })
+  request.session.signedInAt = now
+  request.session.provedAt = now
+  request.session.from = { ip: request.ip, userAgent: request.headers['user-agent'] ?? null }
+}
+
+/** Says how long to wait, in the answer's header as well. */
+export const waitText = (request: FastifyRequest, reply: FastifyReply, waitMs: number): string => {
+  reply.header('retry-after', String(Math.ceil(waitMs / 1000)))
+  return translate(request.language, 'login.wait', { waitMs: Math.ceil(waitMs / 1000) * 1000 })
+}
+
+/** Too many passwords are being looked at. */
+export const isBusy = (error: unknown): boolean => error instanceof BgtaskError && error.code === 'busy'
+
+/** The same, as a sentence for the page that is answered with 503. */
+export const busyText = (request: FastifyRequest, reply: FastifyReply): string => {
+  reply.header('retry-after', '5')
+  return translate(request.language, 'login.busy')
 }
 
 /** Behind TLS the cookie is sent over https alone, and only the proxy can say that this is https. */
 const proxyProblem = ({ config }: Panel, request: FastifyRequest): string | null =>
   config.publicUrl?.startsWith('https:') && request.protocol !== 'https' ? translate(request.language, 'login.proxy') : null
-
-const leave = (reply: FastifyReply) => reply.redirect('/admin/login', 303)

@@ -1,53 +1,54 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { noteAct } from '../api/audited.ts'
-import { reloadLoop } from '../api/reload-loop.ts'
-import { startLoop } from '../api/start-loop.ts'
-import { stopLoop } from '../api/stop-loop.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { reloadAudited, startAudited, stopAudited } from '../api/audited-loop.ts'
+import { type LoopStart, whyNotStart } from '../api/start-loop.ts'
+import { type LoopStop, whyNotStop } from '../api/stop-loop.ts'
+import { messageOf } from '../errors.ts'
 import { readSupervisor } from '../runs/supervisor-file.ts'
+import type { AuditVia } from '../store/audit.ts'
+import { isAway } from '../store/database.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
+import { type ActLimit, createActLimit } from './act-limit.ts'
 import { actorOf } from './actor.ts'
+import { WebError } from './error-pages.ts'
 import { fieldsOf } from './fields.ts'
 import { type Flash, type Panel, redirectWith } from './panel.ts'
-import { classifyRequest, originsOf, type RequestClass } from './request-class.ts'
+import { classifyRequest, isClickOfOurs, isPageVisit, originsOf, type RequestClass } from './request-class.ts'
+import { isStopToken, stopToken } from './restart-link.ts'
+import { stopByToken } from './token-visits.ts'
 
 /** Starting, stopping, holding and reloading the loop of this host. */
 export const registerLoop = (app: FastifyInstance, panel: Panel) => {
-  const { config } = panel
-  const home = '/admin'
+  const restartPath = '/admin/core/bgtask/restart'
+  const stopAndTell = async (request: FastifyRequest, reply: FastifyReply, how: { via: AuditVia; hold?: boolean }) =>
+    redirectWith(request, reply, '/admin', await tellStop(panel, request, reply, how))
 
-  // Named by the specification: the visit itself stops the loop, when it is beyond doubt that a person on our own page meant it.
-  app.get('/admin/core/bgtask/restart', async (request, reply) => {
-    const supervisor = readSupervisor(config.runtime)
+  // Named by the specification: the visit itself stops the loop, when it is beyond doubt that a person meant it. Else the page asks.
+  app.get(restartPath, async (request, reply) => {
+    if (request.token) return stopByToken(request, reply, () => stopByRequest(panel, request, reply, { via: 'token' }))
+    const supervisor = readSupervisor(panel.config.runtime)
     const kind = visitClass(panel, request)
-    const byClick = kind === 'ours' && request.headers['sec-fetch-user'] === '?1'
-    const byLink = kind !== 'look' && supervisor !== null && isStopToken(panel, supervisor.epoch, fieldsOf(request.query).k)
-    if (!supervisor || !(byClick || byLink)) return reply.page('restart', { supervisor, kind })
-    return redirectWith(request, reply, home, await stop(panel, request, { hold: false, kind: byLink ? 'link' : kind }))
+    const { k, ask } = fieldsOf(request.query)
+    const isStopping = supervisor !== null && whyNotStop(panel.config) !== null
+    const isGood = k !== undefined && supervisor !== null && !isStopping && isStopToken(panel, supervisor.epoch, k)
+    if (isGood && isPageVisit(request)) return stopAndTell(request, reply, { via: 'link' })
+    const isMeant = k === undefined && ask === undefined && isClickOfOurs(request, kind)
+    if (supervisor !== null && !isStopping && isMeant) return stopAndTell(request, reply, { via: 'ours' })
+    const own = panel.config.publicUrl ?? `${request.protocol}://${request.headers.host}`
+    const link = supervisor === null || isStopping ? null : `${own}${restartPath}?k=${stopToken(panel, supervisor.epoch)}`
+    return reply.page('restart', { supervisor, isStopping, isOver: k !== undefined && !isGood, link })
   })
+  for (const path of [restartPath, '/admin/core/bgtask/loop/stop']) {
+    app.post(path, async (request, reply) => stopAndTell(request, reply, { via: 'form' }))
+  }
+  app.post('/admin/core/bgtask/loop/hold', async (request, reply) => stopAndTell(request, reply, { via: 'form', hold: true }))
 
-  app.post('/admin/core/bgtask/restart', async (request, reply) =>
-    redirectWith(request, reply, home, await stop(panel, request, { hold: false, kind: 'post' })),
+  app.post('/admin/core/bgtask/loop/start', async (request, reply) =>
+    redirectWith(request, reply, '/admin', await tellStart(panel, request, reply)),
   )
-  app.post('/admin/core/bgtask/loop/stop', async (request, reply) =>
-    redirectWith(request, reply, home, await stop(panel, request, { hold: false, kind: 'post' })),
-  )
-  app.post('/admin/core/bgtask/loop/hold', async (request, reply) =>
-    redirectWith(request, reply, home, await stop(panel, request, { hold: true, kind: 'post' })),
-  )
-
-  app.post('/admin/core/bgtask/loop/start', async (request, reply) => {
-    const by = request.user!.name
-    const started = await startLoop(config, { by, releaseHold: true })
-    await audit(panel, request, 'loop-started', `post; ${started.state}`)
-    panel.live.poke()
-    return redirectWith(request, reply, home, { tone: 'good', text: translate(request.language, 'loop.starting') })
-  })
 
   app.post('/admin/core/bgtask/loop/reload', async (request, reply) => {
-    const { asked } = await reloadLoop(config, { by: request.user!.name })
-    if (asked) await audit(panel, request, 'loop-reloaded', 'post')
-    return redirectWith(request, reply, home, say(request, asked ? 'loop.reloading' : 'loop.notRunning', asked ? 'good' : 'plain'))
+    const { asked } = await reloadAudited(toolsOf(panel), actorOf(request))
+    return redirectWith(request, reply, '/admin', say(request, asked ? 'loop.reloading' : 'loop.notRunning', asked ? 'good' : 'plain'))
   })
 }
 
@@ -59,46 +60,95 @@ export const visitClass = (panel: Panel, request: FastifyRequest): RequestClass 
   return fromElsewhere ? 'foreign' : kind
 }
 
-const startEveryMs = 5_000
-const lastStarts = new WeakMap<Panel, number>()
-
-/** A visit to /admin starts the loop when it is down and nobody holds it. @returns what to say about it */
+/** A visit to /admin starts the loop when it is down and nobody holds it; the page is there in any case. @returns what to say about it */
 export const startByVisit = async (panel: Panel, request: FastifyRequest): Promise<Flash | null> => {
   const kind = visitClass(panel, request)
-  if (kind === 'foreign' || kind === 'look') return null
-  if (readSupervisor(panel.config.runtime) !== null) return null
-  const now = Date.now()
-  if (now - (lastStarts.get(panel) ?? 0) < startEveryMs) return null
-  lastStarts.set(panel, now)
-  const { started, state } = await startLoop(panel.config, { by: request.user!.name })
-  if (!started) return null
-  await audit(panel, request, 'loop-started', `visit, ${kind}; ${state}`)
-  panel.live.poke()
-  return say(request, 'loop.startedByVisit', 'good')
+  if (kind === 'foreign' || kind === 'look' || whyNotStart(panel.config, { releaseHold: false })) return null
+  const { starts } = limitsOf(panel)
+  if (starts.take() > 0) return null
+  try {
+    const { started } = await startAudited(toolsOf(panel), actorOf(request, kind))
+    if (!started) {
+      starts.giveBack()
+      return null
+    }
+    panel.live.poke()
+    return say(request, 'loop.startedByVisit', 'good')
+  } catch (error) {
+    starts.giveBack()
+    request.log.error(error, 'A visit could not start the loop.')
+    const why = isAway(error) ? translate(request.language, 'overview.databaseAway') : messageOf(error)
+    return { tone: 'bad', text: translate(request.language, 'loop.notStarted', { error: why }) }
+  }
 }
 
-/** A link that stops the loop once: it names the life that it is for, so it says nothing to the next one. */
-export const stopToken = ({ secret }: Pick<Panel, 'secret'>, epoch: string): string =>
-  createHmac('sha256', secret).update(`restart${epoch}`).digest('base64url')
-
-const isStopToken = (panel: Panel, epoch: string, given: string | undefined): boolean => {
-  if (given === undefined) return false
-  const expected = Buffer.from(stopToken(panel, epoch))
-  const got = Buffer.from(given)
-  return got.length === expected.length && timingSafeEqual(got, expected)
+/**
+ * Stops the loop as a request asks for it, at most once in 10 s; a hold is not kept waiting.
+ * @throws WebError 429 when the loop was stopped just before and runs again
+ */
+export const stopByRequest = async (
+  panel: Panel,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { via, hold = false }: { via: AuditVia; hold?: boolean },
+): Promise<LoopStop> => {
+  const idle = hold ? null : whyNotStop(panel.config)
+  if (idle) return idle
+  const stop = () => stopAudited(toolsOf(panel), actorOf(request, via), { hold })
+  const stopped = await (hold ? stop() : limited(limitsOf(panel).stops, reply, stop, ({ asked }) => asked))
+  panel.live.poke()
+  return stopped
 }
 
-const stop = async (panel: Panel, request: FastifyRequest, { hold, kind }: { hold: boolean; kind: string }): Promise<Flash> => {
-  const { asked } = await stopLoop(panel.config, { by: request.user!.name, hold })
-  await audit(panel, request, hold ? 'loop-held' : 'loop-stopped', kind)
-  panel.live.poke()
+const tellStop = async (panel: Panel, request: FastifyRequest, reply: FastifyReply, how: { via: AuditVia; hold?: boolean }) => {
+  const { supervisor } = await stopByRequest(panel, request, reply, how)
   // The page that answers must not start at once what was just stopped.
   request.session.arrivedFromElsewhere = true
-  if (hold) return say(request, 'loop.held', 'good')
-  return asked ? say(request, 'loop.stopping', 'good') : say(request, 'loop.notRunning', 'plain')
+  if (how.hold) return say(request, 'loop.held', 'good')
+  return supervisor ? say(request, 'loop.stopping', 'good') : say(request, 'loop.notRunning', 'plain')
 }
 
-const say = (request: FastifyRequest, key: TextKey, tone: Flash['tone']): Flash => ({ tone, text: translate(request.language, key) })
+const tellStart = async (panel: Panel, request: FastifyRequest, reply: FastifyReply): Promise<Flash> => {
+  const idle = whyNotStart(panel.config, { releaseHold: true })
+  const start = () => startAudited(toolsOf(panel), actorOf(request), { releaseHold: true })
+  const { state } = idle ?? (await limited(limitsOf(panel).starts, reply, start, ({ started }) => started))
+  panel.live.poke()
+  return say(request, startTexts[state], state === 'started' || state === 'starting' ? 'good' : 'plain')
+}
 
-const audit = (panel: Panel, request: FastifyRequest, act: string, detail: string) =>
-  noteAct(panel.background.db, actorOf(request), { act, subject: 'loop', detail })
+const startTexts = {
+  started: 'loop.starting',
+  starting: 'loop.starting',
+  running: 'loop.runsAlready',
+  stopping: 'loop.stillStopping',
+  hold: 'bar.held',
+} as const satisfies Record<LoopStart['state'], TextKey>
+
+/** Starts by anybody, and stops by anybody, on this panel. */
+const limitsOf = (panel: Panel): { starts: ActLimit; stops: ActLimit } => {
+  const made = limits.get(panel) ?? { starts: createActLimit(5_000), stops: createActLimit(10_000) }
+  limits.set(panel, made)
+  return made
+}
+const limits = new WeakMap<Panel, { starts: ActLimit; stops: ActLimit }>()
+
+const limited = async <T>(limit: ActLimit, reply: FastifyReply, work: () => Promise<T>, isDone: (result: T) => boolean): Promise<T> => {
+  const waitMs = limit.take()
+  if (waitMs > 0) {
+    const waitS = Math.ceil(waitMs / 1000)
+    reply.header('retry-after', String(waitS))
+    throw new WebError(429, 'loop.tooSoon', { waitMs: waitS * 1000 })
+  }
+  let isCounted = false
+  try {
+    const result = await work()
+    isCounted = isDone(result)
+    return result
+  } finally {
+    if (!isCounted) limit.giveBack()
+  }
+}
+
+const toolsOf = ({ config, background: { db } }: Panel) => ({ config, db })
+
+const say = (request: FastifyRequest, key: TextKey, tone: Flash['tone']): Flash => ({ tone, text: translate(request.language, key) })

@@ -1,9 +1,12 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { noteAct } from '../api/audited.ts'
 import type { TaskOptions } from '../api/check-options.ts'
 import type { ActionEntry } from '../catalog/catalog.ts'
 import { BgtaskError } from '../errors.ts'
+import { redactionOf } from '../runs/redaction.ts'
+import { prefillParams, restoreParams } from '../secrets/prefill.ts'
 import { findTask } from '../store/find-task.ts'
+import type { Json, Task } from '../task/task.ts'
+import type { Language } from '../texts/format.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
@@ -23,9 +26,11 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
     const entry = entries.find(({ name }) => name === (model?.action ?? action))
     if (!entry) return reply.page('new-task-choice', { entries, asked: action ?? null })
     if (!model) return form(reply, entry, null, null)
-    const { type, creator, priority, maxAttempts, timeoutMs, graceMs } = model
+    const { priority, maxAttempts, timeoutMs, graceMs } = model
+    const { type, creator } = redactionOf(panel.config).task(model)
     return form(reply, entry, null, {
-      ...fieldsFromParams(model.params),
+      like: String(model.id),
+      ...fieldsFromParams(prefillOf(panel, model).shown),
       exec_type: model.execType,
       type,
       creator,
@@ -43,16 +48,12 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
       throw new BgtaskError('refused', `There is no action ${JSON.stringify((fields.action ?? '').slice(0, 140))}; choose one of the list.`)
     const by = request.user!.name
     try {
-      const options = readOptions(fields, by)
-      const [stored] = await background.storeTasks([{ action: entry.name, params: readParams(entry.paramsSchema, fields), options }], {
-        by,
-      })
+      const options = readOptions(fields, by, request.language)
+      const wish = { action: entry.name, params: await paramsGiven(panel, entry, fields), options }
+      const [stored] = await background.storeTasks([wish], { by, actor: actorOf(request) })
       const { task, added } = stored!
       const id = String(task.id)
-      if (added) {
-        await noteAct(background.db, actorOf(request), { act: 'task-added', subject: id, detail: task.action })
-        panel.live.poke()
-      }
+      if (added) panel.live.poke()
       const text = translate(request.language, added ? 'new.added' : 'new.kept', { id })
       return redirectWith(request, reply, `/admin/core/bgtask/${id}`, { tone: added ? 'good' : 'plain', text })
     } catch (error) {
@@ -61,6 +62,18 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
       throw error
     }
   })
+}
+
+/** A task's params to begin a form with: in place of each secret stands what means "as before" when it comes back. */
+const prefillOf = (panel: Panel, { params }: Pick<Task, 'params'>) => prefillParams(params, redactionOf(panel.config).ofParams(params))
+
+/** What the form says; where a secret was left as it stood, it is that of the task which the form began with. */
+const paramsGiven = async (panel: Panel, entry: ActionEntry, fields: Record<string, string>): Promise<Json> => {
+  const params = readParams(entry.paramsSchema, fields)
+  const likeId = parseTaskId(fields.like ?? '')
+  const model = likeId === null ? null : await findTask(panel.background.db, likeId)
+  // Another action could do with them what it likes.
+  return model && model.action === entry.name ? restoreParams(params, prefillOf(panel, model).hidden) : params
 }
 
 const form = (reply: FastifyReply, entry: ActionEntry, problem: string | null, given: Record<string, string> | null) => {
@@ -76,6 +89,7 @@ const form = (reply: FastifyReply, entry: ActionEntry, problem: string | null, g
       isOpen,
       fields: paramsFields(entry.paramsSchema, given),
       paramsText: text('params', '{}'),
+      like: parseTaskId(fields.like ?? ''),
       values: {
         exec_type: text('exec_type', entry.execType ?? 'ONCE'),
         type: text('type', ''),
@@ -98,7 +112,7 @@ const form = (reply: FastifyReply, entry: ActionEntry, problem: string | null, g
 
 const unitsMs = { seconds: 1000, minutes: 60_000, hours: 3_600_000, days: 86_400_000 } as const
 
-const readOptions = (fields: Record<string, string>, by: string): TaskOptions => {
+const readOptions = (fields: Record<string, string>, by: string, language: Language): TaskOptions => {
   const given = (name: string) => (fields[name] ?? '').trim()
   const number = (name: string): number | undefined => {
     if (given(name) === '') return undefined
@@ -112,9 +126,11 @@ const readOptions = (fields: Record<string, string>, by: string): TaskOptions =>
   if (isLoop) options.execType = 'FOREVER'
   if (!isLoop && given('when') === 'in') {
     const unit = given('delay_unit') in unitsMs ? (given('delay_unit') as keyof typeof unitsMs) : 'minutes'
-    options.delayMs = Math.round((number('delay') ?? 0) * unitsMs[unit])
+    const delay = number('delay')
+    if (delay === undefined) throw new BgtaskError('refused', translate(language, 'new.delayMissing'))
+    options.delayMs = Math.round(delay * unitsMs[unit])
   }
-  if (!isLoop && given('when') === 'at') options.runAt = instantOf(given('at_instant') || given('at'))
+  if (!isLoop && given('when') === 'at') options.runAt = instantOf(given('at_instant') || given('at'), language)
   if (given('unique') !== '') Object.assign(options, { unique: given('unique'), onConflict: given('on_conflict') || 'keep' })
   const priority = number('priority')
   const maxAttempts = number('max_attempts')
@@ -128,7 +144,10 @@ const readOptions = (fields: Record<string, string>, by: string): TaskOptions =>
 }
 
 /** A field for date and time says nothing of a zone: without script it is UTC, and the page says so. */
-const instantOf = (text: string): string => {
+const instantOf = (text: string, language: Language): string => {
+  if (text === '') throw new BgtaskError('refused', translate(language, 'new.atMissing'))
   const withSeconds = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}$/.test(text) ? `${text}:00` : text
-  return /(Z|[+-]\d{2}:\d{2})$/.test(withSeconds) ? withSeconds : `${withSeconds}Z`
+  const instant = /(Z|[+-]\d{2}:\d{2})$/.test(withSeconds) ? withSeconds : `${withSeconds}Z`
+  if (Number.isNaN(Date.parse(instant))) throw new BgtaskError('refused', translate(language, 'new.atWrong', { given: text.slice(0, 60) }))
+  return instant
 }

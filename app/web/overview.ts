@@ -2,6 +2,7 @@ import { statfsSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import { loopStatus } from '../api/loop-status.ts'
 import { readBeat } from '../runs/beat.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { countEnded } from '../store/count-tasks.ts'
 import { findRun } from '../store/list-runs.ts'
@@ -13,14 +14,17 @@ import { createExplainer } from './explained.ts'
 import { startByVisit } from './loop.ts'
 import type { Panel } from './panel.ts'
 import { mayAct } from './roles.ts'
+import { startByToken } from './token-visits.ts'
 
 const dayMs = 86_400_000
 
 export const registerOverview = (app: FastifyInstance, panel: Panel) => {
   app.get('/admin', async (request, reply) => {
+    if (request.token) return startByToken(panel, request, reply)
     const said = mayAct(request.user!.role, 'operator') ? await startByVisit(panel, request) : null
-    const flash = request.session.flash ?? said
-    request.session.flash = undefined
+    // One message has room; that something failed is not put off, the other one waits for the next page.
+    const flash = said?.tone === 'bad' ? said : (request.session.flash ?? said)
+    if (flash === request.session.flash) request.session.flash = undefined
     return reply.page('overview', { ...(await overviewModel(panel)), flash })
   })
 }
@@ -50,15 +54,18 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     attention: attention.map((task, index) => explained(task, lastRuns[index])),
     running: running.map(task => ({ ...explained(task), beat: beatOf(panel, task) })),
     next: next.map(task => explained(task)),
-    recent: recent.tasks,
+    recent: recent.tasks.map(task => redactionOf(panel.config).task(task)),
     isEmpty: counts !== null && Object.values(counts).every(count => count === 0),
     disk: diskOf(panel.config.runtime),
   }
 }
 
 /** What the newest run of a task says of itself, when it runs on this host. */
-export const beatOf = ({ config }: Pick<Panel, 'config'>, task: Pick<Task, 'id' | 'number'>) =>
-  readBeat(runtimePaths(config.runtime).run(runName(task.id, task.number)).beat)
+export const beatOf = ({ config }: Pick<Panel, 'config'>, task: Pick<Task, 'id' | 'number'>) => {
+  const { folder, beat } = runtimePaths(config.runtime).run(runName(task.id, task.number))
+  const told = readBeat(beat)
+  return told && redactionOf(config).beat(told, folder)
+}
 
 const diskOf = (folder: string) => {
   const { bavail, blocks, bsize } = statfsSync(folder)

@@ -46,13 +46,25 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may come in; every route of the panel names it. */
     role?: Role | 'public'
+    /** Only for who has given the password in the last 5 minutes; who has not is asked for it first. */
+    fresh?: boolean
   }
   interface Session {
     userId?: number
     signedInAt?: number
+    /** From where it was signed in. Given once, at the login: it lies in columns of its own. */
+    from?: { ip: string; userAgent: string | null } | undefined
+    /** When the password was last given in this session; signing in counts. Milliseconds since 1970. */
+    provedAt?: number
+    /** The password was right, the code of the second factor is still asked for. Opens nothing else. */
+    half?: { userId: number; at: number; passwordChangedAt: number; next: string } | undefined
+    /** Shown to the person who is turning the second factor on, and not theirs before a code fits. */
+    newTotpSecret?: string | undefined
     flash?: Flash | undefined
     /** The next page is only to be looked at: a link elsewhere led to it. */
     arrivedFromElsewhere?: boolean | undefined
+    /** It is in the table, or was: it is only ever changed there, never added again. */
+    stored?: boolean
   }
 }
 
@@ -61,9 +73,6 @@ export interface Flash {
   tone: 'good' | 'bad' | 'plain'
   text: string
 }
-
-/** What the request has to say who it is in the audit log. */
-export const actorOf = (request: FastifyRequest) => ({ userName: request.user?.name ?? null, ip: request.ip })
 
 /** Answers a POST: a sentence for the next page, and a 303 so that a reload repeats nothing. */
 export const redirectWith = (request: FastifyRequest, reply: FastifyReply, path: string, flash?: Flash) => {

@@ -1,5 +1,7 @@
 import { parse as parseJsonSafely } from 'secure-json-parse'
 import { BgtaskError, messageOf } from '../errors.ts'
+import { isPlaceholder } from '../secrets/prefill.ts'
+import { isSecretName } from '../secrets/secret-name.ts'
 import type { Json } from '../task/task.ts'
 
 /** One field of a form made from an action's schema. Its name in the form is `params.` and the key. */
@@ -8,10 +10,12 @@ export interface ParamsField {
   name: string
   label: string
   description: string | null
-  kind: 'text' | 'number' | 'checkbox' | 'select' | 'json'
+  kind: 'text' | 'secret' | 'number' | 'checkbox' | 'select' | 'json'
   required: boolean
   /** What stands in it: what was given, else the schema's default. */
   value: string
+  /** A secret of another task stands for itself in it. */
+  isKept: boolean
   options: { label: string; value: string; chosen: boolean }[]
   min: number | null
   max: number | null
@@ -70,8 +74,9 @@ export const readParams = (schema: object | null, form: Record<string, string>):
 
 const toField = (key: string, schema: Schema, required: boolean, given: Record<string, string> | null): ParamsField => {
   const name = `params.${key}`
-  const choices = choicesOf(schema)
-  const kind = choices ? 'select' : kindOf(schema)
+  const isKept = isPlaceholder(given?.[name] ?? '')
+  const choices = isKept ? null : choicesOf(schema)
+  const kind = isKept ? 'secret' : choices ? 'select' : kindOf(key, schema)
   const standard =
     schema.default === undefined ? '' : kind === 'select' || kind === 'json' ? JSON.stringify(schema.default) : String(schema.default)
   const value = given ? (given[name] ?? '') : kind === 'checkbox' ? (schema.default === true ? 'on' : '') : standard
@@ -92,6 +97,7 @@ const toField = (key: string, schema: Schema, required: boolean, given: Record<s
     kind,
     required: required && schema.default === undefined,
     value,
+    isKept,
     options:
       kind === 'select' && (!required || schema.default === undefined)
         ? [{ label: '–', value: '', chosen: value === '' }, ...options]
@@ -108,20 +114,24 @@ const choicesOf = (schema: Schema): Json[] | null => {
   return members && members.length > 0 && members.every(member => member.const !== undefined) ? members.map(member => member.const!) : null
 }
 
-const kindOf = ({ type }: Schema): ParamsField['kind'] => {
-  if (type === 'string') return 'text'
+const kindOf = (key: string, { type }: Schema): ParamsField['kind'] => {
+  if (type === 'string') return isSecretName(key) ? 'secret' : 'text'
   if (type === 'number' || type === 'integer') return 'number'
   return type === 'boolean' ? 'checkbox' : 'json'
 }
 
 const readField = (field: ParamsField, text: string | undefined): Json | undefined => {
   if (field.kind === 'checkbox') return text !== undefined && text !== ''
-  if (text === undefined || (text === '' && !(field.kind === 'text' && field.required))) return undefined
-  if (field.kind === 'text') return text.replaceAll('\r\n', '\n')
+  const isText = field.kind === 'text' || field.kind === 'secret'
+  if (text === undefined || (text === '' && !(isText && field.required))) return undefined
+  if (isText) return text.replaceAll('\r\n', '\n')
   if (field.kind === 'number') {
     const value = Number(text)
     if (text.trim() === '' || !Number.isFinite(value))
-      throw new BgtaskError('refused', `${field.label} is ${JSON.stringify(text.slice(0, 60))}; it must be a number.`)
+      throw new BgtaskError(
+        'refused',
+        `${field.label} is ${isSecretName(field.key) ? 'none' : JSON.stringify(text.slice(0, 60))}; it must be a number.`,
+      )
     return value
   }
   return readJson(field.label, text)

@@ -22,11 +22,14 @@ export interface Pages {
   render(view: string, reader: Reader, model: object): string
 }
 
-/** Built once: templates are compiled at their first use and kept. What a template gets is a view model made here, never a request. */
-export const createPages = (assets: Assets, now: () => number = Date.now): Pages => {
+/**
+ * Built once: templates are compiled at their first use and kept. What a template gets is a view model made here, never a request.
+ * @param options.isOpen every page warns that others can reach the panel without TLS. Default false
+ */
+export const createPages = (assets: Assets, { isOpen = false, now = Date.now }: { isOpen?: boolean; now?: () => number } = {}): Pages => {
   const eta = new Eta({ views: inPackage('views'), cache: true, autoTrim: ['nl', 'nl'] })
   return {
-    render: (view, reader, model) => eta.render(`./${view}`, { ...viewWords(assets, reader, now()), ...model }),
+    render: (view, reader, model) => eta.render(`./${view}`, { ...viewWords(assets, reader, now()), isOpen, ...model }),
   }
 }
 
@@ -50,6 +53,7 @@ const viewWords = (assets: Assets, { language, theme, user }: Reader, now: numbe
     /** HTML */ icon: (name: string, label?: string) => iconTag(assets, name, label),
     endOf: (run: Run): Message<EndKey> => explainEnd(run),
     actIcon: (noun: string) => actIcons[noun] ?? 'play',
+    roleIcon: (role: Role) => roleIcons[role],
     number: (value: number) => formatNumber(language, value),
     duration: (ms: number | null | undefined) => (ms === null || ms === undefined ? '–' : formatDuration(language, ms)),
     bytes: (bytes: number | null | undefined) => (bytes === null || bytes === undefined ? '–' : formatBytes(language, bytes)),
@@ -122,6 +126,8 @@ const actIcons: Record<string, string> = {
   cancellation: 'ban',
   deletion: 'trash-2',
 }
+
+const roleIcons = { viewer: 'eye', operator: 'wrench', admin: 'shield' } as const satisfies Record<Role, string>
 
 const outcomeTone = (run: Run): Tone => {
   if (run.outcome === null) return 'busy'

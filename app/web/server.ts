@@ -3,7 +3,6 @@ import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
 import fastify, {
   type FastifyBaseLogger,
-  type FastifyError,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
@@ -11,30 +10,43 @@ import fastify, {
   type RouteOptions,
 } from 'fastify'
 import type { Background } from '../api/background.ts'
+import { listeningOf } from '../api/listening.ts'
 import type { Config } from '../config.ts'
 import { openLog } from '../log.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { findUserById } from '../store/users.ts'
 import { languages } from '../texts/format.ts'
-import { chooseLanguage } from '../texts/translate.ts'
+import { chooseLanguage, translate } from '../texts/translate.ts'
 import { registerAccount } from './account.ts'
+import { registerApi } from './api/register.ts'
 import { loadAssets } from './assets.ts'
+import { registerAudit } from './audit.ts'
+import { bareHeaders } from './bare-answer.ts'
+import { registerBearer } from './bearer.ts'
 import { registerControllers } from './controllers.ts'
 import { registerDebug } from './debug.ts'
-import { registerErrorPages, WebError } from './error-pages.ts'
+import { registerErrorPages, registerNotThere, WebError } from './error-pages.ts'
 import { registerHealthz } from './healthz.ts'
 import { isForUs } from './host-guard.ts'
+import { createHttpServer, httpLimits } from './http-server.ts'
 import { registerLive } from './live.ts'
 import { createLiveHub } from './live-hub.ts'
 import { registerLogin } from './login.ts'
+import { registerLoginLink } from './login-link.ts'
+import { registerLoginSecondFactor } from './login-second-factor.ts'
 import { registerLoop } from './loop.ts'
+import { collectMethods } from './methods-at.ts'
 import { registerNewTask } from './new-task.ts'
 import { registerOverview } from './overview.ts'
 import { type Panel, themes } from './panel.ts'
 import { registerPreferences } from './preferences.ts'
+import { registerProve } from './prove.ts'
+import { rateLimiting } from './rate-limits.ts'
 import { createPages } from './render.ts'
 import { registerReply } from './reply.ts'
 import { isOwnChange, originsOf } from './request-class.ts'
-import { mayAct, routeRoles } from './roles.ts'
+import { mayAct, routeRoles, tokenRoutes } from './roles.ts'
+import { registerSecondFactor } from './second-factor.ts'
 import { registerSessions } from './session.ts'
 import { readSessionSecret } from './session-secret.ts'
 import { registerSetup } from './setup.ts'
@@ -42,27 +54,32 @@ import { registerStatus } from './status.ts'
 import { registerTaskPage } from './task.ts'
 import { registerTaskActs } from './task-acts.ts'
 import { registerTaskList } from './task-list.ts'
+import { registerTokens } from './tokens.ts'
+import { registerUsers } from './users.ts'
 
 /**
  * The panel, complete but not yet listening. Guards stand in the order in which a request meets them: Host, headers, session, role,
  * origin, token. Closing it ends the live streams and the debug runs; the background stays open.
  */
 export const buildServer = async (config: Config, { background }: { background: Background }): Promise<FastifyInstance> => {
-  const log: FastifyBaseLogger = openLog('web', { BGTASK_LOG_LEVEL: process.env.BGTASK_LOG_LEVEL ?? 'warn' })
+  const log: FastifyBaseLogger = openLog('web', { BGTASK_LOG_LEVEL: process.env.BGTASK_LOG_LEVEL ?? 'warn' }, redactionOf(config).text)
+  const secure = config.publicUrl?.startsWith('https:') ?? false
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
-    requestTimeout: 30_000,
-    bodyLimit: 256 * 1024,
+    serverFactory: handler => createHttpServer(handler, { secure }),
+    // The server below does this itself.
+    clientErrorHandler: () => undefined,
+    bodyLimit: httpLimits.bodyBytes,
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: true,
-    frameworkErrors: answerUnreadable,
+    frameworkErrors: (_error, request, reply) => answerUnreadable(config, request, reply),
     // A proxy with TLS says by X-Forwarded-Proto that the reader's side is safe, and by X-Forwarded-For who reads.
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
   })
   const assets = loadAssets()
-  const pages = createPages(assets)
+  const pages = createPages(assets, { isOpen: listeningOf(config) === 'open' })
   const panel: Panel = {
     config,
     background,
@@ -76,29 +93,41 @@ export const buildServer = async (config: Config, { background }: { background: 
   app.decorateRequest('user', null)
   app.decorateRequest('language', 'en')
   app.decorateRequest('theme', 'system')
+  await registerHeaders(app, { secure })
   guardHost(app, config)
-  await registerHeaders(app, config)
   demandRoles(app)
+  const methodsAt = collectMethods(app)
+  registerErrorPages(app, panel)
+  await app.register(rateLimit, rateLimiting)
+  registerBearer(app, panel)
   assets.register(app)
   registerHealthz(app, panel)
-  await app.register(async inner => registerPages(inner, panel))
+  await app.register(async inner => registerApi(inner, panel))
+  await app.register(async inner => {
+    registerNotThere(inner, panel, methodsAt)
+    await registerPages(inner, panel)
+  })
   app.addHook('onClose', async () => panel.live.close())
   return app
 }
 
 const registerPages = async (app: FastifyInstance, panel: Panel) => {
   await registerSessions(app, panel)
-  await app.register(formbody, { bodyLimit: 256 * 1024 })
-  await app.register(rateLimit, { global: false })
+  await app.register(formbody, { bodyLimit: httpLimits.bodyBytes })
   registerReply(app, panel)
-  registerErrorPages(app, panel)
   recogniseReader(app, panel)
   guardRole(app)
   guardChange(app, panel)
   app.get('/', async (_request, reply) => reply.redirect('/admin', 303))
+  registerProve(app, panel)
   registerLogin(app, panel)
+  registerLoginSecondFactor(app, panel)
+  registerLoginLink(app, panel)
   registerSetup(app, panel)
   registerAccount(app, panel)
+  registerSecondFactor(app, panel)
+  registerUsers(app, panel)
+  registerTokens(app, panel)
   registerPreferences(app)
   registerOverview(app, panel)
   registerLoop(app, panel)
@@ -108,21 +137,19 @@ const registerPages = async (app: FastifyInstance, panel: Panel) => {
   registerTaskPage(app, panel)
   registerTaskActs(app, panel)
   registerStatus(app, panel)
+  registerAudit(app, panel)
   registerLive(app, panel)
   await registerControllers(app, panel)
 }
 
 /** An address that is no address is answered before any hook runs, so it brings its own headers along. */
-const answerUnreadable = (_error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
+const answerUnreadable = (config: Config, request: FastifyRequest, reply: FastifyReply) => {
+  const forUs = isForUs(request, config)
   reply
-    .code(400)
-    .headers({
-      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-      'x-content-type-options': 'nosniff',
-      'cache-control': 'no-store',
-    })
+    .code(forUs ? 400 : 421)
+    .headers(bareHeaders({ secure: config.publicUrl?.startsWith('https:') ?? false }))
     .type('text/plain; charset=utf-8')
-    .send('This address cannot be read: look for a stray % in it, or go to /admin.\n')
+    .send(forUs ? 'This address cannot be read: look for a stray % in it, or go to /admin.\n' : `${translate('en', 'error.host')}\n`)
 }
 
 /** Closed unless said otherwise: a route for which nobody named a role does not let the panel start. */
@@ -134,7 +161,7 @@ const demandRoles = (app: FastifyInstance) => {
   app.addHook('onReady', async () => {
     for (const route of routes) {
       for (const method of [route.method].flat()) {
-        if (route.config?.role === undefined && routeRoles[`${method} ${route.url}`] === undefined) {
+        if (route.config?.role === undefined && ![routeRoles, tokenRoutes].some(table => `${method} ${route.url}` in table)) {
           throw new Error(`Nobody said who may ask for ${method} ${route.url}: name its role in app/web/roles.ts.`)
         }
       }
@@ -142,13 +169,12 @@ const demandRoles = (app: FastifyInstance) => {
   })
 }
 
-const guardHost = (app: FastifyInstance, { publicUrl, port }: Config) =>
+const guardHost = (app: FastifyInstance, config: Config) =>
   app.addHook('onRequest', async request => {
-    if (!isForUs(request, { publicUrl, port })) throw new WebError(421, 'error.host')
+    if (!isForUs(request, config)) throw new WebError(421, 'error.host')
   })
 
-const registerHeaders = async (app: FastifyInstance, config: Config) => {
-  const secure = config.publicUrl?.startsWith('https:') ?? false
+const registerHeaders = async (app: FastifyInstance, { secure }: { secure: boolean }) => {
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -167,15 +193,17 @@ const registerHeaders = async (app: FastifyInstance, config: Config) => {
     referrerPolicy: { policy: 'same-origin' },
     frameguard: { action: 'deny' },
   })
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store')
+    // Whoever is refused before the cookies are read is told so in a language of theirs, too.
+    request.language = chooseLanguage(request.headers['accept-language'])
   })
 }
 
 const recogniseReader = (app: FastifyInstance, panel: Panel) =>
   app.addHook('onRequest', async request => {
     const { 'bgtask-language': language, 'bgtask-theme': theme } = request.cookies
-    request.language = languages.find(known => known === language) ?? chooseLanguage(request.headers['accept-language'])
+    request.language = languages.find(known => known === language) ?? request.language
     request.theme = themes.find(known => known === theme) ?? 'system'
     const { userId } = request.session
     if (userId === undefined) return
@@ -193,7 +221,8 @@ const guardRole = (app: FastifyInstance) => {
   )
   app.addHook('onRequest', async request => {
     // What is not there is nobody's secret; the page for it comes from the handler of unknown addresses.
-    if (request.is404) return
+    // A token's scopes were held against the table before.
+    if (request.is404 || request.token) return
     const role = request.routeOptions.config.role ?? routeRoles[`${request.method} ${request.routeOptions.url}`]
     if (role !== 'public') demand(request, role ?? 'admin')
   })

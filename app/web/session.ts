@@ -5,7 +5,7 @@ import session, { type SessionStore } from '@fastify/session'
 import type { FastifyInstance, Session } from 'fastify'
 import { hostId } from '../runs/host-id.ts'
 import type { Db } from '../store/database.ts'
-import { deleteSession, findSession, saveSession } from '../store/sessions.ts'
+import { deleteSession, findSession, saveSession, touchSession, updateSession } from '../store/sessions.ts'
 import type { Panel } from './panel.ts'
 
 /** Without a request for this long, or this long after logging in, a session is over. */
@@ -68,21 +68,26 @@ const read = async (db: Db, idHash: string): Promise<Session | null> => {
     await deleteSession(db, idHash)
     return null
   }
-  if (now - row.seenAt > noteEveryMs) await saveSession(db, { ...row, seenAt: now, expiresAt: expiry(now, row.createdAt) })
-  return JSON.parse(row.data) as Session
+  if (now - row.seenAt > noteEveryMs) await touchSession(db, idHash, { seenAt: now, expiresAt: expiry(now, row.createdAt) })
+  return { ...JSON.parse(row.data), stored: true } as Session
 }
 
 const write = async (db: Db, idHash: string, data: Session) => {
   const now = Date.now()
   const createdAt = data.signedInAt ?? now
-  await saveSession(db, {
+  const session = {
     idHash,
     userId: data.userId ?? null,
-    data: JSON.stringify(data),
+    data: JSON.stringify({ ...data, stored: undefined, from: undefined }),
     createdAt,
     seenAt: now,
     expiresAt: expiry(now, createdAt),
-  })
+    ...data.from,
+  }
+  // One that was ended while this request was under way stays ended.
+  if (data.stored) return updateSession(db, session)
+  await saveSession(db, session)
+  data.stored = true
 }
 
 const expiry = (now: number, createdAt: number) => Math.min(now + idleMs, createdAt + absoluteMs)

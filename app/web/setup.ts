@@ -1,43 +1,56 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { noteAct } from '../api/audited.ts'
-import { createFirstUser } from '../api/users.ts'
+import { audited } from '../api/audited.ts'
+import { passwordProblem } from '../api/check-password.ts'
+import { checkName, createFirstUser } from '../api/users.ts'
 import { BgtaskError } from '../errors.ts'
 import { findOnceLink, useOnceLink } from '../store/once-links.ts'
-import { anyUser } from '../store/users.ts'
+import { anyUser, type User } from '../store/users.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
-import { firstUserPurpose, linkHash } from './first-link.ts'
+import { firstUserPurpose, linkHash, removeFirstRun } from './first-link.ts'
+import { rememberDevice } from './known-device.ts'
 import { signIn } from './login.ts'
 import { type Panel, redirectWith } from './panel.ts'
+import { rateLimits } from './rate-limits.ts'
 
-/** The first administrator, by the one-time link from the terminal. */
+/** The first administrator, by the one-time link from the terminal. Its token comes in a field, never in an address. */
 export const registerSetup = (app: FastifyInstance, panel: Panel) => {
-  const { db } = panel.background
-  const limited = { config: { rateLimit: { max: 60, timeWindow: '1 minute' } } }
+  const { db, config } = panel.background
+  const limited = { config: { rateLimit: rateLimits.setup } }
 
-  app.get('/admin/setup/:token', limited, async (request, reply) => {
-    if (!(await isValid(panel, request))) return over(reply, await anyUser(db))
-    return reply.page('setup', { name: 'admin', problem: null })
-  })
+  app.get('/admin/setup', limited, async (_request, reply) =>
+    (await anyUser(db)) ? over(reply, true) : reply.page('setup', { name: 'admin', token: '', problem: null }),
+  )
 
-  app.post('/admin/setup/:token', limited, async (request, reply) => {
-    if (!(await isValid(panel, request))) return over(reply, await anyUser(db))
-    const { name = '', password = '', repeated = '' } = fieldsOf(request.body)
-    const again = (problem: string, status: number) => reply.page('setup', { name: name.slice(0, 64), problem }, status)
-    if (password !== repeated) return again(translate(request.language, 'password.differ'), 422)
-    let user: Awaited<ReturnType<typeof createFirstUser>>
+  app.post('/admin/setup', limited, async (request, reply) => {
+    const { name = '', password = '', repeated = '', token = '' } = fieldsOf(request.body)
+    const hash = linkHash(token.trim())
+    if (!(await isValid(panel, hash))) return over(reply, await anyUser(db))
+    const again = (problem: string) => reply.page('setup', { name: name.slice(0, 64), token: token.trim(), problem }, 422)
+    const problem = problemWith(request, { name, password, repeated })
+    if (problem) return again(problem)
+    let user: User
     try {
-      // The user first: a password that is refused must not use up the link. Two at once make one user, in the database.
-      user = await createFirstUser(db, { name, password })
+      user = await audited(
+        db,
+        { ...actorOf(request, 'link'), name: checkName(name) },
+        { act: 'first-user', subject: checkName(name) },
+        async () => {
+          // Two at once make one user, in the database; the link only says who may try.
+          const made = await createFirstUser(db, { name, password })
+          if (!made) throw new BgtaskError('conflict', 'There is a user already.')
+          return made
+        },
+      )
     } catch (error) {
-      if (error instanceof BgtaskError && error.code === 'refused') return again(error.message, 422)
+      if (error instanceof BgtaskError && error.code === 'conflict') return over(reply, true)
       throw error
     }
-    await useOnceLink(db, linkHash(tokenOf(request)), firstUserPurpose, Date.now())
-    if (!user) return over(reply, true)
-    await noteAct(db, { ...actorOf(request), name: user.name }, { act: 'first-user', subject: user.name })
-    await signIn(panel, request, user)
+    await useOnceLink(db, hash, firstUserPurpose, Date.now())
+    removeFirstRun(config.runtime)
+    await signIn(panel, request, user, { via: 'link' })
+    rememberDevice(panel, reply, user)
     return redirectWith(request, reply, '/admin', { tone: 'good', text: translate(request.language, 'setup.done', { name: user.name }) })
   })
 }
@@ -45,9 +58,20 @@ export const registerSetup = (app: FastifyInstance, panel: Panel) => {
 // Without a form: whoever sends somebody here must not replace that reader's session by a new one.
 const over = (reply: FastifyReply, hasUsers: boolean) => reply.page('setup-over', { hasUsers, csrf: null }, 410)
 
-const tokenOf = (request: FastifyRequest) => (request.params as { token: string }).token
-
-const isValid = async ({ background: { db } }: Panel, request: FastifyRequest): Promise<boolean> => {
-  const link = await findOnceLink(db, linkHash(tokenOf(request)))
+const isValid = async ({ background: { db } }: Panel, hash: string): Promise<boolean> => {
+  const link = await findOnceLink(db, hash)
   return link !== null && link.purpose === firstUserPurpose && link.usedAt === null && link.expiresAt > Date.now()
+}
+
+const problemWith = (request: FastifyRequest, { name, password, repeated }: Record<'name' | 'password' | 'repeated', string>) => {
+  if (password !== repeated) return translate(request.language, 'password.differ')
+  const weak = passwordProblem(password, name.trim())
+  if (weak) return translate(request.language, weak.key, weak.values)
+  try {
+    checkName(name)
+    return null
+  } catch (error) {
+    if (error instanceof BgtaskError && error.code === 'refused') return error.message
+    throw error
+  }
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { listTasks, type TaskFilter } from '../store/list-tasks.ts'
+import { listShownTasks } from '../api/list-shown-tasks.ts'
+import type { TaskFilter } from '../store/list-tasks.ts'
 import { loopStates, onceStates } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
@@ -9,12 +10,16 @@ const pageSize = 50
 const states = [...new Set([...onceStates, ...loopStates])]
 
 export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
-  app.get('/admin/core/bgtask', async (request, reply) => reply.page('task-list', await taskListModel(panel, request.query)))
+  app.get('/admin/core/bgtask', async (request, reply) => {
+    const model = await taskListModel(panel, request.query)
+    return reply.page('task-list', model, model.unknown === null ? 200 : 422)
+  })
 }
 
 /** @param query what the address says: state, exec_type, type, action, creator, text, and after or before for the page */
 export const taskListModel = async (panel: Pick<Panel, 'config' | 'background'>, query: unknown) => {
   const given = fieldsOf(query)
+  const unknown = unknownOf(given)
   const chosen = {
     state: states.find(state => state === given.state) ?? '',
     exec_type: given.exec_type === 'ONCE' || given.exec_type === 'FOREVER' ? given.exec_type : '',
@@ -32,7 +37,10 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background'>,
     ...(chosen.text ? { text: chosen.text } : {}),
   }
   const cursor = (name: 'after' | 'before') => (given[name] && /^[\w-]{1,40}$/.test(given[name]) ? { [name]: given[name] } : {})
-  const page = await listTasks(panel.background.db, filter, { limit: pageSize, ...cursor('after'), ...cursor('before') })
+  const page =
+    unknown === null
+      ? await listShownTasks(panel.config, panel.background.db, filter, { limit: pageSize, ...cursor('after'), ...cursor('before') })
+      : { tasks: [], newer: null, older: null }
   const explained = createExplainer(panel)
   const set = Object.entries(chosen).filter(([, value]) => value !== '')
   const address = (more: Record<string, string>) => {
@@ -42,10 +50,17 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background'>,
   return {
     states,
     chosen,
-    filtered: set.length > 0,
+    filtered: set.length > 0 || unknown !== null,
+    unknown,
     tasks: page.tasks.map(task => explained(task)),
     newer: page.newer === null ? null : address({ before: page.newer }),
     older: page.older === null ? null : address({ after: page.older }),
     actions: (await panel.background.catalog()).entries.map(entry => entry.name),
   }
+}
+
+/** A state or kind that there is not, as a mistyped address has it: all tasks would be the wrong answer to that. */
+const unknownOf = ({ state = '', exec_type: kind = '' }: Record<string, string>): string | null => {
+  if (state !== '' && !states.some(known => known === state)) return state.slice(0, 60)
+  return kind === '' || kind === 'ONCE' || kind === 'FOREVER' ? null : kind.slice(0, 60)
 }

@@ -1,16 +1,19 @@
-import { createReadStream } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import { existing } from '../api/control.ts'
 import { BgtaskError } from '../errors.ts'
-import { readOutput, sizeOf } from '../runs/read-output.ts'
+import { sizeOf } from '../runs/read-output.ts'
+import { readShownOutput } from '../runs/read-shown-output.ts'
+import { redactionOf } from '../runs/redaction.ts'
+import { runHasEnded } from '../runs/run-has-ended.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { findRun, listRuns } from '../store/list-runs.ts'
 import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
-import { runName } from '../task/run.ts'
+import { type Run, runName } from '../task/run.ts'
 import { isFinal, type Task } from '../task/task.ts'
 import { ansiToHtml } from './ansi.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
+import { outputDownload } from './output-download.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
 import { parseTaskId, taskIdOf } from './task-id.ts'
@@ -37,35 +40,47 @@ export const registerTaskPage = (app: FastifyInstance, panel: Panel) => {
     return reply
       .header('content-disposition', `attachment; filename="task-${id}-run-${number}${older ? '-older' : ''}.log"`)
       .type('application/octet-stream')
-      .send(createReadStream(path))
+      .send(
+        outputDownload(
+          paths,
+          older ? 'older' : 'newer',
+          () => redactionOf(panel.config).ofRun(paths.folder, task.params),
+          runHasEnded(paths.folder),
+        ),
+      )
   })
 }
 
 /** What a task's page shows, but for the output; the same for all readers. @param query run: the run whose output is shown; before: older runs */
 export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id: number, query: unknown) => {
   const { db } = panel.background
-  const task = await existing(panel.background, id)
+  const redaction = redactionOf(panel.config)
+  const stored = await existing(panel.background, id)
   const given = fieldsOf(query)
   const before = parseTaskId(given.before ?? '')
-  const runs = await listRuns(db, id, { limit: runsOnPage, ...(before === null ? {} : { before }) })
-  const newest = before === null ? (runs[0] ?? null) : await findRun(db, id, task.number)
+  const withoutSecrets = (run: Run | null) => run && redaction.run(run, stored)
+  const found = await listRuns(db, id, { limit: runsOnPage, ...(before === null ? {} : { before }) })
+  const runs = found.map(run => redaction.run(run, stored))
+  const newest = before === null ? (runs[0] ?? null) : withoutSecrets(await findRun(db, id, stored.number))
   const chosen = parseTaskId(given.run ?? '')
-  const shownNumber = chosen ?? newest?.number ?? task.number
+  const shownNumber = chosen ?? newest?.number ?? stored.number
   const lastEnded = newest?.outcome ? newest : (runs.find(run => run.outcome !== null) ?? null)
-  const entry = (await panel.background.catalog()).get(task.action)
+  const entry = (await panel.background.catalog()).get(stored.action)
   const isLive = newest !== null && newest.endedAt === null
+  const explained = createExplainer(panel)(stored, lastEnded)
+  const { task } = explained
   return {
-    ...createExplainer(panel)(task, lastEnded),
+    ...explained,
     task,
     runs,
     newest,
     shownNumber,
-    shown: runs.find(run => run.number === shownNumber) ?? (shownNumber > 0 ? await findRun(db, id, shownNumber) : null),
+    shown: runs.find(run => run.number === shownNumber) ?? (shownNumber > 0 ? withoutSecrets(await findRun(db, id, shownNumber)) : null),
     isChosen: chosen !== null,
     olderRuns: runs.length === runsOnPage && runs.at(-1)!.number > 1 ? runs.at(-1)!.number : null,
     beat: isLive ? beatOf(panel, task) : null,
     entry: entry ?? null,
-    buttons: buttonsOf(task),
+    buttons: buttonsOf(stored),
     command: `node index.js ${task.action} ${id}`,
     params: JSON.stringify(task.params, null, 2),
     policy: task.execType === 'FOREVER' ? policyModel : null,
@@ -75,7 +90,10 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
 /** The newest output of a run as HTML, and how far it goes, so that the live stream can go on from there. */
 export const outputModel = (panel: Pick<Panel, 'config'>, id: number, number: number) => {
   const paths = runtimePaths(panel.config.runtime).run(runName(id, number))
-  const piece = readOutput(paths.folder, { maxBytes: outputOnPage })
+  const piece = readShownOutput(paths.folder, () => redactionOf(panel.config).ofRun(paths.folder), {
+    ended: runHasEnded(paths.folder),
+    maxBytes: outputOnPage,
+  })
   return {
     outputHtml: ansiToHtml(piece.text),
     outputTo: piece.to,

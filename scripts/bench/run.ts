@@ -4,7 +4,7 @@ import { printFigures, printMachine } from './print-figures.ts'
 
 const usage = `node scripts/bench/run.ts [--json] [name …]
 
-Measures bgtask on this machine, each figure beside what the machine allows, and prints a table. Without names: all of them, in about 4 minutes.
+Measures bgtask on this machine, each figure beside what the machine allows, and prints a table. Without names: all of them, in about 5 minutes.
 It works in a folder of its own under the system's temporary folder (TMPDIR), with servers and processes of its own, and removes all of it.`
 
 const measurements = {
@@ -15,6 +15,7 @@ const measurements = {
   'supervisor-idle': () => import('./supervisor-idle.ts'),
   adoption: () => import('./adoption.ts'),
   'csv-export': () => import('./csv-export.ts'),
+  'slow-clients': () => import('./slow-clients.ts'),
 } satisfies Record<string, () => Promise<{ measure(): Promise<Figure[]> }>>
 type Name = keyof typeof measurements
 

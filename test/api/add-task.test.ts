@@ -8,7 +8,7 @@ import { CamelCasePlugin, type Kysely } from 'kysely'
 import type { Background } from '../../app/api/background.ts'
 import { openBackground } from '../../app/api/background.ts'
 import { BgtaskError } from '../../app/errors.ts'
-import { runtimePaths } from '../../app/runs/runtime-folder.ts'
+import { prepareRuntimeFolder, runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { openDatabase } from '../../app/store/database.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { databases, makeScene, openScene, plainAction, type Scene, strictAction } from './scene.ts'
@@ -131,6 +131,8 @@ for (const database of databases) {
 
     test('the supervisor is rung after the commit, and not when nothing was added', async () => {
       const rung = () => statSync(runtimePaths(scene.config.runtime).wake, { throwIfNoEntry: false })?.mtimeMs ?? 0
+      // Where a supervisor is, there is its folder.
+      prepareRuntimeFolder(scene.config.runtime)
       await background.addTask('test/plain', {}, { unique: 'bell' })
       const before = rung()
       assert.ok(Date.now() - before < 5000)

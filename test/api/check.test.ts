@@ -97,3 +97,49 @@ test('a file that is no database', async t => {
   assert.equal(about(await checkInstallation(config), 'database')[0]!.level, 'error')
   await assert.rejects(openDatabase(config.databaseUrl))
 })
+
+test('what could never be made is an error before the first start, and nothing hangs', { timeout: 60_000 }, async t => {
+  const { env, folder } = await makeScene(t)
+  const look = (more: Record<string, string>) => {
+    const { status, stdout, signal } = spawnSync(process.execPath, [launcher, 'check', '--json'], {
+      env: { ...env, ...more },
+      encoding: 'utf8',
+      timeout: 20_000,
+    })
+    assert.equal(signal, null, 'it does not hang')
+    return { status, errors: (JSON.parse(stdout) as { findings: Finding[] }).findings.filter(({ level }) => level === 'error') }
+  }
+  const nowhere = look({ BGTASK_RUNTIME: '/proc/nope' })
+  assert.equal(nowhere.status, 78)
+  assert.deepEqual(
+    nowhere.errors.map(({ subject }) => subject),
+    ['runtime folder', 'database'],
+  )
+  assert.match(nowhere.errors[0]!.sentence, /\/proc\/nope is not there and cannot be made \(nothing can be made in \/proc: ENOENT\)/)
+  const noDatabase = look({ DATABASE_URL: `sqlite:${join(folder, 'no', 'such', 'folder', 'x.sqlite')}` })
+  assert.deepEqual([noDatabase.status, noDatabase.errors.map(({ subject }) => subject)], [78, ['database']])
+  const noActions = look({ BGTASK_ACTIONS: join(folder, 'no-actions') })
+  assert.deepEqual([noActions.status, noActions.errors.map(({ subject }) => subject)], [78, ['actions']])
+  for (const command of [['start'], ['supervise'], ['add', 'test/plain'], ['serve']]) {
+    const { status, signal, stderr } = spawnSync(process.execPath, [launcher, ...command], {
+      env: { ...env, BGTASK_RUNTIME: '/proc/nope', PORT: '0' },
+      encoding: 'utf8',
+      timeout: 20_000,
+    })
+    assert.deepEqual([status, signal], [78, null], `${command}: ${stderr}`)
+    assert.match(stderr, /The runtime folder \/proc\/nope cannot be written/)
+  }
+})
+
+test('files that look like actions and are none are named, with the reason', async t => {
+  const { config, folder } = await makeScene(t)
+  const none = ['lonely.ts', 'test/Capital.ts', 'test/module.mjs', 'test/with space.js']
+  for (const path of [...none, 'test/_helper.ts', 'test/plain.test.ts', 'test/types.d.ts', '.hidden.ts', 'test/notes.md'])
+    writeFileSync(join(folder, 'actions', path), '')
+  const named = about(await checkInstallation(config), 'actions').filter(({ level }) => level === 'warning')
+  assert.deepEqual(
+    named.map(({ sentence }) => sentence.slice(join(folder, 'actions').length + 1, sentence.indexOf(' is no action'))).sort(),
+    none,
+  )
+  assert.match(named.find(({ sentence }) => sentence.includes('lonely'))!.sentence, /its file lies in a folder/)
+})

@@ -21,7 +21,7 @@ test('a ONCE task: now, cancelled, again, cloned, deleted', async t => {
   await assert.rejects(cancelTask(background, id, 'kim'), codeIs('busy', /is cancelled; only a waiting or running one/))
   await assert.rejects(runTaskNow(background, id, 'kim'), codeIs('busy', /Retry it instead/))
   assert.equal((await retryTask(background, id, 'kim')).state, 'waiting')
-  const clone = await cloneTask(background, id, 'kim', { n: 2 })
+  const clone = await cloneTask(background, id, 'kim', { params: { n: 2 } })
   assert.deepEqual([clone.params, clone.type, clone.priority, clone.uniqueKey], [{ n: 2 }, 'x', 3, null])
   await cancelTask(background, clone.id, 'kim')
   await deleteTask(background, clone.id)

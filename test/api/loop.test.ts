@@ -75,12 +75,18 @@ test('a supervisor that cannot start is told with the last line of its log', asy
   assert.equal(statSync(log).mode & 0o777, 0o600)
 })
 
-test('the supervisor gets the whole configuration, and neither the password nor the mark of a run', async t => {
+test('the supervisor gets the whole configuration, by named variables without a password or the mark of a run', async t => {
   const { config } = await makeScene(t)
-  const parent = { PATH: '/bin', BGTASK_ADMIN_PASSWORD: 'secret', BGTASK_RUN: 'mark', BGTASK_RUN_FOLDER: '/x', PORT: '1' }
+  const parent = {
+    ...{ PATH: '/bin', BGTASK_ADMIN_PASSWORD: 'secret', BGTASK_RUN: 'mark', BGTASK_RUN_FOLDER: '/x', PORT: '1', A: 'a' },
+    ...{ DATABASE_URL: 'mysql://kim:secret@db/x', NODE_OPTIONS: '--inspect', npm_config_token: 'secret', MY_SECRET: 'secret' },
+  }
   const env = supervisorEnvironment({ ...config, childEnv: ['A', 'B'], maxRunning: 3 }, parent)
   assert.deepEqual([env.BGTASK_ADMIN_PASSWORD, env.BGTASK_RUN, env.BGTASK_RUN_FOLDER], [undefined, undefined, undefined])
-  assert.deepEqual([env.PATH, env.BGTASK_CHILD_ENV, env.BGTASK_MAX_RUNNING, env.DATABASE_URL], ['/bin', 'A,B', '3', config.databaseUrl])
+  assert.deepEqual([env.PATH, env.A, env.BGTASK_CHILD_ENV, env.BGTASK_MAX_RUNNING], ['/bin', 'a', 'A,B', '3'])
+  assert.equal(env.DATABASE_URL_FILE, runtimePaths(config.runtime).databaseUrl)
+  assert.deepEqual([env.DATABASE_URL, env.NODE_OPTIONS, env.npm_config_token], [undefined, undefined, undefined])
+  assert.ok(!Object.values(env).some(value => value?.includes('secret')), JSON.stringify(env))
 })
 
 test('how things stand can be told without a database', async t => {

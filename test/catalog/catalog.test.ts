@@ -70,6 +70,7 @@ export const execute = () => {}`,
       stallRestart: false,
       maxAttempts: null,
       execType: null,
+      limits: null,
     })
     const spoken = get('a/spoken')!
     assert.deepEqual([spoken.description, spoken.timeoutMs, spoken.maxAttempts], ['Says so.', 5000, 3])

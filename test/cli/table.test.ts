@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { displayWidth, fit, harmless, oneLine } from '../../app/cli/display-width.ts'
+import { displayWidth, fit } from '../../app/cli/display-width.ts'
 import { parseDuration } from '../../app/cli/duration.ts'
 import { formatTable } from '../../app/cli/table.ts'
 import { BgtaskError } from '../../app/errors.ts'
+import { harmless, harmlessJson, heldSequence, oneLine } from '../../app/texts/control-characters.ts'
 
 const columns = [
   { title: 'id', value: (row: string[]) => row[0]!, right: true },
@@ -48,8 +49,16 @@ test('cut to the terminal, the widest flexible column first, and never in the mi
 })
 
 test('text of others cannot steer the terminal', () => {
-  assert.equal(oneLine('a\r\nb\tc\u001b[31m\u009b1m\u202e'), 'a b\ufffdc\ufffd[31m\ufffd1m\ufffd')
-  assert.equal(harmless('a\nb\tc\u001b]0;x\u0007'), 'a\nb\tc\ufffd]0;x\ufffd')
+  assert.equal(oneLine('a\r\nb\tc\u001b[31m\u009b1m\u202e\u2028d'), 'a b\ufffdc\ufffd1m\ufffd d')
+  assert.equal(
+    harmless('a\nb\tc\u001b]0;x\u0007\u001b[2J\u001b[1;31mred\u001b[0m\u001bc\rover'),
+    'a\nb\tc\ufffd]0;x\ufffdred\ufffdc\ufffdover',
+  )
+  assert.deepEqual(JSON.parse(harmlessJson('{"a":"\u009b31m\u202e\u007f"}')), { a: '\u009b31m\u202e\u007f' })
+  for (const text of [oneLine, harmless, harmlessJson].map(clean => clean('\u0085\u009b\u007f\u202e\u2066\u200f')))
+    assert.doesNotMatch(text, /[\u007f-\u009f\u200f\u202e\u2066]/)
+  assert.equal(heldSequence('text \u001b[31'), '\u001b[31')
+  assert.equal(heldSequence('text \u001b[31m'), '')
 })
 
 test('durations', () => {

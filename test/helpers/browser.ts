@@ -56,7 +56,7 @@ export const servePanel = async (t: TestContext, env: Record<string, string> = {
   const address = await start()
   const setupLink = env.BGTASK_ADMIN_PASSWORD
     ? null
-    : await until('the link is printed', () => /(http\S+\/admin\/setup\/\S+)/.exec(output)?.[1])
+    : await until('the link is printed', () => /(http\S+\/admin\/setup#\S+)/.exec(output)?.[1])
   const again = async () => {
     await start()
   }

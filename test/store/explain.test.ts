@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { CompiledQuery } from 'kysely'
-import { listAudit } from '../../app/store/audit.ts'
+import { checkAuditChain, listAudit, oldestAuditAt } from '../../app/store/audit.ts'
 import { claimTask } from '../../app/store/claim-task.ts'
 import { countEnded, countTasks } from '../../app/store/count-tasks.ts'
 import { type Db, openDatabase } from '../../app/store/database.ts'
@@ -10,6 +10,7 @@ import { findTask, findTaskByKey, findTaskByUid } from '../../app/store/find-tas
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { listDue, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
+import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
 import { listTasks, type TaskFilter } from '../../app/store/list-tasks.ts'
@@ -19,7 +20,17 @@ import { listAttention, listNext, listRunningNow } from '../../app/store/overvie
 import { pruneRows } from '../../app/store/prune.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
-import { deleteSessionsOf, findSession, pruneSessions, saveSession } from '../../app/store/sessions.ts'
+import {
+  deleteSessionOf,
+  deleteSessionsOf,
+  findSession,
+  listSessions,
+  pruneSessions,
+  saveSession,
+  touchSession,
+  updateSession,
+} from '../../app/store/sessions.ts'
+import { insertUser } from '../../app/store/users.ts'
 import { cancelTask, deleteTask, moveDue, retryTask, runNow, wishDown, wishFresh, wishUp } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import { type MariaDb, startMariaDb } from '../helpers/mariadb.ts'
@@ -124,11 +135,30 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   { name: 'audit of one user', run: db => listAudit(db, { limit: 50, userName: 'user7' }) },
   { name: 'audit of one act', run: db => listAudit(db, { limit: 50, act: 'act7' }) },
   { name: 'audit of one thing', run: db => listAudit(db, { limit: 50, subject: '77' }) },
+  { name: 'audit of two acts, upwards', run: db => listAudit(db, { limit: 50, act: ['act7', 'act8'], after: 77 }) },
+  { name: 'audit of a moment', run: db => listAudit(db, { limit: 50, since: seedTime + 500_000, until: seedTime + 900_000 }) },
+  {
+    name: 'audit of one user until then',
+    run: db => listAudit(db, { limit: 50, userName: 'user7', until: seedTime + 900_000, before: 800 }),
+  },
+  { name: 'the end of the audit', most: 4_000, run: async db => [await oldestAuditAt(db), await checkAuditChain(db, { newest: 1_000 })] },
+  {
+    name: 'people, one of whom did a lot but never signed in',
+    run: async db => {
+      await insertUser(db, { name: 'user7', passwordHash: '', role: 'viewer', createdAt: 0 })
+      await listPeople(db, seedTime)
+      await findPerson(db, 1, seedTime)
+    },
+  },
   {
     name: 'sessions',
     run: async db => {
       await findSession(db, 's77')
       await saveSession(db, { idHash: 's77', userId: 1, data: '{}', expiresAt: seedTime + 1, createdAt: 0, seenAt: 0 })
+      await updateSession(db, { idHash: 's77', userId: 1, data: '{}', expiresAt: seedTime + 1, seenAt: 0 })
+      await touchSession(db, 's77', { expiresAt: seedTime + 1, seenAt: 0 })
+      await listSessions(db, 6, { now: seedTime, limit: 100 })
+      await deleteSessionOf(db, 1, 's77')
       await deleteSessionsOf(db, 5)
       await pruneSessions(db, seedTime + 3)
     },

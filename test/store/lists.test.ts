@@ -6,9 +6,17 @@ import type { Db } from '../../app/store/database.ts'
 import { beatHost, enterHost, leaveHost, listHosts } from '../../app/store/hosts.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { listTasks, type TaskFilter } from '../../app/store/list-tasks.ts'
-import { clearLoginFailures, findLoginFailures, noteLoginFailure, pruneLoginFailures } from '../../app/store/login-throttle.ts'
-import { findOnceLink, insertOnceLink, useOnceLink } from '../../app/store/once-links.ts'
+import {
+  clearLoginFailures,
+  giveBackLoginTry,
+  type LoginFailures,
+  pruneLoginFailures,
+  takeLoginTry,
+} from '../../app/store/login-throttle.ts'
+import { findOnceLink, insertOnceLink, pruneOnceLinks, useOnceLink } from '../../app/store/once-links.ts'
 import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
+import { countRecoveryCodes, useRecoveryCode } from '../../app/store/recovery-codes.ts'
+import { replaceRecoveryCodes, takeTotpStep, turnOffSecondFactor, turnOnSecondFactor } from '../../app/store/second-factor.ts'
 import { deleteSession, deleteSessionsOf, findSession, pruneSessions, saveSession } from '../../app/store/sessions.ts'
 import { anyUser, findUser, findUserById, insertFirstUser, insertUser, listUsers, setPassword } from '../../app/store/users.ts'
 import { cancelTask } from '../../app/store/wishes.ts'
@@ -148,7 +156,7 @@ for (const dialect of dialects) {
       await assert.rejects(insertUser(db, user('eva')), /There is a user eva already/)
       await insertUser(db, user('Eva'))
       const eva = (await findUser(db, 'eva'))!
-      assert.deepEqual(await findUserById(db, eva.id), { id: eva.id, ...user('eva'), passwordChangedAt: 1 })
+      assert.deepEqual(await findUserById(db, eva.id), { id: eva.id, ...user('eva'), passwordChangedAt: 1, totpSecret: null })
       assert.equal(await findUser(db, 'eva '), null)
       for (const id of ['a', 'b']) await saveSession(db, session(id, eva.id))
       await saveSession(db, session('other', null))
@@ -164,9 +172,9 @@ for (const dialect of dialects) {
     test('sessions: saved again, deleted, pruned', async () => {
       await saveSession(db, session('s1', 7))
       await saveSession(db, { ...session('s1', 8, 500), data: '{"x":1}', createdAt: 999 })
-      assert.deepEqual(await findSession(db, 's1'), { ...session('s1', 8, 500), data: '{"x":1}' })
+      assert.deepEqual(await findSession(db, 's1'), { ...session('s1', 8, 500), data: '{"x":1}', ip: null, userAgent: null })
       for (const id of ['s2', 's3']) await saveSession(db, session(id, 8, 300))
-      assert.equal(await deleteSessionsOf(db, 8, 's1'), 2)
+      assert.deepEqual((await deleteSessionsOf(db, 8, 's1')).sort(), ['s2', 's3'])
       assert.equal(await pruneSessions(db, 499), 2)
       assert.equal((await findSession(db, 's1'))?.userId, 8)
       await deleteSession(db, 's1')
@@ -181,15 +189,66 @@ for (const dialect of dialects) {
       assert.equal(used.filter(Boolean).length, 1)
       assert.deepEqual(await findOnceLink(db, 't'), { tokenHash: 't', purpose: 'first-admin', expiresAt: 100, usedAt: 50, detail: 'x' })
       assert.equal(await findOnceLink(db, 'unknown'), null)
+      await pruneOnceLinks(db, 100)
+      assert.notEqual(await findOnceLink(db, 't'), null)
+      await pruneOnceLinks(db, 101)
+      assert.equal(await findOnceLink(db, 't'), null)
     })
 
-    test('failed logins are counted', async () => {
-      await Promise.all([1, 2, 3].map(at => noteLoginFailure(db, ['user:eva', 'ip:::1'], at)))
-      await noteLoginFailure(db, 'user:eva', 9)
-      assert.deepEqual(await findLoginFailures(db, ['user:eva', 'user:nobody']), [{ subject: 'user:eva', failures: 4, lastAt: 9 }])
+    test('tries at a login are counted before they are looked at, and given back', async () => {
+      const seen = async (...subjects: string[]) => {
+        let found: readonly LoginFailures[] = []
+        await takeLoginTry(db, subjects, 0, failures => {
+          found = failures
+          return 1
+        })
+        return [...found].sort((a, b) => (a.subject < b.subject ? -1 : 1))
+      }
+      await Promise.all([1, 2, 3].map(at => takeLoginTry(db, ['user:eva', 'ip:::1'], at, () => 0)))
+      assert.equal(await takeLoginTry(db, ['user:eva'], 9, () => 0), 0)
+      assert.equal(await takeLoginTry(db, ['user:eva', 'ip:::1'], 10, () => 700), 700)
+      assert.deepEqual(await seen('user:eva', 'user:nobody'), [{ subject: 'user:eva', failures: 4, lastAt: 9 }])
+      await giveBackLoginTry(db, ['user:eva', 'user:nobody'])
+      assert.equal((await seen('user:eva'))[0]?.failures, 3)
       await clearLoginFailures(db, ['user:eva'])
+      assert.deepEqual(
+        (await seen('user:eva', 'ip:::1')).map(({ subject, failures }) => [subject, failures]),
+        [['ip:::1', 3]],
+      )
       await pruneLoginFailures(db, 100)
-      assert.deepEqual(await findLoginFailures(db, ['user:eva', 'ip:::1']), [])
+      assert.deepEqual(await seen('user:eva', 'ip:::1'), [])
+    })
+
+    test('of many tries at once no more are looked at than if they came one after the other', async () => {
+      const subjects = ['user:tim', 'ip:1.2.3.4', 'all:7']
+      const most = 5
+      const waits = await Promise.all(
+        Array.from({ length: 40 }, () => takeLoginTry(db, subjects, 1, failures => (failures.some(one => one.failures >= most) ? 1 : 0))),
+      )
+      const taken = waits.filter(waitMs => waitMs === 0).length
+      assert.equal(taken, most)
+    })
+
+    test('a code of the second factor is taken once, by one of many, and none of an earlier step after it', async () => {
+      await insertUser(db, { name: 'otto', passwordHash: 'h', role: 'viewer', createdAt: 1 })
+      const { id } = (await findUser(db, 'otto'))!
+      assert.equal(await takeTotpStep(db, id, 'S', 5), false, 'it is off')
+      assert.equal(await turnOnSecondFactor(db, id, { secret: 'S', step: 4, codeHashes: ['a', 'b'] }), true)
+      assert.equal(await turnOnSecondFactor(db, id, { secret: 'T', step: 4, codeHashes: ['c'] }), false, 'it is on')
+      assert.equal(await takeTotpStep(db, id, 'S', 4), false, 'it was taken when it was turned on')
+      const taken = await Promise.all([1, 2, 3, 4].map(() => takeTotpStep(db, id, 'S', 6)))
+      assert.equal(taken.filter(Boolean).length, 1)
+      assert.equal(await takeTotpStep(db, id, 'S', 5), false)
+      assert.equal(await takeTotpStep(db, id, 'other', 7), false)
+      const used = await Promise.all([1, 2, 3, 4].map(() => useRecoveryCode(db, id, 'a', 9)))
+      assert.equal(used.filter(Boolean).length, 1)
+      assert.equal(await useRecoveryCode(db, id + 1, 'b', 9), false, 'somebody else has it')
+      assert.equal(await countRecoveryCodes(db, id), 1)
+      assert.equal(await replaceRecoveryCodes(db, id, ['d', 'e', 'f']), true)
+      assert.deepEqual([await countRecoveryCodes(db, id), await useRecoveryCode(db, id, 'b', 9)], [3, false])
+      await turnOffSecondFactor(db, id)
+      assert.deepEqual([(await findUser(db, 'otto'))?.totpSecret, await countRecoveryCodes(db, id)], [null, 0])
+      assert.equal(await replaceRecoveryCodes(db, id, ['g']), false)
     })
 
     test('audit: newest first, by pages', async () => {

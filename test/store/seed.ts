@@ -111,12 +111,16 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
   const audited = Math.max(1, Math.trunc(rows / 10))
   await run(
     'INSERT INTO bg_audit (id, at, user_name, ip, via, act, subject, detail, hash) ' +
-      `SELECT n, ${seedTime} + n, concat('user', n % 50), NULL, 'form', concat('act', n % 20), n % 1000, NULL, '' FROM ${numbers(audited)} WHERE n > 0`,
+      `SELECT n, ${seedTime} + n * 1000, concat('user', n % 50), NULL, 'form', concat('act', n % 20), n % 1000, NULL, '' FROM ${numbers(audited)} WHERE n > 0`,
   )
   await run(`UPDATE bg_audit_chain SET last_id = ${audited}`)
   await run(
     'INSERT INTO bg_session (id_hash, user_id, data, expires_at, created_at, seen_at) ' +
       `SELECT concat('s', n), n % 100, '{}', ${seedTime} + n, 0, 0 FROM ${numbers(Math.max(1, rows / 100))} WHERE n > 0`,
   )
-  if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_run, bg_audit, bg_session')
+  await run(
+    'INSERT INTO bg_token (name, token_hash, scopes, created_by, created_at) ' +
+      `SELECT 'deploy', n, '[]', concat('user', n % 1000), 0 FROM ${numbers(Math.max(1, rows / 10))} WHERE n > 0`,
+  )
+  if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_run, bg_audit, bg_session, bg_token')
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -139,7 +139,7 @@ test('what escaped from the group of a run that was killed is ended with it', as
   const { id } = await scene.background.addTask('test/escaped-grandchild', {}, { rerunAfterCrash: false })
   await scene.untilState(id, 'running')
   const output = join(scene.runtime, 'runs', `${id}-1`, 'output.log')
-  await until('the grandchild is there', () => readFileSync(output, 'utf8').includes('grandchild'))
+  await until('the grandchild is there', () => existsSync(output) && readFileSync(output, 'utf8').includes('grandchild'))
   const leader = scene.marked().find(({ pid }) => readStat(pid)?.groupId === pid && readStat(pid)?.parentPid === supervisor.process.pid)!
   process.kill(leader.pid, 'SIGKILL')
   await scene.untilState(id, 'failed')

@@ -36,6 +36,9 @@ const visitor = (panel: ServedPanel) => {
   return { ask, send, signIn: () => send('/admin/login', '/admin/login', { name: 'admin', password }) }
 }
 
+/** What a browser says when a page of ours opens its stream. */
+const byPage = { accept: 'text/event-stream', 'sec-fetch-site': 'same-origin' }
+
 /** Due in an hour, so that no supervisor touches it, and long at work. */
 const slowExport = {
   action: 'demo/csv-export',
@@ -84,13 +87,13 @@ test('a taken port, an unreachable database, a weak password: one sentence each,
 
 test('the one-time link: two at once make one administrator, and each start prints a fresh one', async t => {
   const panel = await servePanel(t)
-  const path = new URL(panel.setupLink!).pathname
-  const tries = ['one', 'two'].map(name => visitor(panel).send(path, path, { name, password, repeated: password }))
+  const { pathname: path, hash } = new URL(panel.setupLink!)
+  const token = hash.slice(1)
+  const tries = ['one', 'two'].map(name => visitor(panel).send(path, path, { name, password, repeated: password, token }))
   const statuses = (await Promise.all(tries)).map(({ status }) => status).sort()
   assert.deepEqual(statuses, [303, 410])
   assert.equal((await visitor(panel).ask(path)).status, 410)
-  assert.doesNotMatch(path, /[^\w/-]/)
-  assert.ok(path.split('/').at(-1)!.length >= 22, '128 bit or more')
+  assert.match(token, /^[\w-]{43}$/, '256 bit')
 })
 
 test('it ends within three seconds, also with streams and a debug run open, and leaves nothing of the run', {
@@ -99,11 +102,9 @@ test('it ends within three seconds, also with streams and a debug run open, and 
   const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password })
   const admin = visitor(panel)
   await admin.signIn()
-  const streams = await Promise.all(
-    [1, 2, 3, 4].map(() => admin.ask('/admin/live?page=/admin', { headers: { accept: 'text/event-stream' } })),
-  )
+  const streams = await Promise.all([1, 2, 3, 4].map(() => admin.ask('/admin/live?page=/admin', { headers: byPage })))
   for (const { status } of streams) assert.equal(status, 200)
-  assert.equal((await admin.ask('/admin/live?page=/admin', { headers: { accept: 'text/event-stream' } })).status, 429)
+  assert.equal((await admin.ask('/admin/live?page=/admin', { headers: byPage })).status, 429)
   const read = await streams[0]!.body!.getReader().read()
   assert.match(new TextDecoder().decode(read.value), /retry: 1000/)
   await admin.send('/admin/core/bgtask/new?action=demo/csv-export', '/admin/core/bgtask', slowExport)
@@ -122,14 +123,14 @@ test('a stream ends with the session it belongs to', { timeout: 30_000 }, async 
   const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password })
   const admin = visitor(panel)
   await admin.signIn()
-  const stream = await admin.ask('/admin/live?page=/admin', { headers: { accept: 'text/event-stream' } })
+  const stream = await admin.ask('/admin/live?page=/admin', { headers: byPage })
   const ended = (async () => {
     for await (const chunk of stream.body!) if (chunk === undefined) break
   })()
   await admin.send('/admin/account', '/admin/logout', {})
   await ended
   assert.equal((await admin.ask('/admin/live?page=/admin')).status, 303)
-  assert.equal((await visitor(panel).ask('/admin/live?page=/admin', { headers: { accept: 'text/event-stream' } })).status, 401)
+  assert.equal((await visitor(panel).ask('/admin/live?page=/admin', { headers: byPage })).status, 401)
 })
 
 test('a debug run is stopped at its time limit, and when the visitor leaves; the task is left alone', { timeout: 60_000 }, async t => {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { BgtaskError } from '../../app/errors.ts'
 import type { Json } from '../../app/task/task.ts'
-import { loginWaitMs, subjectsOf } from '../../app/web/login-wait.ts'
+import { loginWaitMs, mostPerMinute, subjectsOf } from '../../app/web/login-wait.ts'
 import { nextPath } from '../../app/web/next-path.ts'
 import { fieldsFromParams, paramsFields, readParams } from '../../app/web/params-form.ts'
 
@@ -44,9 +44,18 @@ test('failed logins are slowed, nobody is locked out', () => {
   assert.equal(wait('user:a', 500, 60_000), 0)
   assert.equal(wait('ip:1.2.3.4', 9, 0), 0)
   assert.equal(wait('ip:1.2.3.4', 500, 0), 300_000)
-  assert.deepEqual(subjectsOf(' Admin ', '::ffff:1.2.3.4'), ['user:admin', 'ip:1.2.3.4'])
-  assert.deepEqual(subjectsOf('a', '2001:db8:1:2:3:4:5:6'), ['user:a', 'ip:2001:db8:1:2::/64'])
-  assert.deepEqual(subjectsOf('a', '2001:db8::9'), ['user:a', 'ip:2001:db8:0:0::/64'])
+  assert.equal(wait('user:a', 500, 3_600_001), 0, 'a quiet hour')
+  assert.equal(wait('code:7', 500, 0), 900_000)
+  assert.equal(wait('device:x', 500, 0), 300_000)
+  const now = 60_000 * 17 + 5_000
+  const all = (failures: number) => loginWaitMs([{ subject: 'all:17', failures, lastAt: now }], now)
+  assert.deepEqual([all(mostPerMinute - 1), all(mostPerMinute)], [0, 55_000])
+  const subjects = (name: string, ip: string, device: string | null = null) => subjectsOf({ name, ip, device, now })
+  assert.deepEqual(subjects(' Admin ', '::ffff:1.2.3.4'), ['user:admin', 'ip:1.2.3.4', 'all:17'])
+  assert.deepEqual(subjects('a', '2001:db8:1:2:3:4:5:6')[1], 'ip:2001:db8:1:2::/64')
+  assert.deepEqual(subjects('a', '2001:db8::9')[1], 'ip:2001:db8:0:0::/64')
+  assert.deepEqual(subjects('a', '2001:0db8:0000::9')[1], 'ip:2001:db8:0:0::/64')
+  assert.deepEqual(subjects('admin', '1.2.3.4', 'nonce'), ['device:nonce'])
 })
 
 const schema = {

@@ -141,6 +141,7 @@ export const statements = (ddl: Ddl): string[] => [
       revoked_at: 'bigint null',
       revoked_by: 'text(64) null',
     },
+    indexes: { bg_token_maker: { columns: ['created_by'] } },
   }),
   ...ddl.table({
     name: 'bg_session',
@@ -155,7 +156,7 @@ export const statements = (ddl: Ddl): string[] => [
       seen_at: 'bigint',
     },
     primaryKey: ['id_hash'],
-    indexes: { bg_session_user: { columns: ['user_id'] }, bg_session_expires: { columns: ['expires_at'] } },
+    indexes: { bg_session_user: { columns: ['user_id', 'seen_at'] }, bg_session_expires: { columns: ['expires_at'] } },
   }),
   ...ddl.table({
     name: 'bg_once_link',
@@ -186,6 +187,7 @@ export const statements = (ddl: Ddl): string[] => [
     indexes: {
       bg_audit_at: { columns: ['at'] },
       bg_audit_user: { columns: ['user_name'] },
+      bg_audit_user_act: { columns: ['user_name', 'act', 'id'] },
       bg_audit_act: { columns: ['act'] },
       bg_audit_subject: { columns: ['subject'] },
     },

@@ -1,0 +1,40 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import { restartLoop } from '../../api/restart-loop.ts'
+import { actorOf } from '../actor.ts'
+import type { Panel } from '../panel.ts'
+import { requireNoBody } from './tasks.ts'
+
+/** Most proxies wait a minute for an answer, many programs half of it. */
+const answerWithinMs = 20_000
+
+/** The loop of this host. */
+export const registerLoopApi = (api: FastifyInstance, panel: Panel) => {
+  const { config, background } = panel
+
+  // For deploys: returns when fresh code runs, or with 202 when the old runs need longer; it is started all the same when they have ended.
+  api.post('/loop/restart', async (request, reply) => {
+    requireNoBody(request)
+    const restarted = restartLoop({ config, db: background.db }, actorOf(request))
+    const waiting = new AbortController()
+    const late = delay(answerWithinMs, null, { signal: waiting.signal, ref: false })
+    // Whichever comes second is of no use any more.
+    late.catch(() => undefined)
+    try {
+      const start = await Promise.race([restarted, late])
+      panel.live.poke()
+      if (start !== null) return { state: start.state, pid: start.pid, sentence: start.sentence }
+    } finally {
+      waiting.abort()
+    }
+    restarted.then(
+      () => panel.live.poke(),
+      error => request.log.error(error, 'The loop that was asked for by a token could not be restarted.'),
+    )
+    return reply.code(202).send({
+      state: 'stopping',
+      pid: null,
+      sentence: 'The loop is stopping: its runs use their grace. It is started afresh as soon as they have ended.',
+    })
+  })
+}

@@ -1,0 +1,299 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import type { FastifyInstance, RouteOptions } from 'fastify'
+import { type Background, openBackground } from '../../app/api/background.ts'
+import { createUser } from '../../app/api/users.ts'
+import { type Config, loadConfig } from '../../app/config.ts'
+import { removeFlag } from '../../app/runs/flags.ts'
+import { identify } from '../../app/runs/process-identity.ts'
+import { prepareRuntimeFolder, runtimePaths } from '../../app/runs/runtime-folder.ts'
+import { readSupervisor, removeSupervisor, writeSupervisor } from '../../app/runs/supervisor-file.ts'
+import type { Role } from '../../app/web/roles.ts'
+import { buildServer } from '../../app/web/server.ts'
+import { password } from './browser.ts'
+import { until } from './scene.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+
+/** The whole panel in this process, listening on a port of its own: what a test sends goes over a socket, as everybody's does. */
+export interface ListeningPanel {
+  app: FastifyInstance
+  background: Background
+  config: Config
+  runtime: string
+  port: number
+  origin: string
+  /** Every route that was registered, one for each method. */
+  routes: { name: string; method: string; url: string; role: Role | 'public' | undefined; fresh: boolean }[]
+  /** Every request that reached the panel, with the status of its answer once that is sent. */
+  seen: { request: IncomingMessage; status: number | null }[]
+  ask(asked: Asked): Promise<Answer>
+  /** Bytes as they are; resolves with all that came back when the other side ended, or said nothing for a while. */
+  wire(bytes: string | Buffer): Promise<string>
+  /** Users `viewer`, `operator` and `admin` are there. */
+  signIn(name: string, more?: { from?: string; password?: string }): Promise<SignedIn>
+  sql(statement: string, ...values: SQLInputValue[]): Record<string, unknown>[]
+  /** What a request may have changed: all rows but those of visitors without a name, all flags, and whether the loop lives. */
+  snapshot(): string
+  /** Lets the loop seem to run: this process under a name of a supervisor, which only never looks at its flags. @returns its epoch */
+  standIn(): string
+  /** Ends that, and takes away what it was told. */
+  standDown(): void
+  /** Ends the supervisor that a request started, and waits until it is gone. */
+  endLoop(): Promise<void>
+  /** Ends everything, and removes the runtime folder. */
+  close(): Promise<void>
+}
+
+export interface Asked {
+  method?: string
+  url: string
+  headers?: Record<string, string>
+  /** A form's fields, or a body as it is. */
+  body?: Record<string, string> | string | Buffer
+  /** Of whom: the cookie, and for a form the token. */
+  as?: Pick<SignedIn, 'cookie' | 'csrf'> | null
+  /** Address in 127.0.0.0/8 that it comes from; limits count by it. */
+  from?: string
+}
+
+export interface Answer {
+  status: number
+  headers: IncomingHttpHeaders
+  body: string
+}
+
+export interface SignedIn {
+  cookie: string
+  csrf: string
+  /** Under what the session lies in its table. */
+  hash: string
+}
+
+/** Over this long without a byte, wire() looks no further. */
+const quietMs = 3_000
+
+export const listenPanel = async ({
+  env = {},
+  port = 0,
+}: {
+  env?: Record<string, string>
+  port?: number
+} = {}): Promise<ListeningPanel> => {
+  const runtime = mkdtempSync(join(tmpdir(), 'bgtask-listening-'))
+  const config = await loadConfig({
+    BGTASK_RUNTIME: runtime,
+    BGTASK_ACTIONS: join(root, 'test', 'fixtures', 'actions'),
+    PORT: String(port),
+    ...env,
+  })
+  prepareRuntimeFolder(runtime)
+  const background = await openBackground(config)
+  for (const role of ['viewer', 'operator', 'admin'] as const) await createUser(background.db, { name: role, password, role })
+  const { app, routes } = await withRoutes(() => buildServer(config, { background }))
+  await app.listen({ host: '127.0.0.1', port })
+  const ownPort = (app.server.address() as { port: number }).port
+  const origin = config.publicUrl ?? `http://127.0.0.1:${ownPort}`
+  const database = new DatabaseSync(join(runtime, 'bgtask.sqlite'), { timeout: 10_000 })
+  const seen: ListeningPanel['seen'] = []
+  const begun = (message: unknown) => {
+    const { request, server } = message as { request: IncomingMessage; server: unknown }
+    if (server === app.server) seen.push({ request, status: null })
+  }
+  const answered = (message: unknown) => {
+    const { request, response } = message as { request: IncomingMessage; response: ServerResponse }
+    const entry = seen.find(found => found.request === request)
+    if (entry) entry.status = response.statusCode
+  }
+  subscribe('http.server.request.start', begun)
+  subscribe('http.server.response.finish', answered)
+
+  const sql = (statement: string, ...values: SQLInputValue[]) => database.prepare(statement).all(...values) as Record<string, unknown>[]
+
+  const ask = ({ method = 'GET', url, headers = {}, body, as = null, from = '127.0.0.1' }: Asked): Promise<Answer> => {
+    const isForm = typeof body === 'object' && !Buffer.isBuffer(body)
+    const payload = isForm ? new URLSearchParams({ ...(as ? { _csrf: as.csrf } : {}), ...body }).toString() : body
+    const all: Record<string, string> = {
+      host: new URL(origin).host,
+      ...(as ? { cookie: as.cookie } : {}),
+      ...(isForm ? { 'content-type': 'application/x-www-form-urlencoded', origin } : {}),
+      ...(payload === undefined ? {} : { 'content-length': String(Buffer.byteLength(payload)) }),
+      ...headers,
+    }
+    return new Promise((resolve, reject) => {
+      const sent = httpRequest(
+        { host: '127.0.0.1', port: ownPort, path: url, method, headers: all, localAddress: from, agent: false, setHost: false },
+        response => {
+          const answer = (text: string) => resolve({ status: response.statusCode!, headers: response.headers, body: text })
+          if (response.headers['content-type']?.startsWith('text/event-stream')) {
+            // A stream goes on for ever: that it began is the answer.
+            answer('')
+            response.destroy()
+            return
+          }
+          const chunks: Buffer[] = []
+          response.on('data', (chunk: Buffer) => chunks.push(chunk))
+          response.on('end', () => answer(Buffer.concat(chunks).toString()))
+          response.on('error', reject)
+        },
+      )
+      sent.on('error', reject)
+      sent.end(payload)
+    })
+  }
+
+  const signIn: ListeningPanel['signIn'] = async (name, { from = '127.0.0.1', password: given = password } = {}) => {
+    // As a browser asks: what says nothing of where it comes from may be asked to come once more (kept-back.ts).
+    const form = await ask({ url: '/admin/login', from, headers: { 'sec-fetch-site': 'none' } })
+    const before = { cookie: cookieOf(form), csrf: tokenIn(form.body) }
+    const answer = await ask({ method: 'POST', url: '/admin/login', as: before, body: { name, password: given }, from })
+    if (answer.status !== 303) throw new Error(`${name} is not let in: ${answer.status} ${answer.body}`)
+    const cookie = cookieOf(answer)
+    const page = await ask({ url: '/admin/account', as: { cookie, csrf: '' }, from })
+    return { cookie, csrf: tokenIn(page.body), hash: hashIn(cookie) }
+  }
+
+  const endLoop = async () => {
+    const found = readSupervisor(runtime)
+    if (!found || found.pid === process.pid) return
+    try {
+      process.kill(found.pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+    // Reaped, too: until then this process takes it for one that is starting.
+    await until('the supervisor is gone', () => readSupervisor(runtime) === null && !existsSync(`/proc/${found.pid}`))
+    removeSupervisor(runtime)
+  }
+
+  const standIn = () => {
+    const now = Date.now()
+    const epoch = `stand-in-${randomBytes(4).toString('hex')}`
+    const self = { ...identify(process.pid)!, epoch, version: '0', startedAt: now, tickAt: now, phase: 'running' as const }
+    writeSupervisor(runtime, { ...self, databaseAwaySince: null, unrecorded: 0, running: 0, loops: 0 })
+    return epoch
+  }
+  const standDown = () => {
+    removeSupervisor(runtime)
+    for (const flag of [runtimePaths(runtime).stop, runtimePaths(runtime).reload]) removeFlag(flag)
+  }
+
+  const close = async () => {
+    unsubscribe('http.server.request.start', begun)
+    unsubscribe('http.server.response.finish', answered)
+    await endLoop()
+    await app.close()
+    await background.close()
+    database.close()
+    rmSync(runtime, { recursive: true, force: true, maxRetries: 5 })
+  }
+  return {
+    app,
+    background,
+    config,
+    runtime,
+    port: ownPort,
+    origin,
+    routes,
+    seen,
+    ask,
+    wire: bytes => wire(ownPort, bytes),
+    signIn,
+    sql,
+    snapshot: () => JSON.stringify([rowsOf(sql), flagsOf(runtime), readSupervisor(runtime)?.epoch ?? null]),
+    standIn,
+    standDown,
+    endLoop,
+    close,
+  }
+}
+
+let addresses = 0
+/** Another address of this machine each time: limits count by address, and most tests are not about limits. */
+export const freshAddress = (): string => {
+  addresses++
+  return `127.${1 + (Math.floor(addresses / 62_500) % 250)}.${1 + (Math.floor(addresses / 250) % 250)}.${1 + (addresses % 250)}`
+}
+
+export const cookieOf = ({ headers }: Pick<Answer, 'headers'>): string =>
+  (headers['set-cookie'] ?? []).map(text => text.split(';')[0]).join('; ')
+export const tokenIn = (html: string): string => /name="_csrf" value="([^"]+)"/.exec(html)?.[1] ?? ''
+
+/** The table's key for the session that a cookie names; the cookie carries the id and its signature. */
+const hashIn = (cookie: string): string => {
+  const value = decodeURIComponent(/(?:^|; )(?:__Host-bgtask|bgtask-[^=]+)=([^;]+)/.exec(cookie)?.[1] ?? '')
+  return createHash('sha256')
+    .update(value.slice(0, value.lastIndexOf('.')))
+    .digest('hex')
+}
+
+/** Fastify tells of each instance that it makes: a hook put on it there sees every route, whoever registers it. */
+const withRoutes = async (build: () => Promise<FastifyInstance>) => {
+  const routes: ListeningPanel['routes'] = []
+  const collect = (message: unknown) => {
+    const { fastify } = message as { fastify: FastifyInstance }
+    fastify.addHook('onRoute', (route: RouteOptions) => {
+      for (const method of [route.method].flat()) {
+        routes.push({
+          name: `${method} ${route.url}`,
+          method,
+          url: route.url,
+          get role() {
+            return route.config?.role
+          },
+          get fresh() {
+            return (route.config as { fresh?: boolean } | undefined)?.fresh === true
+          },
+        })
+      }
+    })
+  }
+  subscribe('fastify.initialization', collect)
+  try {
+    return { app: await build(), routes }
+  } finally {
+    unsubscribe('fastify.initialization', collect)
+  }
+}
+
+/** Columns that tell of a look and not of a change. */
+const looks = new Set(['seen_at', 'last_used_at', 'last_used_ip'])
+
+const rowsOf = (sql: ListeningPanel['sql']) => {
+  const tables = sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'bg!_%' ESCAPE '!' ORDER BY name").map(({ name }) =>
+    String(name),
+  )
+  return tables.map(table => {
+    if (table === 'bg_session')
+      return [
+        table,
+        sql('SELECT id_hash, user_id FROM bg_session WHERE user_id IS NOT NULL AND expires_at > ? ORDER BY id_hash', Date.now()),
+      ]
+    const rows = sql(`SELECT * FROM ${table}`).map(row => Object.entries(row).filter(([name]) => !looks.has(name)))
+    return [table, createHash('sha256').update(JSON.stringify(rows)).digest('hex'), rows.length]
+  })
+}
+
+const flagsOf = (runtime: string) =>
+  readdirSync(runtime)
+    .filter(name => /stop|hold|reload|first-run/.test(name))
+    .map(name => [name, readFileSync(join(runtime, name), 'latin1')])
+
+const wire = (port: number, bytes: string | Buffer): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes))
+    socket.setTimeout(quietMs, () => socket.destroy())
+    socket.on('data', chunk => {
+      answer += chunk.toString('latin1')
+    })
+    socket.on('close', () => resolve(answer))
+    // The panel may close while we still write; what it said before counts.
+    socket.on('error', error => ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED' ? reject(error) : resolve(answer)))
+  })

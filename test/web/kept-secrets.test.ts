@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { prefillParams, restoreParams } from '../../app/secrets/prefill.ts'
+import { createRedactor } from '../../app/secrets/redactor.ts'
+import type { Json } from '../../app/task/task.ts'
+import { fieldsFromParams, paramsFields, readParams } from '../../app/web/params-form.ts'
+
+const schema = {
+  type: 'object',
+  properties: {
+    password: { type: 'string' },
+    token: { type: 'integer' },
+    secret: { enum: ['one of these', 'or of those'] },
+    auth: { type: 'object' },
+    credentials: { type: ['string', 'null'] },
+    name: { type: 'string' },
+    rows: { type: 'integer' },
+    url: { type: 'string' },
+    on: { type: 'boolean' },
+  },
+  required: ['password'],
+}
+const params: Json = {
+  password: 'a secret of text',
+  token: 123456789,
+  secret: 'or of those',
+  auth: { user: 'kim', pass: 'word' },
+  credentials: 'more of it',
+  name: 'shop',
+  rows: 7,
+  url: 'mysql://kim:pass-word@db/x',
+  on: true,
+}
+
+/** What a browser sends back when nothing is changed. */
+const sent = (schema: object | null, given: Record<string, string>): Record<string, string> => {
+  const fields = paramsFields(schema, given)
+  if (fields === null) return { params: given.params! }
+  return Object.fromEntries(
+    fields.flatMap(({ kind, name, value, options }) => {
+      if (kind === 'select') return [[name, options.find(({ chosen }) => chosen)?.value ?? options[0]!.value]]
+      return kind === 'checkbox' && value === '' ? [] : [[name, value]]
+    }),
+  )
+}
+
+for (const [what, form] of [
+  ['a form made from a schema', schema],
+  ['one field of JSON', null],
+] as const) {
+  test(`${what} that is sent back as it came has the same params, and shows no secret`, () => {
+    const { shown, hidden } = prefillParams(params, createRedactor([]))
+    const fields = sent(form, fieldsFromParams(shown))
+    assert.doesNotMatch(JSON.stringify(fields), /a secret of text|123456789|or of those|"word"|more of it|pass-word/)
+    assert.deepEqual(restoreParams(readParams(form, fields), hidden), params)
+  })
+}
+
+test('a field with a kept secret is no field of its own kind: a placeholder is no number and no choice', () => {
+  const fields = paramsFields(schema, fieldsFromParams(prefillParams(params, createRedactor([])).shown))!
+  assert.deepEqual(
+    fields.filter(({ isKept }) => isKept).map(({ key, kind, value }) => [key, kind, value]),
+    ['password', 'token', 'secret', 'auth', 'credentials'].map((key, index) => [key, 'secret', `[redacted ${index + 1}]`]),
+  )
+  assert.deepEqual(
+    paramsFields(schema, null)!.map(({ kind }) => kind),
+    ['secret', 'number', 'select', 'json', 'json', 'text', 'number', 'text', 'checkbox'],
+  )
+})
+
+test('a new value goes before the old one, and is not told when it does not fit', () => {
+  const { shown, hidden } = prefillParams(params, createRedactor([]))
+  const fields = { ...sent(schema, fieldsFromParams(shown)), 'params.password': 'another', 'params.token': '42' }
+  const back = restoreParams(readParams(schema, fields), hidden) as Record<string, Json>
+  assert.deepEqual([back.password, back.token, back.secret], ['another', 42, 'or of those'])
+  assert.throws(
+    () => readParams(schema, { ...fields, 'params.token': 'not-a-number' }),
+    (error: Error) => !error.message.includes('not-a-number'),
+  )
+})

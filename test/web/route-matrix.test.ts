@@ -1,0 +1,597 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { after, before, test } from 'node:test'
+import { Secret, TOTP } from 'otpauth'
+import { makeToken } from '../../app/api/tokens.ts'
+import { createUser } from '../../app/api/users.ts'
+import { hold, releaseHold } from '../../app/runs/flags.ts'
+import { runtimePaths } from '../../app/runs/runtime-folder.ts'
+import { readSupervisor } from '../../app/runs/supervisor-file.ts'
+import { findUser } from '../../app/store/users.ts'
+import { EXEC_TYPE_FOREVER, type Json } from '../../app/task/task.ts'
+import { makeLoginLink } from '../../app/web/first-link.ts'
+import { type Role, routeRoles, tokenRoutes } from '../../app/web/roles.ts'
+import { password } from '../helpers/browser.ts'
+import {
+  type Answer,
+  type Asked,
+  cookieOf,
+  freshAddress,
+  type ListeningPanel,
+  listenPanel,
+  type SignedIn,
+  tokenIn,
+} from '../helpers/listening-panel.ts'
+import { passTime } from '../helpers/pass-time.ts'
+import { until } from '../helpers/scene.ts'
+
+/*
+ * Every route of the panel, asked by everybody in every way. What is expected stands in this table and follows from it by rules; the table of
+ * app/web/roles.ts is held against it, so a role that changes there has to be changed here too. A route that is missing here fails.
+ */
+
+/** Status, and where one status has several reasons, the reason. */
+type Expected =
+  | number
+  | '303 login'
+  | '403 role'
+  | '403 origin'
+  | '403 csrf'
+  | '403 proof'
+  | '403 scope-missing'
+  | '403 no-token-here'
+  | '401 token-missing'
+  | '401 token-refused'
+
+interface Line {
+  /** `token`: nobody comes in here but a program. */
+  role: Role | 'public' | 'token'
+  /** What the answer is when all guards are passed. */
+  good: Expected
+  /** A request that does what the route is for; made anew for each one that is meant to pass. Default: the route's address. */
+  make?: (role: Role) => Promise<Partial<Asked>>
+  /** Whether the good request changes something. Default: POST does, GET does not. */
+  changes?: boolean
+  /** Asks for the password again when it was given long ago. */
+  fresh?: true
+  /** The scope with which a token opens it too, what it then answers, and whether that changes something. */
+  token?: { scope: string; good: number; changes: boolean }
+  /** Answers that no rule tells. */
+  but?: Partial<Record<string, Expected>>
+  /** Undoes what the next request should not meet. @param acted whether one has passed all guards */
+  undo?: (acted: boolean) => Promise<void>
+}
+
+let panel: ListeningPanel
+const roles: Role[] = ['viewer', 'operator', 'admin']
+const people = {} as Record<Role, SignedIn>
+let expired: SignedIn
+let revoked: SignedIn
+const programs = {} as Record<'able' | 'other' | 'expired' | 'revoked', string>
+
+/** The loop seems to run; afterwards it is gone, and what it was told with it. */
+const whileItRuns: Pick<Line, 'make' | 'undo'> = {
+  make: async () => {
+    panel.standIn()
+    // Stops are at least ten seconds apart.
+    passTime(10_000)
+    return {}
+  },
+  undo: async () => panel.standDown(),
+}
+const whenItIsDown: Pick<Line, 'make' | 'undo'> = {
+  make: async () => {
+    releaseHold(panel.runtime)
+    passTime(10_000)
+    return {}
+  },
+  undo: async acted => {
+    if (acted) await until('the loop that was started is up', () => readSupervisor(panel.runtime), 60_000)
+    await panel.endLoop()
+    hold(panel.runtime, 'the test', Date.now())
+  },
+}
+const onTask = (noun: string, made: () => Promise<number>): Record<string, Line> => ({
+  [`POST /admin/core/bgtask/:id/${noun}`]: {
+    role: 'operator',
+    good: 303,
+    make: async () => ({ url: `/admin/core/bgtask/${await made()}/${noun}` }),
+  },
+  ...(apiNouns.has(noun) && {
+    [`POST /api/v1/tasks/:id/${noun}`]: {
+      role: 'token',
+      good: 200,
+      token: { scope: 'task:control', good: 200, changes: true },
+      make: async () => ({ url: `/api/v1/tasks/${await made()}/${noun}` }),
+    },
+  }),
+})
+const apiNouns = new Set(['start', 'stop', 'restart', 'cancellation', 'retry'])
+
+/** One change to another user, by an administrator. */
+const onUser = (noun: string, fields: (hash: string) => Record<string, string> = () => ({})): Record<string, Line> => ({
+  [`POST /admin/config/users/:id/${noun}`]: {
+    role: 'admin',
+    good: 303,
+    fresh: true,
+    make: async () => {
+      const { id, session } = await newPerson('viewer')
+      return { url: `/admin/config/users/${id}/${noun}`, body: fields(session.hash) }
+    },
+  },
+})
+
+const lines: Record<string, Line> = {
+  'GET /': { role: 'public', good: 303 },
+  'GET /healthz': { role: 'public', good: 200 },
+  'GET /admin/assets/:hash/:name': { role: 'public', good: 200, make: async () => ({ url: await stylesheet() }) },
+  'GET /admin/login': { role: 'public', good: 303, but: { 'no session': 200, 'expired session': 200, 'revoked session': 200 } },
+  'POST /admin/login': { role: 'public', good: 303, make: async role => ({ body: { name: role, password }, as: await visitor() }) },
+  'GET /admin/login/second-factor': { role: 'public', good: 303 },
+  // Without the first half of a login there is no second.
+  'POST /admin/login/second-factor': {
+    role: 'public',
+    good: 303,
+    changes: false,
+    make: async () => ({ as: await visitor(), body: { code: '123456' } }),
+  },
+  'GET /admin/login/link': { role: 'public', good: 200 },
+  'POST /admin/login/link': {
+    role: 'public',
+    good: 303,
+    make: async role => ({ as: await visitor(), body: { token: await loginLink(role) } }),
+  },
+  'POST /admin/logout': { role: 'public', good: 303, make: async role => ({ as: await panel.signIn(role, { from: freshAddress() }) }) },
+  // There are users already.
+  'GET /admin/setup': { role: 'public', good: 410 },
+  'POST /admin/setup': {
+    role: 'public',
+    good: 410,
+    changes: false,
+    make: async () => ({ body: { token: 'guessed', name: 'intruder', password, repeated: password } }),
+  },
+  // It sets a cookie and no row.
+  'POST /admin/preferences': { role: 'public', good: 303, changes: false, make: async () => ({ body: { theme: 'dark', next: '/admin' } }) },
+  'POST /admin/prove': { role: 'viewer', good: 303, make: async () => ({ body: { proof_password: password, next: '/admin' } }) },
+  'GET /admin': { role: 'viewer', good: 200, token: { scope: 'loop:restart', good: 409, changes: false } },
+  'GET /admin/live': {
+    role: 'viewer',
+    good: 200,
+    make: async () => ({ url: '/admin/live?page=/admin', headers: { 'sec-fetch-site': 'same-origin' } }),
+    but: {
+      'a look with foreign Origin': '403 origin',
+      'a look from a page of another site': '403 origin',
+      'a look from another port': '403 origin',
+    },
+  },
+  'GET /admin/account': { role: 'viewer', good: 200 },
+  'POST /admin/account': {
+    role: 'viewer',
+    good: 303,
+    make: async role => ({
+      as: (await newPerson(role)).session,
+      body: { current: password, password: `${password} again`, repeated: `${password} again` },
+    }),
+  },
+  'POST /admin/account/session-end': {
+    role: 'viewer',
+    good: 303,
+    make: async role => {
+      const { session, name } = await newPerson(role)
+      return { as: session, body: { session: (await panel.signIn(name, { from: freshAddress() })).hash } }
+    },
+  },
+  'POST /admin/account/sessions-end': { role: 'viewer', good: 303, make: async role => ({ as: (await newPerson(role)).session }) },
+  'GET /admin/account/second-factor': { role: 'viewer', good: 200, fresh: true },
+  'POST /admin/account/second-factor': {
+    role: 'viewer',
+    good: 200,
+    fresh: true,
+    make: async role => {
+      const { session } = await newPerson(role)
+      return { as: session, body: { code: await secondFactorCode(session) } }
+    },
+  },
+  'POST /admin/account/second-factor/recovery-codes': {
+    role: 'viewer',
+    good: 200,
+    fresh: true,
+    make: async role => {
+      const { session } = await newPerson(role)
+      await panel.ask({
+        method: 'POST',
+        url: '/admin/account/second-factor',
+        as: session,
+        body: { code: await secondFactorCode(session) },
+        from: freshAddress(),
+      })
+      return { as: session }
+    },
+  },
+  'POST /admin/account/second-factor/removal': { role: 'viewer', good: 303, make: async () => ({ body: { proof_password: password } }) },
+  'GET /admin/config/users': { role: 'admin', good: 200 },
+  'GET /admin/config/users/new': { role: 'admin', good: 200, fresh: true },
+  'POST /admin/config/users': {
+    role: 'admin',
+    good: 303,
+    fresh: true,
+    make: async () => ({ body: { name: newName(), role: 'admin', password, repeated: password } }),
+  },
+  'GET /admin/config/users/:id': {
+    role: 'admin',
+    good: 200,
+    make: async () => ({ url: `/admin/config/users/${(await newPerson('viewer')).id}` }),
+  },
+  ...onUser('role', () => ({ role: 'admin' })),
+  ...onUser('password', () => ({ password: `${password} of another`, repeated: `${password} of another` })),
+  ...onUser('session-end', hash => ({ session: hash })),
+  ...onUser('sessions-end'),
+  ...onUser('second-factor-reset'),
+  ...onUser('removal'),
+  'GET /admin/config/tokens': { role: 'admin', good: 200 },
+  'GET /admin/config/tokens/new': { role: 'admin', good: 200 },
+  'POST /admin/config/tokens': {
+    role: 'admin',
+    good: 200,
+    fresh: true,
+    make: async () => ({ body: { name: 'matrix', scope: 'task:read', life: '1' } }),
+  },
+  'POST /admin/config/tokens/:id/revocation': {
+    role: 'admin',
+    good: 303,
+    fresh: true,
+    make: async () => ({ url: `/admin/config/tokens/${(await newToken(['task:read'])).id}/revocation` }),
+  },
+  'GET /admin/core/bgtask': { role: 'viewer', good: 200 },
+  'GET /admin/core/bgtask/new': { role: 'operator', good: 200, make: async () => ({ url: '/admin/core/bgtask/new?action=test/ok' }) },
+  'POST /admin/core/bgtask': { role: 'operator', good: 303, make: async () => ({ body: { action: 'test/ok', params: '{}' } }) },
+  'GET /admin/core/bgtask/debug': {
+    role: 'operator',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/debug?id=${await waiting()}` }),
+  },
+  'POST /admin/core/bgtask/debug': {
+    role: 'operator',
+    good: 200,
+    fresh: true,
+    make: async () => ({ body: { id: String(await waiting()), limit_s: '10' } }),
+  },
+  'GET /admin/core/bgtask/restart': {
+    role: 'operator',
+    good: 200,
+    ...whileItRuns,
+    token: { scope: 'loop:restart', good: 202, changes: true },
+  },
+  'POST /admin/core/bgtask/restart': { role: 'operator', good: 303, ...whileItRuns },
+  'POST /admin/core/bgtask/loop/start': { role: 'operator', good: 303, ...whenItIsDown },
+  'POST /admin/core/bgtask/loop/stop': { role: 'operator', good: 303, ...whileItRuns },
+  'POST /admin/core/bgtask/loop/hold': { role: 'operator', good: 303, ...whileItRuns },
+  'POST /admin/core/bgtask/loop/reload': { role: 'operator', good: 303, ...whileItRuns },
+  'GET /admin/core/bgtask/:id': { role: 'viewer', good: 200, make: async () => ({ url: `/admin/core/bgtask/${await waiting()}` }) },
+  'GET /admin/core/bgtask/:id/output': {
+    role: 'viewer',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/${await printed()}/output?run=1` }),
+  },
+  ...onTask('start', async () => loopThat('stopped', 'down')),
+  ...onTask('stop', async () => loopThat('running', 'up')),
+  ...onTask('restart', async () => loopThat('running', 'up')),
+  ...onTask('run', async () => later()),
+  ...onTask('cancellation', async () => waiting()),
+  ...onTask('retry', async () => ended()),
+  ...onTask('clone', async () => ended()),
+  ...onTask('deletion', async () => ended()),
+  'POST /api/v1/tasks': {
+    role: 'token',
+    good: 201,
+    token: { scope: 'task:add:test/ok', good: 201, changes: true },
+    make: async () => ({ body: JSON.stringify({ action: 'test/ok', params: {} }), headers: { 'content-type': 'application/json' } }),
+  },
+  'GET /api/v1/tasks/:id': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:read', good: 200, changes: false },
+    make: async () => ({ url: `/api/v1/tasks/${await waiting()}` }),
+  },
+  'POST /api/v1/loop/restart': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'loop:restart', good: 200, changes: true },
+    ...whenItIsDown,
+  },
+  'GET /admin/reports/status': { role: 'viewer', good: 200 },
+  'GET /admin/reports/audit': { role: 'admin', good: 200 },
+  'GET /admin/reports/audit.csv': { role: 'admin', good: 200 },
+  'GET /admin/reports/audit/chain': { role: 'admin', good: 200 },
+  'GET /demo': { role: 'operator', good: 200 },
+  'POST /demo/export': { role: 'operator', good: 422, changes: false, make: async () => ({ body: { rows: 'many' } }) },
+  'POST /demo/heartbeat': { role: 'operator', good: 422, changes: false },
+}
+
+before(async () => {
+  panel = await listenPanel()
+  // Visits of these tests must not start a loop.
+  hold(panel.runtime, 'the test', Date.now())
+  for (const role of roles) people[role] = await panel.signIn(role, { from: freshAddress() })
+  expired = await panel.signIn('admin', { from: freshAddress() })
+  panel.sql('UPDATE bg_session SET expires_at = ? WHERE id_hash = ?', Date.now() - 1, expired.hash)
+  revoked = await panel.signIn('admin', { from: freshAddress() })
+  panel.sql('DELETE FROM bg_session WHERE id_hash = ?', revoked.hash)
+  const scopes = ['task:add:test/ok', 'task:read', 'task:control', 'loop:restart']
+  for (const kind of ['able', 'expired', 'revoked'] as const) programs[kind] = (await newToken(scopes)).text
+  panel.sql('UPDATE bg_token SET expires_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.expired))
+  panel.sql('UPDATE bg_token SET revoked_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.revoked))
+  programs.other = (await newToken(['cron:run'])).text
+  for (const { cookie } of Object.values(people))
+    assert.equal((await panel.ask({ url: '/admin/account', headers: { cookie } })).status, 200)
+})
+
+after(() => panel.close())
+
+test('the table names every route, and no other', () => {
+  const registered = panel.routes.map(({ name }) => name)
+  assert.ok(registered.length > 35, `${registered.length} routes were found`)
+  assert.deepEqual(
+    registered.filter(name => !(name in lines)),
+    [],
+    'add a line for each of these to the table of this test',
+  )
+  assert.deepEqual(
+    Object.keys(lines).filter(name => !registered.includes(name)),
+    [],
+    'these are gone',
+  )
+  assert.deepEqual(
+    Object.keys(routeRoles).filter(name => !registered.includes(name)),
+    [],
+    'roles.ts names what is not there',
+  )
+})
+
+test('each route has the role and the scope that this table says, and asks for the password again where it says so', () => {
+  for (const { name, role, fresh } of panel.routes) {
+    const line = lines[name]
+    if (!line || name.includes('/demo')) continue
+    assert.equal(role ?? routeRoles[name] ?? 'token', line.role, name)
+    assert.equal(fresh, line.fresh ?? false, `fresh: ${name}`)
+    assert.equal(tokenRoutes[name], line.token?.scope.replace(/^(task:add):.*/, '$1'), `scope: ${name}`)
+  }
+})
+
+for (const [name, line] of Object.entries(lines)) {
+  test(name, { timeout: 120_000 }, async t => {
+    const [method = '', url = ''] = name.split(' ')
+    const isChange = method !== 'GET'
+    const isApi = line.role === 'token'
+    const mayRoles = isApi ? [] : roles.filter(role => line.role === 'public' || roles.indexOf(role) >= roles.indexOf(line.role as Role))
+    const lowest = mayRoles[0] ?? 'admin'
+    // Everything that would make it act, but for the one thing that is wrong: what is refused is refused for that alone.
+    const plain: Partial<Asked> = isApi
+      ? { method, url, headers: bearer(programs.able) }
+      : { method, url, ...(isChange ? { body: {} } : {}), as: people[lowest] }
+    const made = await line.make?.(lowest)
+    const real = { ...plain, ...made, headers: { ...plain.headers, ...made?.headers } }
+    const faults: string[] = []
+    let count = 0
+    const check = async (what: string, asked: Partial<Asked>, expected: Expected, changes: boolean) => {
+      const before = panel.snapshot()
+      const answer = await panel.ask({ ...real, ...asked, headers: { ...real.headers, ...asked.headers }, from: freshAddress() } as Asked)
+      const found = shown(answer, expected)
+      if (found !== expected) faults.push(`${what}: ${found} and not ${expected}: ${textOf(answer.body)}`)
+      if ((panel.snapshot() !== before) !== changes) faults.push(`${what}: ${changes ? 'nothing' : 'something'} has changed`)
+      count++
+    }
+    const refused = (what: string, asked: Partial<Asked>, expected: Expected) => check(what, asked, line.but?.[what] ?? expected, false)
+
+    // Who it is.
+    const withoutSession: Expected = isApi
+      ? '401 token-missing'
+      : line.role !== 'public'
+        ? isChange
+          ? 401
+          : '303 login'
+        : isChange
+          ? '403 csrf'
+          : line.good
+    const without: Record<string, string> = isApi ? { authorization: '' } : {}
+    for (const [what, as] of [
+      ['no session', null],
+      ['expired session', expired],
+      ['revoked session', revoked],
+      ['a cookie that was tampered with', { ...people.admin, cookie: tampered(people.admin.cookie) }],
+    ] as const) {
+      await check(what, { as, headers: without }, line.but?.[what] ?? line.but?.['no session'] ?? withoutSession, false)
+    }
+    if (isApi) await refused('a person who is signed in', { as: people.admin, headers: { authorization: '' } }, '401 token-missing')
+    for (const role of roles) if (!isApi && !mayRoles.includes(role)) await refused(role, { as: people[role] }, '403 role')
+
+    // Programs. One that is refused leaves a row in the audit, and does nothing else.
+    const unknown = `bgt_${idOf(programs.able)}_${'A'.repeat(43)}`
+    for (const [what, text] of [
+      ['a token that nobody made', unknown],
+      ['an expired token', programs.expired],
+      ['a revoked token', programs.revoked],
+      ['what is no token', 'bgt_x'],
+    ] as const) {
+      await check(what, { as: null, headers: bearer(text) }, '401 token-refused', true)
+    }
+    if (line.token) await refused('a token without the scope', { as: null, headers: bearer(programs.other) }, '403 scope-missing')
+    else await refused('a token, where none is taken', { as: null, headers: bearer(programs.able) }, '403 no-token-here')
+    // A session lends a token nothing.
+    if (!isApi)
+      await refused(
+        'a token, and a session besides',
+        { as: people.admin, headers: bearer(line.token ? programs.other : programs.able) },
+        line.token ? '403 scope-missing' : '403 no-token-here',
+      )
+
+    // From where it comes.
+    if (isChange && !isApi) {
+      const csrf = real.as?.csrf ?? ''
+      await refused('no CSRF token', { as: { ...real.as!, csrf: '' } }, '403 csrf')
+      await refused('wrong token', { as: { ...real.as!, csrf: `${csrf.slice(0, -1)}${csrf.endsWith('A') ? 'B' : 'A'}` } }, '403 csrf')
+      await refused('token of another session', { as: { ...real.as!, csrf: (await visitor()).csrf } }, '403 csrf')
+      for (const [what, headers] of foreignChanges(panel.port)) await refused(what, { headers }, '403 origin')
+    }
+    if (isChange)
+      await refused('a body of text/plain', { body: 'a=b', headers: { 'content-type': 'text/plain', origin: panel.origin } }, 415)
+    for (const [what, headers] of isChange || isApi ? [] : foreignLooks) await refused(what, { headers }, line.good)
+    for (const host of [`evil.example:${panel.port}`, '127.0.0.1:1', `127.0.0.1.evil.example:${panel.port}`, ''])
+      await refused(`foreign Host ${host}`, { headers: { host } }, 421)
+    for (const other of ['HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
+      if (!panel.routes.some(route => route.name === `${other} ${url}`)) await refused(other, { method: other }, isApi ? 404 : 405)
+    }
+    if (line.fresh) {
+      const session = real.as as SignedIn
+      prove(session, Date.now() - 6 * 60_000)
+      await refused('stale proof', {}, '403 proof')
+      prove(session, Date.now())
+    }
+    await line.undo?.(false)
+
+    // And who may.
+    for (const role of mayRoles) {
+      const again = await line.make?.(role)
+      await check(role, { as: people[role], ...again }, line.but?.[role] ?? line.good, line.changes ?? isChange)
+      await line.undo?.(true)
+    }
+    if (line.token) {
+      const again = await line.make?.('admin')
+      await check(
+        'a token with the scope',
+        { as: null, ...again, headers: { ...again?.headers, ...bearer(programs.able) } },
+        line.token.good as Expected,
+        line.token.changes,
+      )
+      await line.undo?.(true)
+    }
+    assert.deepEqual(faults, [])
+    t.diagnostic(`${count} requests`)
+  })
+}
+
+/** Ways in which a form of somebody else's page arrives. */
+const foreignChanges = (port: number): [string, Record<string, string>][] => [
+  ['foreign Origin', { origin: 'http://evil.example' }],
+  ['Origin null', { origin: 'null' }],
+  ['no Origin', { origin: '' }],
+  ['Origin of another port', { origin: `http://127.0.0.1:${port + 1}` }],
+  ['Origin by TLS', { origin: `https://127.0.0.1:${port}` }],
+  ['Sec-Fetch-Site cross-site', { origin: `http://127.0.0.1:${port}`, 'sec-fetch-site': 'cross-site' }],
+  ['Sec-Fetch-Site same-site', { origin: `http://127.0.0.1:${port}`, 'sec-fetch-site': 'same-site' }],
+  ['Sec-Fetch-Site none', { origin: `http://127.0.0.1:${port}`, 'sec-fetch-site': 'none' }],
+]
+
+/** Ways in which somebody else's page makes a browser look: it may, and nothing comes of it. */
+const foreignLooks: [string, Record<string, string>][] = [
+  ['a look with foreign Origin', { origin: 'http://evil.example' }],
+  [
+    'a look from a page of another site',
+    { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', 'sec-fetch-user': '?1' },
+  ],
+  [
+    'a look from another port',
+    { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', 'sec-fetch-user': '?1' },
+  ],
+  [
+    'a look ahead',
+    { 'sec-purpose': 'prefetch;prerender', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' },
+  ],
+]
+
+const shown = ({ status, headers, body }: Answer, expected: Expected): Expected | string => {
+  if (status === 303 && typeof expected === 'string')
+    return headers.location?.startsWith('/admin/login?next=') ? '303 login' : `303 ${headers.location}`
+  const code = /^\{"error":\{"code":"([\w-]+)"/.exec(body)?.[1]
+  if (code !== undefined && typeof expected === 'string') return `${status} ${code}`
+  if (status !== 403) return status
+  for (const [reason, text] of [
+    ['role', /This needs the role/],
+    ['origin', /came from another site/],
+    ['csrf', /form was too old/],
+    ['proof', /name="proof_password"/],
+  ] as const) {
+    if (text.test(body)) return `403 ${reason}`
+  }
+  return 403
+}
+
+const textOf = (html: string) =>
+  html
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .slice(0, 300)
+
+/** Somebody who is not signed in and has a form. */
+const visitor = async (): Promise<SignedIn> => {
+  const form = await panel.ask({ url: '/admin/login', from: freshAddress() })
+  return { cookie: cookieOf(form), csrf: tokenIn(form.body), hash: '' }
+}
+
+const newName = () => `person-${randomBytes(4).toString('hex')}`
+
+const newPerson = async (role: Role): Promise<{ id: number; name: string; session: SignedIn }> => {
+  const name = newName()
+  const { id } = await createUser(panel.background.db, { name, password, role })
+  return { id, name, session: await panel.signIn(name, { from: freshAddress() }) }
+}
+
+const newToken = async (scopes: string[]) => {
+  const { token, text } = await makeToken(
+    panel.background.db,
+    { name: 'the test', ip: null, via: 'command-line' },
+    { name: 'matrix', scopes },
+  )
+  return { id: token.id, text }
+}
+const idOf = (token: string) => Number(token.split('_')[1])
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+
+const loginLink = async (role: Role): Promise<string> => {
+  const user = await findUser(panel.background.db, role)
+  return (await makeLoginLink(panel.background.db, user!)).split('#')[1]!
+}
+
+/** When the person of this session last gave the password. */
+const prove = ({ hash }: Pick<SignedIn, 'hash'>, at: number) => {
+  const [row] = panel.sql('SELECT data FROM bg_session WHERE id_hash = ?', hash)
+  const data = { ...JSON.parse(String(row!.data)), provedAt: at }
+  panel.sql('UPDATE bg_session SET data = ? WHERE id_hash = ?', JSON.stringify(data), hash)
+}
+
+/** Asks for a second factor and gives the code that its app would show. */
+const secondFactorCode = async (session: SignedIn): Promise<string> => {
+  await panel.ask({ url: '/admin/account/second-factor', as: session, from: freshAddress() })
+  const [row] = panel.sql('SELECT data FROM bg_session WHERE id_hash = ?', session.hash)
+  return new TOTP({ secret: Secret.fromBase32(JSON.parse(String(row!.data)).newTotpSecret) }).generate()
+}
+
+/** Of the id that the cookie carries the first letter is another. */
+const tampered = (cookie: string) =>
+  cookie.replace(/(^|; )(bgtask-[^=]+)=(.)/, (_, before, name, first) => `${before}${name}=${first === 'A' ? 'B' : 'A'}`)
+
+const stylesheet = async () =>
+  /href="(\/admin\/assets\/[^"]+\.css)"/.exec((await panel.ask({ url: '/admin/login', from: freshAddress() })).body)![1]!
+
+const add = async (action: string, options: Record<string, Json> = {}): Promise<number> =>
+  (await panel.background.addTask(action, {}, options)).id
+const waiting = () => add('test/ok')
+const later = () => add('test/ok', { delayMs: 3_600_000 })
+const ended = async () => {
+  const id = await add('test/ok')
+  panel.sql("UPDATE bg_task SET state = 'succeeded', finished_at = ?, due = NULL WHERE id = ?", Date.now(), id)
+  return id
+}
+const loopThat = async (state: string, wanted: string) => {
+  const id = await add('test/forever', { execType: EXEC_TYPE_FOREVER })
+  panel.sql('UPDATE bg_task SET state = ?, wanted = ? WHERE id = ?', state, wanted, id)
+  return id
+}
+const printed = async () => {
+  const id = await ended()
+  const paths = runtimePaths(panel.runtime).run(`${id}-1`)
+  mkdirSync(paths.folder, { recursive: true })
+  writeFileSync(paths.output, 'a line\n')
+  return id
+}
