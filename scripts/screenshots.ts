@@ -57,7 +57,16 @@ async function takeAll() {
     'new-task': '/admin/core/bgtask/new?action=report/month',
     debug: `/admin/core/bgtask/debug?id=${failed.id}`,
     status: '/admin/reports/status',
+    restart: '/admin/core/bgtask/restart',
     account: '/admin/account',
+    'second-factor': '/admin/account/second-factor',
+    users: '/admin/config/users',
+    'new-user': '/admin/config/users/new',
+    user: '/admin/config/users/1',
+    tokens: '/admin/config/tokens',
+    'new-token': '/admin/config/tokens/new',
+    audit: '/admin/reports/audit',
+    'audit-chain': '/admin/reports/audit/chain',
     'not-found': '/admin/nowhere',
   }
   const readme = process.argv.includes('--readme')

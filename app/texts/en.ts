@@ -660,7 +660,7 @@ export const en = {
   'scope.task:read': 'Look at tasks: their state, params, and how their runs ended.',
   'scope.task:control': 'Start, stop and restart loops; cancel and retry tasks.',
   'scope.loop:restart': 'Stop and start the supervisor, for deploys.',
-  'scope.cron:run': 'Run what is due.',
+  'scope.cron:run': 'For schedules, which are still to come.',
 
   'error.home': 'To the overview',
   'error.again': 'Try again',

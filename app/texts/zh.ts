@@ -645,7 +645,7 @@ export const zh: Record<keyof typeof en, string> = {
   'scope.task:read': '查看任务：状态、参数以及运行结果。',
   'scope.task:control': '启动、停止和重启循环；取消和重试任务。',
   'scope.loop:restart': '停止和启动监管进程，用于部署。',
-  'scope.cron:run': '运行到期的任务。',
+  'scope.cron:run': '用于定时计划，此功能尚未推出。',
 
   'error.home': '前往概览',
   'error.again': '重试',
