@@ -23,6 +23,18 @@ export const checkJson = (value: unknown, field: string): Json => {
   return copy
 }
 
+/** Whether arrays and objects lie in one another deeper than that. What is, runs whoever walks through it out of stack; this does not walk so. */
+export const isDeeperThan = (json: unknown, depth: number): boolean => {
+  let level = [json].filter(isNested)
+  for (let reached = 1; level.length > 0; reached++) {
+    if (reached > depth) return true
+    level = level.flatMap(one => Object.values(one)).filter(isNested)
+  }
+  return false
+}
+
+const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null
+
 /** @throws BgtaskError `refused` when a database or a terminal could not hold the text as it is */
 export const checkText = (text: string, place: string): string => {
   if (text.includes('\0')) throw refused(`${place} has a NUL character in it, at position ${text.indexOf('\0')}; take it out.`)

@@ -6,7 +6,7 @@ import type { Task } from '../task/task.ts'
 
 /**
  * A page of tasks as they are stored. A text is found only in what is shown of a task: else the hits would tell what is hidden,
- * letter by letter.
+ * letter by letter. So would the cursors, if they were those of rows that are left out: they come from what the page has.
  */
 export const listShownTasks = async (
   config: SecretConfig,
@@ -14,25 +14,28 @@ export const listShownTasks = async (
   filter: TaskFilter,
   { limit, after, before }: { limit: number; after?: string; before?: string },
 ): Promise<TaskPage> => {
-  const first = await listTasks(db, filter, {
-    limit,
-    ...(after === undefined ? {} : { after }),
-    ...(before === undefined ? {} : { before }),
-  })
-  if (!filter.text) return first
-  const isShown = shows(config, filter.text)
   const upwards = before !== undefined
-  let page = first
-  let tasks = page.tasks.filter(isShown)
-  // What was left out is made up for by what follows, so that a page tells nothing by being short.
-  for (let more = 0; tasks.length < limit && more < mostMore; more++) {
+  const start = upwards ? { before } : after === undefined ? {} : { after }
+  if (!filter.text) return listTasks(db, filter, { limit, ...start })
+  const isShown = shows(config, filter.text)
+  // One more than the page has: whether there is a page after it depends on what that shows.
+  const wanted = limit + 1
+  let page = await listTasks(db, filter, { limit: wanted, ...start })
+  let found = page.tasks.filter(isShown)
+  for (let more = 0; found.length < wanted && more < mostMore; more++) {
     const next = upwards ? page.newer : page.older
     if (next === null) break
-    page = await listTasks(db, filter, { limit: limit - tasks.length, ...(upwards ? { before: next } : { after: next }) })
-    const found = page.tasks.filter(isShown)
-    tasks = upwards ? [...found, ...tasks] : [...tasks, ...found]
+    page = await listTasks(db, filter, { limit: wanted, ...(upwards ? { before: next } : { after: next }) })
+    const shown = page.tasks.filter(isShown)
+    found = upwards ? [...shown, ...found] : [...found, ...shown]
   }
-  return upwards ? { tasks, newer: page.newer, older: first.older } : { tasks, newer: first.newer, older: page.older }
+  const hasMore = found.length > limit
+  const tasks = upwards ? found.slice(-limit) : found.slice(0, limit)
+  const newest = tasks[0] ? String(tasks[0].id) : null
+  const oldest = tasks.length > 0 ? String(tasks.at(-1)!.id) : null
+  return upwards
+    ? { tasks, newer: hasMore ? newest : null, older: oldest ?? before }
+    : { tasks, newer: after === undefined ? null : (newest ?? after), older: hasMore ? oldest : null }
 }
 
 const mostMore = 40

@@ -2,15 +2,17 @@ import { BgtaskError } from '../errors.ts'
 import { type ChangedUser, removeUser as deleteUser, setRole, type UserRefusal } from '../store/change-user.ts'
 import type { Db } from '../store/database.ts'
 import { findPerson, type Person } from '../store/list-people.ts'
+import { lockAdmin, NotAdmin } from '../store/lock-users.ts'
 import { deleteSessionOf, deleteSessionsOf, findSession, listSessions, type Session } from '../store/sessions.ts'
+import { transact } from '../store/transact.ts'
 import { translate } from '../texts/translate.ts'
 import { showValue } from './show-value.ts'
 import { type Role, roles } from './users.ts'
 
 /** Nothing was changed, for that reason; the message says it in English, and `users.refused.<refusal>` in the reader's language. */
 export class UserRefused extends BgtaskError {
-  readonly refusal: UserRefusal | 'session-gone'
-  constructor(refusal: UserRefusal | 'session-gone') {
+  readonly refusal: Exclude<UserRefusal, 'not-admin'> | 'session-gone'
+  constructor(refusal: UserRefused['refusal']) {
     super(refusal === 'gone' || refusal === 'session-gone' ? 'not-found' : 'conflict', translate('en', `users.refused.${refusal}`))
     this.refusal = refusal
   }
@@ -28,7 +30,7 @@ export const requirePerson = async (db: Db, id: number): Promise<Person> => {
 
 /**
  * Holds at the next request of each of their sessions. Tokens made by somebody who is an administrator no more are revoked.
- * @throws UserRefused
+ * @throws UserRefused @throws NotAdmin
  * @throws BgtaskError `refused` for what is no role
  */
 export const changeRole = async (db: Db, asking: Asking, id: number, role: string): Promise<ChangedUser> => {
@@ -39,10 +41,13 @@ export const changeRole = async (db: Db, asking: Asking, id: number, role: strin
 
 /**
  * With sessions and second factor; tokens that they made are revoked. What they did stays in the audit.
- * @throws UserRefused
+ * @throws UserRefused @throws NotAdmin
  */
 export const removeUser = async (db: Db, asking: Asking, id: number): Promise<ChangedUser> =>
   done(await deleteUser(db, { id, by: asking?.id ?? null, now: Date.now() }))
+
+/** Once more, for what is about to be done: they may have become less since the request came. @throws NotAdmin */
+export const requireAdmin = (db: Db, { id }: { id: number }): Promise<void> => transact(db, trx => lockAdmin(db, trx, { userId: id }))
 
 /** More open sessions than this are not listed one by one. */
 export const mostListed = 100
@@ -66,6 +71,7 @@ export const endSession = async (db: Db, userId: number, idHash: string): Promis
 export const endSessions = (db: Db, userId: number, exceptHash?: string): Promise<string[]> => deleteSessionsOf(db, userId, exceptHash)
 
 const done = (answer: UserRefusal | ChangedUser): ChangedUser => {
+  if (answer === 'not-admin') throw new NotAdmin()
   if (typeof answer === 'string') throw new UserRefused(answer)
   return answer
 }

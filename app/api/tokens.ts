@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { BgtaskError } from '../errors.ts'
 import type { Db } from '../store/database.ts'
+import type { By } from '../store/lock-users.ts'
 import { findToken, insertToken, listTokens, revokeToken as storeRevocation, type Token } from '../store/tokens.ts'
 import { type Actor, audited } from './audited.ts'
 import { text } from './check-options.ts'
@@ -32,9 +33,11 @@ export interface MadeToken {
 
 /**
  * Makes a token for a program.
+ * @param by the administrator who asks; absent: the command line
  * @throws BgtaskError `refused`, in a sentence about the name, the scopes or the time
+ * @throws NotAdmin
  */
-export const makeToken = async (db: Db, actor: Actor, wish: TokenWish): Promise<MadeToken> => {
+export const makeToken = async (db: Db, actor: Actor, wish: TokenWish, by?: By): Promise<MadeToken> => {
   const name = checkName(wish.name)
   const scopes = parseScopes(wish.scopes)
   const createdAt = Date.now()
@@ -44,7 +47,7 @@ export const makeToken = async (db: Db, actor: Actor, wish: TokenWish): Promise<
   const until = expiresAt === null ? 'never expires' : `until ${new Date(expiresAt).toISOString()}`
   const detail = `${scopes.join(' ')}; ${until}`
   const id = await audited(db, actor, { act: 'token-made', subject: name, detail }, () =>
-    insertToken(db, { name, hash: hashOf(secret).toString('hex'), scopes, createdBy: actor.name ?? actor.via, createdAt, expiresAt }),
+    insertToken(db, { name, hash: hashOf(secret).toString('hex'), scopes, createdBy: actor.name ?? actor.via, createdAt, expiresAt }, by),
   )
   const token = await findToken(db, id)
   if (!token) throw new BgtaskError('failed', `Token ${id} was stored but is not there any more; make another one.`)
@@ -53,14 +56,16 @@ export const makeToken = async (db: Db, actor: Actor, wish: TokenWish): Promise<
 
 /**
  * It opens nothing from the next request on.
+ * @param by the administrator who asks; absent: the command line
  * @throws BgtaskError `not-found`; `busy` when it was revoked before
+ * @throws NotAdmin
  */
-export const revokeToken = async (db: Db, actor: Actor, id: number): Promise<ShownToken> => {
+export const revokeToken = async (db: Db, actor: Actor, id: number, by?: By): Promise<ShownToken> => {
   const token = await findToken(db, id)
   if (!token) throw notFound(id)
   if (token.revokedAt !== null) throw alreadyRevoked(token)
   await audited(db, actor, { act: 'token-revoked', subject: tokenActor(token) }, async () => {
-    if (!(await storeRevocation(db, id, actor.name ?? actor.via, Date.now()))) throw alreadyRevoked((await findToken(db, id)) ?? token)
+    if (!(await storeRevocation(db, id, actor.name ?? actor.via, Date.now(), by))) throw alreadyRevoked((await findToken(db, id)) ?? token)
   })
   const revoked = await findToken(db, id)
   if (!revoked) throw notFound(id)

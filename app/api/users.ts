@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts'
 import { BgtaskError } from '../errors.ts'
 import type { Db } from '../store/database.ts'
+import type { By } from '../store/lock-users.ts'
 import { anyUser, findUser, insertFirstUser, insertUser, replaceHash, setPassword, type User } from '../store/users.ts'
 import { checkPassword, passwordLength } from './check-password.ts'
 import { hashPassword, isOldHash, type Lane, verifyPassword } from './hash-password.ts'
@@ -10,14 +11,20 @@ export const roles = ['viewer', 'operator', 'admin'] as const
 export type Role = (typeof roles)[number]
 
 /**
+ * @param by the administrator who asks; absent: the command line
  * @throws BgtaskError `refused` for a bad name, password or role, `conflict` when the name is taken
+ * @throws NotAdmin
  */
-export const createUser = async (db: Db, { name, password, role }: { name: string; password: string; role: Role }): Promise<User> => {
+export const createUser = async (
+  db: Db,
+  { name, password, role }: { name: string; password: string; role: Role },
+  by?: By,
+): Promise<User> => {
   const checked = checkName(name)
   if (!roles.includes(role)) throw new BgtaskError('refused', `The role is ${showValue(role)}; allowed are ${roles.join(', ')}.`)
   checkPassword(password, checked)
   if (await findUser(db, checked)) throw taken(checked)
-  await insertUser(db, { name: checked, passwordHash: await hashPassword(password), role, createdAt: Date.now() })
+  await insertUser(db, { name: checked, passwordHash: await hashPassword(password), role, createdAt: Date.now() }, by)
   return created(db, checked)
 }
 
@@ -54,12 +61,14 @@ export const createConfiguredAdmin = async (db: Db, config: Pick<Config, 'adminP
 
 /**
  * Ends the user's sessions as well, except the one in which it was done.
+ * @param by the administrator who asks, about somebody else; absent: they themselves, or the command line
  * @throws BgtaskError `not-found`, `refused`
+ * @throws NotAdmin
  */
-export const changePassword = async (db: Db, name: string, password: string, exceptSession?: string): Promise<void> => {
+export const changePassword = async (db: Db, name: string, password: string, exceptSession?: string, by?: By): Promise<void> => {
   const user = await existingUser(db, name)
   checkPassword(password, user.name)
-  await setPassword(db, user.name, await hashPassword(password), Date.now(), exceptSession)
+  if (!(await setPassword(db, user.name, await hashPassword(password), Date.now(), exceptSession, by))) throw noUser(name)
 }
 
 /**
@@ -81,7 +90,7 @@ export const checkLogin = async (db: Db, name: string, password: string, lane: L
 /** @throws BgtaskError `not-found` */
 export const existingUser = async (db: Db, name: string): Promise<User> => {
   const user = await findUser(db, normalName(name))
-  if (!user) throw new BgtaskError('not-found', `There is no user ${showValue(name)}; user list shows who there is.`)
+  if (!user) throw noUser(name)
   return user
 }
 
@@ -103,6 +112,8 @@ const created = async (db: Db, name: string): Promise<User> => {
   if (!user) throw new BgtaskError('failed', `User ${name} was stored but is not there any more; try again.`)
   return user
 }
+
+const noUser = (name: string) => new BgtaskError('not-found', `There is no user ${showValue(name)}; user list shows who there is.`)
 
 const taken = (name: string) =>
   new BgtaskError('conflict', `There is a user ${name} already; change the password with user passwd ${name}, or choose another name.`)

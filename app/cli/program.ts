@@ -138,6 +138,7 @@ const commands = (report: (code: number | null) => void): Command => {
     .action(does(async options => (await import('./migrate.ts')).runMigrate(options)))
   const user = command('user', 'people who may use the panel', [
     'user add kim --role operator',
+    'user add kim --password-stdin < password.txt',
     'user passwd kim',
     'user link kim',
     'user list',
@@ -145,7 +146,13 @@ const commands = (report: (code: number | null) => void): Command => {
   user
     .command('add <name>')
     .description('add one; the password is asked for')
-    .addOption(new Option('--role <role>', 'what they may do').choices(['viewer', 'operator', 'admin']).default('admin'))
+    .addOption(
+      new Option('--role <role>', 'what they may do; without it the first user is admin, others are viewer').choices([
+        'viewer',
+        'operator',
+        'admin',
+      ]),
+    )
     .option('--password-stdin', 'read the password from stdin')
     .action(does(async (name, options) => (await import('./user.ts')).runUserAdd(name, options)))
   user

@@ -4,7 +4,7 @@ import { changePassword, checkName, createUser, existingUser, type Role } from '
 import { exitCodes } from '../errors.ts'
 import { clearLoginFailures } from '../store/login-throttle.ts'
 import { turnOffSecondFactor } from '../store/second-factor.ts'
-import { listUsers } from '../store/users.ts'
+import { anyUser, listUsers } from '../store/users.ts'
 import { makeLoginLink, onceLinkMs, removeFirstRun } from '../web/first-link.ts'
 import { clearedSubjectsOf } from '../web/login-wait.ts'
 import { panelAddress } from '../web/panel-address.ts'
@@ -18,11 +18,16 @@ interface PasswordOptions {
   passwordStdin?: boolean
 }
 
-export const runUserAdd = async (name: string, { role, passwordStdin = false }: PasswordOptions & { role: Role }): Promise<number> => {
+export const runUserAdd = async (
+  name: string,
+  { role: given, passwordStdin = false }: PasswordOptions & { role?: Role },
+): Promise<number> => {
   const password = await readPassword({ fromStdin: passwordStdin, name })
   return withBackground(async background => {
     const checked = checkName(name)
     checkPassword(password, checked)
+    // Somebody has to be able to manage the others; whoever comes later gets no more than was said.
+    const role = given ?? ((await anyUser(background.db)) ? 'viewer' : 'admin')
     const user = await audited(background.db, commandLine(), { act: 'user-added', subject: checked, detail: role }, () =>
       createUser(background.db, { name, password, role }),
     )

@@ -1,5 +1,6 @@
 import type { Transaction } from 'kysely'
 import type { Db } from './database.ts'
+import { type By, lockAdmin } from './lock-users.ts'
 import type { Tables } from './tables.ts'
 import { transact } from './transact.ts'
 
@@ -31,9 +32,10 @@ export const turnOnSecondFactor = (
     return true
   })
 
-/** Turns it off, and its recovery codes are worth nothing any more. */
-export const turnOffSecondFactor = (db: Db, userId: number): Promise<void> =>
+/** Turns it off, and its recovery codes are worth nothing any more. @param by when it is somebody else's @throws NotAdmin */
+export const turnOffSecondFactor = (db: Db, userId: number, by?: By): Promise<void> =>
   transact(db, async trx => {
+    await lockAdmin(db, trx, by)
     await trx.updateTable('bg_user').set({ totp_secret: null, totp_step: null }).where('id', '=', userId).execute()
     await trx.deleteFrom('bg_recovery_code').where('user_id', '=', userId).execute()
   })

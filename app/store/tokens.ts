@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { Db } from './database.ts'
+import { type By, lockAdmin } from './lock-users.ts'
 import type { TokenRow } from './tables.ts'
 import { transact, withRetries } from './transact.ts'
 
@@ -23,9 +24,10 @@ export interface Token {
 }
 export type NewToken = Pick<Token, 'name' | 'hash' | 'scopes' | 'createdBy' | 'createdAt' | 'expiresAt'>
 
-/** @returns its id */
-export const insertToken = (db: Db, token: NewToken): Promise<number> =>
+/** @returns its id @throws NotAdmin */
+export const insertToken = (db: Db, token: NewToken, by?: By): Promise<number> =>
   transact(db, async (trx, maybeDone) => {
+    await lockAdmin(db, trx, by)
     // No two secrets have one hash, so it finds the row whatever way the database gives out ids.
     const own = trx.selectFrom('bg_token').select('id').where('token_hash', '=', token.hash)
     const there = maybeDone ? await own.executeTakeFirst() : undefined
@@ -70,9 +72,10 @@ export const noteTokenUse = (db: Db, id: number, use: { at: number; ip: string; 
       .execute()
   })
 
-/** It opens nothing from now on. @returns false when it was revoked before, or is not there */
-export const revokeToken = (db: Db, id: number, by: string, now: number): Promise<boolean> =>
+/** It opens nothing from now on. @returns false when it was revoked before, or is not there @throws NotAdmin */
+export const revokeToken = (db: Db, id: number, by: string, now: number, asking?: By): Promise<boolean> =>
   transact(db, async (trx, maybeDone) => {
+    await lockAdmin(db, trx, asking)
     const changed = await trx
       .updateTable('bg_token')
       .set({ revoked_at: now, revoked_by: by })

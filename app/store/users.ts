@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely'
 import { BgtaskError } from '../errors.ts'
 import type { Db } from './database.ts'
 import { isDuplicate } from './is-away.ts'
-import { lockUsers } from './lock-users.ts'
+import { type By, lockAdmin, lockUsers } from './lock-users.ts'
 import type { UserRow } from './tables.ts'
 import { transact, withRetries } from './transact.ts'
 
@@ -18,10 +18,11 @@ export interface User {
 }
 export type NewUser = Omit<User, 'id' | 'passwordChangedAt' | 'totpSecret'>
 
-/** @throws BgtaskError `conflict` when the name is taken */
-export const insertUser = async (db: Db, user: NewUser): Promise<void> => {
+/** @throws NotAdmin @throws BgtaskError `conflict` when the name is taken */
+export const insertUser = async (db: Db, user: NewUser, by?: By): Promise<void> => {
   try {
     await transact(db, async (trx, maybeDone) => {
+      await lockAdmin(db, trx, by)
       if (maybeDone) {
         const there = await trx.selectFrom('bg_user').select('password_hash').where('name', '=', user.name).executeTakeFirst()
         if (there?.password_hash === user.passwordHash) return
@@ -39,11 +40,12 @@ export const insertUser = async (db: Db, user: NewUser): Promise<void> => {
 /** Only while there is no user at all: of several who try, one succeeds. @returns whether it was this one */
 export const insertFirstUser = (db: Db, user: NewUser): Promise<boolean> =>
   transact(db, async (trx, maybeDone) => {
+    // Before anything is read: what others did until then has to be seen.
+    await lockUsers(db, trx)
     if (maybeDone) {
       const there = await trx.selectFrom('bg_user').select('password_hash').where('name', '=', user.name).executeTakeFirst()
       if (there?.password_hash === user.passwordHash) return true
     }
-    await lockUsers(db, trx)
     if (await trx.selectFrom('bg_user').select('id').limit(1).executeTakeFirst()) return false
     await trx.insertInto('bg_user').values(fromUser(user)).execute()
     return true
@@ -67,10 +69,13 @@ export const listUsers = (db: Db): Promise<User[]> =>
 
 /**
  * Also ends the user's sessions, except the one in which it was done.
+ * @param by when it is somebody else's
  * @returns false when there is no such user
+ * @throws NotAdmin
  */
-export const setPassword = (db: Db, name: string, passwordHash: string, now: number, exceptSession?: string): Promise<boolean> =>
+export const setPassword = (db: Db, name: string, passwordHash: string, now: number, exceptSession?: string, by?: By): Promise<boolean> =>
   transact(db, async trx => {
+    await lockAdmin(db, trx, by)
     const user = await trx.selectFrom('bg_user').select('id').where('name', '=', name).executeTakeFirst()
     if (!user) return false
     await trx.updateTable('bg_user').set({ password_hash: passwordHash, password_changed_at: now }).where('id', '=', user.id).execute()

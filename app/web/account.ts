@@ -1,17 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { audited, noteAct } from '../api/audited.ts'
+import { audited } from '../api/audited.ts'
 import { passwordProblem } from '../api/check-password.ts'
 import { requirePerson, sessionsOf, UserRefused } from '../api/manage-users.ts'
-import { changePassword, checkLogin } from '../api/users.ts'
-import { clearLoginFailures, giveBackLoginTry, takeLoginTry } from '../store/login-throttle.ts'
+import { changePassword } from '../api/users.ts'
 import { findUserById } from '../store/users.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
 import { rememberDevice } from './known-device.ts'
-import { busyText, isBusy, signIn, waitText } from './login.ts'
-import { loginWaitMs, proofSubjectsOf } from './login-wait.ts'
+import { signIn } from './login.ts'
 import { type Panel, redirectWith } from './panel.ts'
+import { takeProof } from './prove.ts'
 import { rateLimits } from './rate-limits.ts'
 import { absoluteMs, idleMs, sessionHash } from './session.ts'
 import { endAllSessions, endOneSession, endStreams, shownSessions } from './user-sessions.ts'
@@ -33,35 +32,22 @@ export const registerAccount = (app: FastifyInstance, panel: Panel) => {
 
   app.post(home, { config: { rateLimit: rateLimits.account } }, async (request, reply) => {
     const user = request.user!
-    const { current = '', password = '', repeated = '' } = fieldsOf(request.body)
+    const { current = '', password = '', repeated = '', code = '' } = fieldsOf(request.body)
     const again = (problem: string, status = 422) => page(request, reply, problem, status)
     if (password !== repeated) return again(translate(request.language, 'password.differ'))
     const problem = passwordProblem(password, user.name)
     if (problem) return again(translate(request.language, problem.key, problem.values))
-    // Whoever has found an open session must not guess the password here, faster than at the login.
-    const subjects = proofSubjectsOf(user.id)
-    const waitMs = await takeLoginTry(db, subjects, Date.now(), failures => loginWaitMs(failures, Date.now()))
-    if (waitMs > 0) return again(waitText(request, reply, waitMs), 429)
-    let fits: boolean
-    try {
-      fits = (await checkLogin(db, user.name, current)) !== null
-    } catch (error) {
-      if (!isBusy(error)) throw error
-      await giveBackLoginTry(db, subjects)
-      return again(busyText(request, reply), 503)
-    }
-    if (!fits) {
-      await noteAct(db, actorOf(request), { act: 'proof-failed', subject: user.name })
-      return again(translate(request.language, 'account.wrong'))
-    }
-    await clearLoginFailures(db, subjects)
+    // Whoever has found an open session must neither guess the password here, nor get past the second factor with it.
+    const unproved = await takeProof(panel, request, reply, { password: current, code })
+    if (unproved) return again(unproved.text, unproved.status)
     const open = (await sessionsOf(db, user.id)).map(({ idHash }) => idHash)
     await audited(db, actorOf(request), { act: 'password-changed', subject: user.name }, () => changePassword(db, user.name, password))
     endStreams(panel.live, open)
-    // All sessions ended with the old password; this one goes on under a new id.
-    await signIn(panel, request, user)
     const changed = await findUserById(db, user.id)
-    if (changed) rememberDevice(panel, reply, changed)
+    if (!changed) return reply.redirect('/admin/login', 303)
+    // All sessions ended with the old password; this one goes on under a new id.
+    await signIn(panel, request, changed, { secondFactor: changed.totpSecret !== null })
+    rememberDevice(panel, reply, changed)
     return redirectWith(request, reply, home, { tone: 'good', text: translate(request.language, 'account.changed') })
   })
 

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+
 /**
  * Whom tries at a login are counted for. Of somebody unknown: the name that was tried, the address (of IPv6 the network) that tried, and
  * everybody in this minute. Of a browser that has signed in to that account before (known-device.ts): that browser alone, so that nobody
@@ -59,7 +61,7 @@ const delays: Record<string, { free: number; longestMs: number }> = {
 export const networkOf = (given: string): string => {
   // A socket's address is written in one way; what a proxy says may be written in another.
   const ip = given.toLowerCase()
-  if (!ip.includes(':') || ip.startsWith('::ffff:')) return ip.replace('::ffff:', '')
+  if (isIP(ip) !== 6 || ip.startsWith('::ffff:')) return ip.replace('::ffff:', '').slice(0, 64)
   const [head = '', tail = ''] = ip.split('::')
   const left = head.split(':').filter(Boolean)
   const right = tail.split(':').filter(Boolean)

@@ -57,6 +57,7 @@ export const registerLogin = (app: FastifyInstance, panel: Panel) => {
     await giveBackLoginTry(db, subjects)
     if (user.totpSecret === null) return enter(panel, request, reply, user, { next: nextPath(next), device })
     // Whoever planted the session id before must not share what comes now, though it opens nothing but the question for the code.
+    await noteAct(db, actorOf(request), { act: 'password-accepted', subject: user.name })
     await request.session.regenerate()
     request.session.half = { userId: user.id, at: Date.now(), passwordChangedAt: user.passwordChangedAt, next: nextPath(next) }
     return reply.redirect('/admin/login/second-factor', 303)
@@ -80,7 +81,8 @@ export const enter = async (
   user: User,
   { next, device, via, detail }: { next: string; device: string | null; via?: AuditVia; detail?: string },
 ) => {
-  await signIn(panel, request, user, { via, detail })
+  // Of two halves there is no other way here than over the second one, or past both with a link.
+  await signIn(panel, request, user, { via, detail, secondFactor: user.totpSecret !== null })
   const own = device === null ? [] : [`device:${device}`, `code:device:${device}`]
   await clearLoginFailures(panel.background.db, [...clearedSubjectsOf(user), ...own])
   rememberDevice(panel, reply, user)
@@ -89,17 +91,23 @@ export const enter = async (
   return reply.redirect(next, 303)
 }
 
-/** A new session id at each login, so that one planted before is worth nothing. It counts as having just given the password. */
+/**
+ * A new session id at each login, so that one planted before is worth nothing. It counts as having just given the password.
+ * @param user as it was when the password was held against it: if that has changed meanwhile, the session opens nothing
+ * @param options.secondFactor whether the second factor was asked for as well
+ */
 export const signIn = async (
   { background: { db } }: Panel,
   request: FastifyRequest,
-  user: { id: number; name: string },
-  { via = 'form', detail }: { via?: AuditVia | undefined; detail?: string | undefined } = {},
+  user: Pick<User, 'id' | 'name' | 'passwordChangedAt'>,
+  { via = 'form', detail, secondFactor }: { via?: AuditVia | undefined; detail?: string | undefined; secondFactor: boolean },
 ) => {
   await noteAct(db, { ...actorOf(request, via), name: user.name }, { act: 'login', detail: detail ?? null })
   await request.session.regenerate()
   const now = Date.now()
   request.session.userId = user.id
+  request.session.passwordChangedAt = user.passwordChangedAt
+  request.session.secondFactor = secondFactor
   request.session.signedInAt = now
   request.session.provedAt = now
   request.session.from = { ip: request.ip, userAgent: request.headers['user-agent'] ?? null }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { reloadAudited, startAudited, stopAudited } from '../api/audited-loop.ts'
 import { type LoopStart, whyNotStart } from '../api/start-loop.ts'
@@ -72,6 +73,8 @@ export const startByVisit = async (panel: Panel, request: FastifyRequest): Promi
       starts.giveBack()
       return null
     }
+    // The page that tells of the start must not say in its next line that nothing runs.
+    await comesUp(panel.config.runtime, 1_500)
     panel.live.poke()
     return say(request, 'loop.startedByVisit', 'good')
   } catch (error) {
@@ -98,6 +101,11 @@ export const stopByRequest = async (
   const stopped = await (hold ? stop() : limited(limitsOf(panel).stops, reply, stop, ({ asked }) => asked))
   panel.live.poke()
   return stopped
+}
+
+const comesUp = async (runtime: string, withinMs: number): Promise<void> => {
+  const until = performance.now() + withinMs
+  while (readSupervisor(runtime) === null && performance.now() < until) await delay(25)
 }
 
 const tellStop = async (panel: Panel, request: FastifyRequest, reply: FastifyReply, how: { via: AuditVia; hold?: boolean }) => {

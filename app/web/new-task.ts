@@ -73,7 +73,8 @@ const paramsGiven = async (panel: Panel, entry: ActionEntry, fields: Record<stri
   const likeId = parseTaskId(fields.like ?? '')
   const model = likeId === null ? null : await findTask(panel.background.db, likeId)
   // Another action could do with them what it likes.
-  return model && model.action === entry.name ? restoreParams(params, prefillOf(panel, model).hidden) : params
+  if (model?.action !== entry.name) return params
+  return restoreParams(params, prefillOf(panel, model).hidden, redactionOf(panel.config).ofParams)
 }
 
 const form = (reply: FastifyReply, entry: ActionEntry, problem: string | null, given: Record<string, string> | null) => {

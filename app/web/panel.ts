@@ -50,7 +50,11 @@ declare module 'fastify' {
     fresh?: boolean
   }
   interface Session {
-    userId?: number
+    userId?: number | undefined
+    /** Of the password with which it was signed in: another password ends it, however late that login was answered. */
+    passwordChangedAt?: number
+    /** The second factor was asked for; without, the session ends when that is turned on. */
+    secondFactor?: boolean
     signedInAt?: number
     /** From where it was signed in. Given once, at the login: it lies in columns of its own. */
     from?: { ip: string; userAgent: string | null } | undefined

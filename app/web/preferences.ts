@@ -13,6 +13,8 @@ export const registerPreferences = (app: FastifyInstance) => {
     const cookie = { path: '/', sameSite: 'strict', httpOnly: true, maxAge: 365 * 86_400 } as const
     if (language) reply.setCookie('bgtask-language', language, cookie)
     if (theme) reply.setCookie('bgtask-theme', theme, cookie)
+    // The page from which this was asked is only to be looked at once more: to come back to it is no click that stops the loop.
+    request.session.arrivedFromElsewhere = true
     return reply.redirect(nextPath(fields.next), 303)
   })
 }

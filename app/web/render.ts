@@ -29,7 +29,7 @@ export interface Pages {
 export const createPages = (assets: Assets, { isOpen = false, now = Date.now }: { isOpen?: boolean; now?: () => number } = {}): Pages => {
   const eta = new Eta({ views: inPackage('views'), cache: true, autoTrim: ['nl', 'nl'] })
   return {
-    render: (view, reader, model) => eta.render(`./${view}`, { ...viewWords(assets, reader, now()), isOpen, ...model }),
+    render: (view, reader, model) => eta.render(`./${view}`, { ...viewWords(assets, reader, now()), ...model, isOpenToNetwork: isOpen }),
   }
 }
 

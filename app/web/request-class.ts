@@ -33,7 +33,7 @@ export const isPageVisit = (request: FastifyRequest): boolean => {
 export const isClickOfOurs = (request: FastifyRequest, kind: RequestClass): boolean => {
   const { referer, 'sec-fetch-user': user } = request.headers
   if (kind !== 'ours' || user !== '?1' || referer === undefined) return false
-  return URL.canParse(referer) && !/^\/admin\/login(?:\/|$)/.test(new URL(referer).pathname)
+  return URL.canParse(referer) && !/^\/admin\/(?:login|core\/bgtask\/restart)(?:\/|$)/.test(new URL(referer).pathname)
 }
 
 const isFetchedAhead = ({ headers }: FastifyRequest): boolean => {

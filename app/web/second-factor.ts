@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import encodeQR from 'qr'
 import { audited } from '../api/audited.ts'
+import { sessionsOf } from '../api/manage-users.ts'
 import { bareCode, renewRecoveryCodes, startSecondFactor } from '../api/second-factor.ts'
 import { newTotpSecret, totpStepOf, totpUri } from '../api/totp.ts'
 import { BgtaskError } from '../errors.ts'
@@ -14,6 +15,7 @@ import { type Panel, redirectWith } from './panel.ts'
 import { type Problem, takeProof } from './prove.ts'
 import { rateLimits } from './rate-limits.ts'
 import { sessionHash } from './session.ts'
+import { endStreams } from './user-sessions.ts'
 
 const path = '/admin/account/second-factor'
 
@@ -32,6 +34,7 @@ export const registerSecondFactor = (app: FastifyInstance, panel: Panel) => {
     const step = totpStepOf(secret, bareCode(fieldsOf(request.body).code ?? ''), Date.now())
     if (step === null) return statePage(panel, request, reply, { text: translate(request.language, 'secondFactor.wrong'), status: 422 })
     const exceptSession = sessionHash(request.session.sessionId)
+    const others = (await sessionsOf(db, user.id)).map(({ idHash }) => idHash).filter(hash => hash !== exceptSession)
     const codes = await ifNotOn(() =>
       audited(db, actorOf(request), { act: 'second-factor-on', subject: user.name }, () =>
         startSecondFactor(db, user.id, { secret, step, exceptSession }),
@@ -39,6 +42,8 @@ export const registerSecondFactor = (app: FastifyInstance, panel: Panel) => {
     )
     if (codes === 'on') return reply.redirect(path, 303)
     request.session.newTotpSecret = undefined
+    request.session.secondFactor = true
+    endStreams(panel.live, others)
     return reply.page('second-factor-codes', { codes, isNew: true })
   })
 

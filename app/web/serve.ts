@@ -1,3 +1,4 @@
+import { audited } from '../api/audited.ts'
 import { startAudited } from '../api/audited-loop.ts'
 import { type Background, openBackground } from '../api/background.ts'
 import { listeningOf, openRemedy, openSentence, requireSafeListening } from '../api/listening.ts'
@@ -10,6 +11,7 @@ import type { Db } from '../store/database.ts'
 import { pruneLoginFailures } from '../store/login-throttle.ts'
 import { pruneOnceLinks } from '../store/once-links.ts'
 import { pruneSessions } from '../store/sessions.ts'
+import { anyUser } from '../store/users.ts'
 import { makeFirstLink, onceLinkMs, removeFirstRun, writeFirstRun } from './first-link.ts'
 import { forgottenMs } from './login-wait.ts'
 import { panelAddress } from './panel-address.ts'
@@ -25,7 +27,11 @@ export const serve = async (config: Config): Promise<void> => {
   const background = await openBackground(config)
   // Debug runs have no DATABASE_URL in their environment; they find it here.
   writeDatabaseUrl(config.runtime, config.databaseUrl)
-  await createConfiguredAdmin(background.db, config)
+  if (config.adminPassword !== null && !(await anyUser(background.db))) {
+    await audited(background.db, { name: null, ip: null, via: 'panel' }, { act: 'first-user', subject: 'admin' }, () =>
+      createConfiguredAdmin(background.db, config),
+    )
+  }
   const app = await buildServer(config, { background })
   const port = await listen(app, config)
   const address = panelAddress({ ...config, port })

@@ -8,13 +8,14 @@ import fastify, {
   type FastifyRequest,
   LogController,
   type RouteOptions,
+  type Session,
 } from 'fastify'
 import type { Background } from '../api/background.ts'
 import { listeningOf } from '../api/listening.ts'
 import type { Config } from '../config.ts'
 import { openLog } from '../log.ts'
 import { redactionOf } from '../runs/redaction.ts'
-import { findUserById } from '../store/users.ts'
+import { findUserById, type User } from '../store/users.ts'
 import { languages } from '../texts/format.ts'
 import { chooseLanguage, translate } from '../texts/translate.ts'
 import { registerAccount } from './account.ts'
@@ -209,8 +210,13 @@ const recogniseReader = (app: FastifyInstance, panel: Panel) =>
     if (userId === undefined) return
     const user = await findUserById(panel.background.db, userId)
     panel.databaseAwaySince = null
-    if (user) request.user = { id: user.id, name: user.name, role: user.role }
+    if (user && isStillGood(request.session, user)) request.user = { id: user.id, name: user.name, role: user.role }
+    else request.session.userId = undefined
   })
+
+/** A login that was under way while the password was changed, or the second factor turned on, may be answered after all sessions were ended. */
+const isStillGood = ({ passwordChangedAt, secondFactor }: Session, user: User) =>
+  passwordChangedAt === user.passwordChangedAt && (secondFactor === true || user.totpSecret === null)
 
 const guardRole = (app: FastifyInstance) => {
   app.decorate(

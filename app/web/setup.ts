@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { audited } from '../api/audited.ts'
+import { audited, noteAct } from '../api/audited.ts'
 import { passwordProblem } from '../api/check-password.ts'
 import { checkName, createFirstUser } from '../api/users.ts'
 import { BgtaskError } from '../errors.ts'
@@ -25,9 +25,16 @@ export const registerSetup = (app: FastifyInstance, panel: Panel) => {
 
   app.post('/admin/setup', limited, async (request, reply) => {
     const { name = '', password = '', repeated = '', token = '' } = fieldsOf(request.body)
-    const hash = linkHash(token.trim())
-    if (!(await isValid(panel, hash))) return over(reply, await anyUser(db))
-    const again = (problem: string) => reply.page('setup', { name: name.slice(0, 64), token: token.trim(), problem }, 422)
+    // Some paste the whole link.
+    const given = token.slice(token.lastIndexOf('#') + 1).trim()
+    const hash = linkHash(given)
+    const again = (problem: string, status = 422) => reply.page('setup', { name: name.slice(0, 64), token: given, problem }, status)
+    if (!(await isValid(panel, hash))) {
+      await noteAct(db, actorOf(request, 'link'), { act: 'first-user-refused' })
+      const isUnknown = (await findOnceLink(db, hash)) === null
+      if (isUnknown && !(await anyUser(db))) return again(translate(request.language, 'setup.tokenWrong'), 410)
+      return over(reply, await anyUser(db))
+    }
     const problem = problemWith(request, { name, password, repeated })
     if (problem) return again(problem)
     let user: User
@@ -49,7 +56,7 @@ export const registerSetup = (app: FastifyInstance, panel: Panel) => {
     }
     await useOnceLink(db, hash, firstUserPurpose, Date.now())
     removeFirstRun(config.runtime)
-    await signIn(panel, request, user, { via: 'link' })
+    await signIn(panel, request, user, { via: 'link', secondFactor: false })
     rememberDevice(panel, reply, user)
     return redirectWith(request, reply, '/admin', { tone: 'good', text: translate(request.language, 'setup.done', { name: user.name }) })
   })

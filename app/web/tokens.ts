@@ -2,8 +2,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { coversScope, plainScopes } from '../api/scopes.ts'
 import { defaultTokenLifeMs, type MadeToken, makeToken, revokeToken, shownTokens } from '../api/tokens.ts'
 import { BgtaskError } from '../errors.ts'
+import { NotAdmin } from '../store/lock-users.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
+import { WebError } from './explain-error.ts'
 import { fieldsOf } from './fields.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { originsOf } from './request-class.ts'
@@ -27,7 +29,8 @@ export const registerTokens = (app: FastifyInstance, panel: Panel) => {
   app.post(page, { config: { fresh: true } }, async (request, reply) => {
     const wish = readWish(request.body)
     try {
-      const made = await makeToken(db, actorOf(request), { name: wish.name, scopes: scopesOf(wish), lifeMs: lifeOf(wish.life) })
+      const asked = { name: wish.name, scopes: scopesOf(wish), lifeMs: lifeOf(wish.life) }
+      const made = await stillAdmin(makeToken(db, actorOf(request), asked, byOf(request)))
       // Not by way of a redirect: whatever is shown after one has to be kept somewhere until then.
       return reply.page('tokens-made', { ...made, examples: await examplesFor(panel, request, made) })
     } catch (error) {
@@ -40,9 +43,20 @@ export const registerTokens = (app: FastifyInstance, panel: Panel) => {
     const given = (request.params as { id: string }).id
     const id = parseTaskId(given)
     if (id === null) throw new BgtaskError('not-found', `Token ${given.slice(0, 40)} does not exist.`)
-    const { name } = await revokeToken(db, actorOf(request), id)
+    const { name } = await stillAdmin(revokeToken(db, actorOf(request), id, byOf(request)))
     return redirectWith(request, reply, page, { tone: 'good', text: translate(request.language, 'tokens.revoked', { name }) })
   })
+}
+
+/** The administrator who asks, for who asks again whether they still are one. */
+const byOf = (request: FastifyRequest) => ({ userId: request.user!.id })
+
+const stillAdmin = async <T>(work: Promise<T>): Promise<T> => {
+  try {
+    return await work
+  } catch (error) {
+    throw error instanceof NotAdmin ? new WebError(403, 'users.refused.not-admin') : error
+  }
 }
 
 /** What the form offers, in days. */

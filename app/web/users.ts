@@ -1,13 +1,15 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Act, audited } from '../api/audited.ts'
 import { passwordProblem } from '../api/check-password.ts'
-import { changeRole, removeUser, requirePerson, sessionsOf, UserRefused } from '../api/manage-users.ts'
+import { changeRole, removeUser, requireAdmin, requirePerson, sessionsOf, UserRefused } from '../api/manage-users.ts'
 import { changePassword, checkName, createUser, normalName, roles } from '../api/users.ts'
 import { BgtaskError } from '../errors.ts'
 import { listPeople, type Person } from '../store/list-people.ts'
+import { NotAdmin } from '../store/lock-users.ts'
 import { turnOffSecondFactor } from '../store/second-factor.ts'
 import { type TextKey, type TextValues, translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
+import { WebError } from './explain-error.ts'
 import { fieldsOf } from './fields.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { rateLimits } from './rate-limits.ts'
@@ -42,9 +44,10 @@ export const registerUsers = (app: FastifyInstance, panel: Panel) => {
     if (problem) return again(say(problem.key, problem.values))
     const act = { act: 'user-added', subject: normalName(name), detail: known }
     try {
-      const user = await audited(db, actorOf(request), act, () => createUser(db, { name, password, role: known }))
+      const user = await audited(db, actorOf(request), act, () => createUser(db, { name, password, role: known }, byOf(request)))
       return redirectWith(request, reply, at(user), { tone: 'good', text: say('users.added', { name: user.name }) })
     } catch (error) {
+      if (error instanceof NotAdmin) throw notAdmin()
       if (error instanceof BgtaskError && error.code === 'conflict') return again(say('users.taken'), 409)
       throw error
     }
@@ -70,6 +73,7 @@ export const registerUsers = (app: FastifyInstance, panel: Panel) => {
         const { key, values = {}, path = at(person) } = await act({ request, person, fields: fieldsOf(request.body), note })
         return redirectWith(request, reply, path, { tone: 'good', text: say(key, { name: person.name, ...values }) })
       } catch (error) {
+        if (error instanceof NotAdmin) throw notAdmin()
         const problem = problemOf(error)
         if (!problem) throw error
         return page(request, reply, await personOf(panel, request), say(problem.key, problem.values), problem.status)
@@ -87,26 +91,30 @@ export const registerUsers = (app: FastifyInstance, panel: Panel) => {
     return { key: tokens > 0 ? 'users.roleChangedTokens' : 'users.roleChanged', values: { tokens } }
   })
 
-  change('password', async ({ person, fields: { password = '', repeated = '' }, note }) => {
+  change('password', async ({ request, person, fields: { password = '', repeated = '' }, note }) => {
     if (password === '') throw new Mistake('users.passwordMissing')
     if (password !== repeated) throw new Mistake('password.differ')
     const problem = passwordProblem(password, person.name)
     if (problem) throw new Mistake(problem.key, problem.values)
     const open = (await sessionsOf(db, person.id)).map(({ idHash }) => idHash)
-    await note({ act: 'password-changed' }, () => changePassword(db, person.name, password))
+    await note({ act: 'password-changed' }, () => changePassword(db, person.name, password, undefined, byOf(request)))
     endStreams(panel.live, open)
     return { key: 'users.passwordSet' }
   })
 
   change('session-end', async changing => {
+    await requireAdmin(db, changing.request.user!)
     await endOneSession(ending(changing), changing.fields.session ?? '')
     return { key: 'session.ended' }
   })
 
-  change('sessions-end', async changing => ({ key: 'users.sessionsEnded', values: { n: await endAllSessions(ending(changing)) } }))
+  change('sessions-end', async changing => {
+    await requireAdmin(db, changing.request.user!)
+    return { key: 'users.sessionsEnded', values: { n: await endAllSessions(ending(changing)) } }
+  })
 
-  change('second-factor-reset', async ({ person, note }) => {
-    await note({ act: 'second-factor-reset' }, () => turnOffSecondFactor(db, person.id))
+  change('second-factor-reset', async ({ request, person, note }) => {
+    await note({ act: 'second-factor-reset' }, () => turnOffSecondFactor(db, person.id, byOf(request)))
     return { key: 'users.secondFactorReset' }
   })
 
@@ -116,6 +124,12 @@ export const registerUsers = (app: FastifyInstance, panel: Panel) => {
     return { key: 'users.removed', values: { sessions: sessions.length, tokens }, path: list }
   })
 }
+
+/** The administrator who asks, for who asks again whether they still are one. */
+const byOf = (request: FastifyRequest) => ({ userId: request.user!.id })
+
+/** A page of its own: whoever is no administrator any more is shown nothing of users. */
+const notAdmin = () => new WebError(403, 'users.refused.not-admin')
 
 const at = ({ id }: { id: number }) => `${list}/${id}`
 

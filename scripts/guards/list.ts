@@ -187,13 +187,7 @@ export const guards: readonly Guard[] = [
     "if (kind !== 'ours' || user !== '?1') return false\n  if (referer === undefined) return true",
     'web/get-acts.test.ts',
   ),
-  guard(
-    'stop: not by the login page',
-    origins,
-    '!/^\\/admin\\/login(?:\\/|$)/.test(new URL(referer).pathname)',
-    'referer.length > 0',
-    'web/get-acts.test.ts',
-  ),
+  guard('stop: not by the login page', origins, '(?:login|core\\/bgtask\\/restart)', '(?:core\\/bgtask\\/restart)', 'web/get-acts.test.ts'),
   guard('stop: not by a link elsewhere', loop, "return fromElsewhere ? 'foreign' : kind", 'return kind', 'web/get-acts.test.ts'),
   guard(
     'one-time link: of this life alone',

@@ -2,7 +2,7 @@ import loose from 'node:assert'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { checkJson, jsonLimits } from '../../app/api/check-json.ts'
+import { checkJson, isDeeperThan, jsonLimits } from '../../app/api/check-json.ts'
 import { BgtaskError } from '../../app/errors.ts'
 
 const refused = (value: unknown, sentence: RegExp) =>
@@ -107,4 +107,17 @@ test('the copy is the caller\u2019s no more', () => {
   const copy = checkJson(given, 'params')
   given.list.push(2)
   assert.deepEqual(copy, { list: [1] })
+})
+
+test('how deep JSON is, however deep', () => {
+  for (const [json, depth] of [
+    ['1', 0],
+    ['[]', 1],
+    ['[1, {}]', 2],
+    ['{"a": {"b": [1]}, "c": 1}', 3],
+    [`${'['.repeat(100_000)}${']'.repeat(100_000)}`, 100_000],
+  ] as const) {
+    assert.equal(isDeeperThan(JSON.parse(json), depth), false)
+    if (depth > 0) assert.equal(isDeeperThan(JSON.parse(json), depth - 1), true)
+  }
 })

@@ -233,6 +233,8 @@ for (const database of databases) {
         (await runWithInput(scene.env, `${password}\n`, 'user', 'add', 'kim', '--role', 'operator', '--password-stdin')).stdout,
         /User kim is added with role operator/,
       )
+      const nina = await runWithInput(scene.env, `${password}\n`, 'user', 'add', 'nina', '--password-stdin')
+      assert.match(nina.stdout, /role viewer/, 'no more than was said')
       const weak = await runWithInput(scene.env, 'short\n', 'user', 'add', 'lee', '--password-stdin')
       assert.deepEqual(
         [weak.code, weak.stderr],
@@ -243,7 +245,10 @@ for (const database of databases) {
       const users = json<Record<string, unknown>[]>(await b('user', 'list', '--json'))
       assert.deepEqual(
         users.map(user => [user.name, user.role]),
-        [['kim', 'operator']],
+        [
+          ['kim', 'operator'],
+          ['nina', 'viewer'],
+        ],
       )
       assert.ok(!JSON.stringify(users).includes('argon2'))
     })

@@ -4,6 +4,7 @@ import { sep } from 'node:path'
 import fc from 'fast-check'
 import { checkJson } from '../../app/api/check-json.ts'
 import { checkTask } from '../../app/api/check-task.ts'
+import { makeToken } from '../../app/api/tokens.ts'
 import { BgtaskError } from '../../app/errors.ts'
 import { hold } from '../../app/runs/flags.ts'
 import type { Json } from '../../app/task/task.ts'
@@ -26,7 +27,7 @@ export interface Fuzzed {
 export const fuzzed = async (panel: ListeningPanel): Promise<Fuzzed[]> => {
   hold(panel.runtime, 'the fuzz', Date.now())
   const admin = await keptSession(panel)
-  return [...pure(), ...(await names(panel)), ...overHttp(panel, admin)]
+  return [...pure(), ...(await names(panel)), ...overHttp(panel, admin), ...byPrograms(panel)]
 }
 
 /** The same seed gives the same inputs. @throws with the seed, the input and what did not hold */
@@ -267,6 +268,96 @@ const overHttp = (panel: ListeningPanel, admin: KeptSession): Fuzzed[] => {
   ]
 }
 
+/** Programs with a token that may add any task of the tests, and act on it. */
+const byPrograms = (panel: ListeningPanel): Fuzzed[] => {
+  let uses = 0
+  let text = ''
+  const token = async () => {
+    // A token may ask so often in a minute, and here that is not asked.
+    if (uses++ % 400 === 0) {
+      const wish = { name: 'fuzz', scopes: ['task:add:test/*', 'task:read', 'task:control'] }
+      text = (await makeToken(panel.background.db, { name: 'the fuzz', ip: null, via: 'command-line' }, wish)).text
+    }
+    return text
+  }
+  const segment = onTheWire(fc.oneof(hostileText, fc.integer({ min: -2, max: 12 }).map(String)))
+  const wish = fc
+    .tuple(
+      fc.oneof(hostileText, fc.constantFrom('test/ok', 'test/ok', 'other/ok')),
+      hostileJson,
+      fc.dictionary(optionName, hostileJson, { maxKeys: 5 }),
+    )
+    .map(([action, params, options]) => {
+      const given = Object.entries(options).map(([name, value]) => `${JSON.stringify(name)}:${value}`)
+      return `{"action":${JSON.stringify(action)},"params":${params},"options":{${given.join(',')}}}`
+    })
+  return [
+    {
+      name: 'what programs send to the API',
+      runs: { short: 500, long: 20_000 },
+      property: fc.asyncProperty(
+        fc.oneof(
+          fc.constant('/api/v1/tasks'),
+          segment.map(id => `/api/v1/tasks/${id}`),
+          segment.map(id => `/api/v1/tasks/${id}/retry`),
+        ),
+        fc.constantFrom('GET', 'POST', 'POST', 'POST'),
+        fc.oneof(
+          wish,
+          fc.array(wish, { maxLength: 3 }).map(all => `[${all.join(',')}]`),
+          hostileJson,
+        ),
+        async (url, method, body) => {
+          const headers = { authorization: `Bearer ${await token()}`, 'content-type': 'application/json' }
+          const sent = method === 'GET' ? {} : { body: Buffer.from(body.toWellFormed()) }
+          harmless(await panel.ask({ method, url, headers, ...sent, from: freshAddress() }), panel)
+        },
+      ),
+    },
+    {
+      name: 'tokens: what is none opens nothing',
+      runs: { short: 300, long: 10_000 },
+      property: fc.asyncProperty(
+        fc.oneof(
+          hostileText,
+          hostileText.map(more => `bgt_1_${more}`),
+          fc.stringMatching(/^bgt_[0-9]{1,17}_[A-Za-z0-9_-]{42,44}$/),
+        ),
+        async given => {
+          const value = [...given.toWellFormed()]
+            .filter(character => character >= ' ' && character <= '~')
+            .join('')
+            .slice(0, 2_000)
+          const answer = await panel.ask({ url: '/api/v1/tasks/1', headers: { authorization: `Bearer ${value}` }, from: freshAddress() })
+          assert.equal(answer.status, 401, value)
+        },
+      ),
+    },
+  ]
+}
+
+const optionName = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom(
+      'execType',
+      'type',
+      'creator',
+      'runAt',
+      'delayMs',
+      'priority',
+      'unique',
+      'onConflict',
+      'maxAttempts',
+      'timeoutMs',
+      'graceMs',
+      'rerunAfterCrash',
+      'trx',
+    ),
+  },
+  { weight: 1, arbitrary: hostileText },
+)
+
 /** Streams of which there is no end. */
 const endless = new Set(['/admin/live'])
 /** What would end the fuzz's own session or person, start a process, or take a second for each password. */
@@ -406,13 +497,14 @@ const harmless = ({ status, headers, body }: Answer, panel: ListeningPanel) => {
   assert.match(String(headers['content-security-policy']), /^default-src 'none'/)
   assert.doesNotMatch(body, /\bat \S+ \(?(file:|node:|\/)|node_modules|\.ts:\d+/)
   // Nothing of a request may be read as markup, nor as a header.
-  assert.doesNotMatch(body, /<script>alert|<img src=x|onmouseover='alert/)
+  assert.equal(headers['x-content-type-options'], 'nosniff')
+  if (/html|xml|svg/.test(String(headers['content-type']))) assert.doesNotMatch(body, /<script>alert|<img src=x|onmouseover='alert/)
   assert.doesNotMatch((headers['set-cookie'] ?? []).join(), /planted/)
   const { location } = headers
   if (location === undefined) return
   const target = new URL(location, panel.origin)
   assert.equal(target.origin, panel.origin, location)
-  assert.match(target.pathname, /^\/(admin|demo)/)
+  assert.match(target.pathname, /^\/(admin|demo|api\/v1)/)
 }
 
 type KeptSession = () => Promise<SignedIn>

@@ -94,7 +94,10 @@ test('a form that comes back as it was gives back the same params, whatever they
   fc.assert(
     fc.property(json, given => {
       const { shown, hidden } = prefillParams(given, redactorOf(given, ['the-first-secret']))
-      assert.deepEqual(restoreParams(shown, hidden), given)
+      assert.deepEqual(
+        restoreParams(shown, hidden, json => redactorOf(json, ['the-first-secret'])),
+        given,
+      )
       const text = JSON.stringify(shown)
       for (const value of [...secretValuesIn(given).filter(value => value.length >= 6), 'the-first-secret', 'pass-word'])
         assert.ok(!text.includes(value), text)
@@ -112,14 +115,18 @@ test('what is changed beside a secret is changed, in a list its place may change
       rows: 20,
       apiKey: 'another',
       url: form.url.replace('db/shop', 'db2/shop'),
-      accounts: [{ ...form.accounts[1]!, name: 'three' }],
+      accounts: [{ ...form.accounts[1]!, name: 'three' }, form.accounts[0]!],
     },
     hidden,
+    json => redactorOf(json, ['registered']),
   ) as typeof form & { rows: number }
   assert.equal(back.rows, 20)
   assert.equal(back.apiKey, 'another')
   assert.equal(back.url, 'mysql://kim:p%40ss-word@db2/shop')
-  assert.deepEqual(back.accounts, [{ name: 'three', password: 'second-secret', note: 'was first-secret' }])
+  assert.deepEqual(back.accounts, [
+    { name: 'three', password: 'second-secret', note: 'was first-secret' },
+    { name: 'one', password: 'first-secret' },
+  ])
 })
 
 test('a placeholder means nothing elsewhere, nor with something beside it', () => {
@@ -135,7 +142,7 @@ test('a placeholder means nothing elsewhere, nor with something beside it', () =
     { 'password [redacted 1]': 1 },
   ])
     assert.throws(
-      () => restoreParams(given as unknown as Json, hidden),
+      () => restoreParams(given as unknown as Json, hidden, redactorOf),
       /params.*\[redacted \d\] in it, which stands for a hidden value/,
       JSON.stringify(given),
     )

@@ -4,8 +4,9 @@ import { appendAudit } from '../../app/store/audit.ts'
 import { removeUser, setRole } from '../../app/store/change-user.ts'
 import type { Db } from '../../app/store/database.ts'
 import { findPerson, listPeople } from '../../app/store/list-people.ts'
+import { NotAdmin } from '../../app/store/lock-users.ts'
 import { migrate } from '../../app/store/migrate.ts'
-import { turnOnSecondFactor } from '../../app/store/second-factor.ts'
+import { turnOffSecondFactor, turnOnSecondFactor } from '../../app/store/second-factor.ts'
 import {
   deleteSessionOf,
   deleteSessionsOf,
@@ -16,8 +17,8 @@ import {
   touchSession,
   updateSession,
 } from '../../app/store/sessions.ts'
-import { findToken, insertToken } from '../../app/store/tokens.ts'
-import { findUser, insertUser, type User } from '../../app/store/users.ts'
+import { findToken, insertToken, listTokens, revokeToken } from '../../app/store/tokens.ts'
+import { findUser, insertUser, setPassword, type User } from '../../app/store/users.ts'
 import { dialects, reopen } from './dialects.ts'
 
 const addUser = async (db: Db, name: string, role: User['role'], createdAt = 1): Promise<number> => {
@@ -67,6 +68,64 @@ for (const dialect of dialects) {
         assert.equal(answers.filter(answer => typeof answer === 'object').length, 1, JSON.stringify(answers))
         assert.ok(answers.some(answer => answer === 'not-admin'))
         assert.equal((await listPeople(db, 0)).filter(({ role }) => role === 'admin').length, 1)
+      }
+    })
+
+    const newUser = (name: string) => ({ name, role: 'admin' as const, passwordHash: `hash of ${name}`, createdAt: 1 })
+    const newToken = (hash: string, createdBy: string) => ({ name: hash, hash, scopes: [], createdBy, createdAt: 1, expiresAt: null })
+
+    test('who is no administrator any more makes no users and tokens, and changes nothing of others', async () => {
+      await empty()
+      const [ann, demoted, removed, vera] = [
+        await addUser(db, 'ann', 'admin'),
+        await addUser(db, 'demoted', 'admin'),
+        await addUser(db, 'removed', 'admin'),
+        await addUser(db, 'vera', 'viewer'),
+      ]
+      await turnOnSecondFactor(db, vera, { secret: 'S', step: 1, codeHashes: ['one'] })
+      await saveSession(db, session('of vera', vera))
+      const token = await addToken(db, 'ann', 'of ann')
+      await setRole(db, { id: demoted, by: ann, now: 5, role: 'operator' })
+      await removeUser(db, { id: removed, by: ann, now: 5 })
+      const acts = (userId: number): (() => Promise<unknown>)[] => [
+        () => insertUser(db, newUser('mallory'), { userId }),
+        () => insertToken(db, newToken('stolen', 'demoted'), { userId }),
+        () => setPassword(db, 'vera', 'new', 9, undefined, { userId }),
+        () => turnOffSecondFactor(db, vera, { userId }),
+        () => revokeToken(db, token, 'demoted', 9, { userId }),
+      ]
+      const all = async () => JSON.stringify([await listPeople(db, 0), await listTokens(db, { limit: 9 }), await findUser(db, 'vera')])
+      const before = await all()
+      for (const userId of [demoted, removed, vera, 999_999]) {
+        for (const act of acts(userId)) {
+          await assert.rejects(act, (error: unknown) => error instanceof NotAdmin && error.httpStatus === 403, String(act))
+        }
+      }
+      assert.equal(await all(), before)
+      assert.ok(await findSession(db, 'of vera'))
+      // Who still is one does all of it.
+      for (const act of acts(ann)) await act()
+      assert.equal((await findUser(db, 'mallory'))?.role, 'admin')
+      assert.deepEqual(
+        [(await findUser(db, 'vera'))?.passwordHash, (await findUser(db, 'vera'))?.totpSecret, (await findToken(db, token))?.revokedAt],
+        ['new', null, 9],
+      )
+    })
+
+    test('a demotion and what the demoted makes, at once from two connections: it comes before, and its token is revoked, or not at all', async () => {
+      const other = await reopen(url)
+      for (let round = 0; round < 30; round++) {
+        await empty()
+        const [ann, ben] = [await addUser(db, 'ann', 'admin'), await addUser(db, 'ben', 'admin')]
+        const ending = { id: ben, by: ann, now: 5 }
+        const [made, ended] = await Promise.all([
+          insertToken(db, newToken('late', 'ben'), { userId: ben }).catch((error: unknown) => error),
+          round % 2 === 0 ? setRole(other, { ...ending, role: 'viewer' }) : removeUser(other, ending),
+        ])
+        const tokens = await listTokens(db, { limit: 9 })
+        if (made instanceof NotAdmin) assert.deepEqual(tokens, [])
+        else assert.deepEqual([tokens.map(({ id }) => id), tokens[0]?.revokedAt], [[made], 5])
+        assert.equal(typeof ended === 'object' && ended.tokens, tokens.length)
       }
     })
 

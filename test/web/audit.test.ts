@@ -313,13 +313,30 @@ test('CSV of what is filtered, all of it, that no spreadsheet takes for a formul
     .reverse()
   assert.deepEqual(
     subjects,
-    cells.map(cell => (/^[\s]*[=+\-@\uff1d]|^[\t\r]/.test(cell) ? `'${cell}` : cell)),
+    cells.map(cell =>
+      cell === hostile
+        ? hostile.replace('; =', "; '=").replace('\n@', "\n'@")
+        : /^[\s]*[=+\-@\uff1d]|^[\t\r]/.test(cell)
+          ? `'${cell}`
+          : cell,
+    ),
   )
   for (const row of rows) for (const cell of row) assert.doesNotMatch(cell, /^[=+\-@\t\r]/)
   assert.deepEqual(rows.at(-1)?.slice(1, 4), ['2023-11-14T22:13:20.000Z', 'csv', 'user-added'])
   assert.equal(parseCsv((await panel.ask({ url: '/admin/reports/audit.csv?user=nobody', as: admin })).body).length, 1)
   assert.equal((await panel.ask({ url: '/admin/reports/audit.csv?from=x', as: admin })).status, 303)
   assert.equal(csvLine(['a', 1, null, 'b c']), 'a,1,,"b c"\r\n')
+})
+
+test('no cell begins with a formula where a spreadsheet splits lines at semicolons or tabs', () => {
+  assert.equal(csvLine(['x;=HYPERLINK(A1);y']), `"x;'=HYPERLINK(A1);y"\r\n`)
+  assert.equal(csvLine(['a;b', 'a-b', 'a=b', '2026-01-02']), '"a;b",a-b,a=b,2026-01-02\r\n')
+  for (const separator of [';', ',', '\t', '\n', '\r\n', '; ', ';;', ';\t ', ';"', '; ""'])
+    for (const begins of ['=', '+', '-', '@', '\uff1d', '\uff0b', '\uff0d', '\uff20']) {
+      const line = csvLine([`x${separator}${begins}1${separator}${begins}2`, 'y'])
+      for (const piece of line.split(/[;,\t\r\n]/))
+        assert.doesNotMatch(piece, /^["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]/, JSON.stringify(line))
+    }
 })
 
 test('the chain: whole, its head to be noted, and where it is broken; check and the status page say so', async () => {

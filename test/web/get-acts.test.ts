@@ -296,6 +296,21 @@ test('a link that is opened before signing in works after it', async () => {
   }
 })
 
+test('what a form of the confirmation page leads back to stops nothing: theme and language are chosen there', async () => {
+  panel.standIn()
+  try {
+    // The browser calls what follows such a redirect a click on that very page.
+    const back = { ...click, referer: `${panel.origin}${restart}` }
+    assert.equal((await look(restart, back)).status, 200)
+    const chosen = await panel.ask({ method: 'POST', url: '/admin/preferences', as: operator, body: { theme: 'dark', next: restart } })
+    assert.deepEqual([chosen.status, chosen.headers.location], [303, restart])
+    assert.equal((await look(restart, { ...click, ...fromOurs() })).status, 200)
+    assert.equal(stopFlag(), null)
+  } finally {
+    panel.standDown()
+  }
+})
+
 test('stops are 10 s apart, whichever way they come; a hold waits for nobody, and nothing done is not counted', async () => {
   const press = (what: string) => panel.ask({ method: 'POST', url: `/admin/core/bgtask/${what}`, as: operator, body: {} })
   try {

@@ -4,6 +4,7 @@ import { prefillParams, restoreParams } from '../../app/secrets/prefill.ts'
 import { createRedactor } from '../../app/secrets/redactor.ts'
 import type { Json } from '../../app/task/task.ts'
 import { fieldsFromParams, paramsFields, readParams } from '../../app/web/params-form.ts'
+import { listenPanel } from '../helpers/listening-panel.ts'
 
 const schema = {
   type: 'object',
@@ -52,7 +53,10 @@ for (const [what, form] of [
     const { shown, hidden } = prefillParams(params, createRedactor([]))
     const fields = sent(form, fieldsFromParams(shown))
     assert.doesNotMatch(JSON.stringify(fields), /a secret of text|123456789|or of those|"word"|more of it|pass-word/)
-    assert.deepEqual(restoreParams(readParams(form, fields), hidden), params)
+    assert.deepEqual(
+      restoreParams(readParams(form, fields), hidden, () => createRedactor([])),
+      params,
+    )
   })
 }
 
@@ -71,10 +75,56 @@ test('a field with a kept secret is no field of its own kind: a placeholder is n
 test('a new value goes before the old one, and is not told when it does not fit', () => {
   const { shown, hidden } = prefillParams(params, createRedactor([]))
   const fields = { ...sent(schema, fieldsFromParams(shown)), 'params.password': 'another', 'params.token': '42' }
-  const back = restoreParams(readParams(schema, fields), hidden) as Record<string, Json>
+  const back = restoreParams(readParams(schema, fields), hidden, () => createRedactor([])) as Record<string, Json>
   assert.deepEqual([back.password, back.token, back.secret], ['another', 42, 'or of those'])
   assert.throws(
     () => readParams(schema, { ...fields, 'params.token': 'not-a-number' }),
     (error: Error) => !error.message.includes('not-a-number'),
   )
+})
+
+test('over HTTP: what is left of another task’s secrets is refused where it would be shown, and no task is added', async t => {
+  const panel = await listenPanel()
+  t.after(panel.close)
+  const operator = await panel.signIn('operator')
+  const { background } = panel
+  const rows = () => Number(panel.sql('SELECT COUNT(*) AS n FROM bg_task')[0]!.n)
+  const post = (like: number, given: Json) =>
+    panel.ask({
+      method: 'POST',
+      url: '/admin/core/bgtask',
+      as: operator,
+      body: {
+        action: 'test/ok',
+        exec_type: 'ONCE',
+        when: 'in',
+        delay: '5',
+        delay_unit: 'hours',
+        like: String(like),
+        params: JSON.stringify(given),
+      },
+    })
+  const secret = 'not-for-operators-7'
+  for (const [stored, moved] of [
+    [{ headers: [{ name: 'Authorization', value: secret }] }, { headers: [{ name: 'Accept', value: '[redacted 1]' }] }],
+    [{ url: `https://u:${secret}@h/x` }, { url: '[redacted 1]' }],
+    [
+      { password: secret, note: `uses ${secret} ok` },
+      { password: 'other-value-11', note: 'uses [redacted 2] ok' },
+    ],
+  ] satisfies [Json, Json][]) {
+    const { id } = await background.addTask('test/ok', stored, { delayMs: 3_600_000 })
+    const form = await panel.ask({ url: `/admin/core/bgtask/new?like=${id}`, as: operator })
+    assert.doesNotMatch(form.body, new RegExp(secret))
+    const before = rows()
+    const answer = await post(id, moved)
+    assert.equal(answer.status, 422, JSON.stringify(moved))
+    assert.match(answer.body, /only where it is hidden again/)
+    assert.doesNotMatch(answer.body, new RegExp(secret))
+    assert.equal(rows(), before)
+    const left = await post(id, prefillParams(stored, createRedactor([secret])).shown)
+    assert.equal(left.status, 303)
+    const [newest] = panel.sql('SELECT params FROM bg_task ORDER BY id DESC LIMIT 1')
+    assert.deepEqual(JSON.parse(String(newest!.params)), stored)
+  }
 })

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
+import { hashPassword } from '../../app/api/hash-password.ts'
 import { createUser } from '../../app/api/users.ts'
+import { removeUser, setRole } from '../../app/store/change-user.ts'
 import { turnOnSecondFactor } from '../../app/store/second-factor.ts'
 import { findToken, insertToken } from '../../app/store/tokens.ts'
 import { findUser } from '../../app/store/users.ts'
 import { routeRoles } from '../../app/web/roles.ts'
 import { password } from '../helpers/browser.ts'
 import { type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
+import { ageProof } from '../helpers/open-panel.ts'
+import { until } from '../helpers/scene.ts'
 import { watchLive } from './watch-live.ts'
 
 const users = '/admin/config/users'
@@ -193,6 +197,73 @@ test('two administrators who demote each other at the same moment: one is left',
     panel.sql("UPDATE bg_user SET role = 'admin' WHERE name = 'admin'")
   }
 })
+
+/** Keeps the queue of passwords full; whoever comes now waits for a second or two. */
+const holdQueue = () => {
+  const held = { over: false, done: Promise.resolve() as Promise<unknown> }
+  held.done = Promise.all(Array.from({ length: 8 }, () => hashPassword('x'))).then(() => {
+    held.over = true
+  })
+  return held
+}
+
+for (const way of ['demoted', 'removed'] as const) {
+  test(`who is ${way} while a password waits to be hashed makes no users, passwords and tokens with it`, async () => {
+    const { db } = panel.background
+    const by = (await findUser(db, 'admin'))!.id
+    const late = `late${count}`
+    const isNoted = (act: string, subject: string) => until(`${act} has begun`, () => rowsOf(act, subject).length > 0)
+    const requests: {
+      path: (id: number) => string
+      fields: Record<string, string>
+      old?: true
+      begun: (id: number) => Promise<unknown>
+    }[] = [
+      { path: () => users, fields: { ...everything, name: late }, begun: () => isNoted('user-added', late) },
+      {
+        path: () => `${users}/${eva.id}/password`,
+        fields: { password: newPassword, repeated: newPassword },
+        begun: () => isNoted('password-changed', eva.name),
+      },
+      // Here it is their own password that is looked at.
+      ...[
+        { path: '/admin/config/tokens', fields: { name: late, scope: 'task:read' } },
+        { path: `${users}/${eva.id}/second-factor-reset`, fields: {} },
+        { path: `${users}/${eva.id}/sessions-end`, fields: {} },
+      ].map(({ path, fields }) => ({
+        path: () => path,
+        fields: { ...fields, proof_password: password } as Record<string, string>,
+        old: true as const,
+        begun: (id: number) =>
+          until('the password is looked at', () => panel.sql('SELECT 1 FROM bg_login_failure WHERE subject = ?', `proof:${id}`).length > 0),
+      })),
+    ]
+    await turnOnSecondFactor(db, eva.id, { secret: 'JBSWY3DPEHPK3PXP', step: 1, codeHashes: ['one'] })
+    const evas = () => JSON.stringify(panel.sql('SELECT * FROM bg_user WHERE id = ?', eva.id))
+    const before = evas()
+    for (const [index, { path, fields, old, begun }] of requests.entries()) {
+      // Each once: hashing takes its time.
+      if ((index % 2 === 0) !== (way === 'demoted')) continue
+      const boss = await createUser(db, { name: `boss${count}-${index}`, password, role: 'admin' })
+      const session = await panel.signIn(boss.name)
+      if (old) ageProof(panel, session, 300_001)
+      const held = holdQueue()
+      const answer = post(path(boss.id), fields, session, `127.0.2.${index + 1}`)
+      await begun(boss.id)
+      const change = { id: boss.id, by, now: Date.now() }
+      assert.equal(typeof (await (way === 'demoted' ? setRole(db, { ...change, role: 'viewer' }) : removeUser(db, change))), 'object')
+      assert.equal(held.over, false, 'it was still waiting')
+      const { status, body } = await answer
+      assert.equal(status, 403, `${path(0)}: ${body}`)
+      assert.match(body, /no administrator any more, so nothing was changed/)
+      await held.done
+      assert.deepEqual(panel.sql('SELECT id FROM bg_token WHERE created_by = ?', boss.name), [])
+    }
+    assert.equal(await findUser(db, late), null)
+    assert.equal(evas(), before)
+    assert.equal(rowsOf('user-added-failed', late).length, rowsOf('user-added', late).length)
+  })
+}
 
 test('a removed user is out at once: sessions, streams, the login, and the tokens they made', async () => {
   const session = await panel.signIn(eva.name)

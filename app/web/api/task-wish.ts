@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from 'typebox'
+import { isDeeperThan, jsonLimits } from '../../api/check-json.ts'
 import { checkOptions, type TaskOptions } from '../../api/check-options.ts'
 import { showValue } from '../../api/show-value.ts'
 import { checkParams } from '../../catalog/check-params.ts'
@@ -38,6 +39,9 @@ export const mostTasksAtOnce = 1_000
  * @throws BgtaskError `refused`, in the sentence of the library where it has one
  */
 export const readTaskWishes = async (body: unknown): Promise<ApiTaskWish[]> => {
+  // Its params lie two or three levels deep in it. Before anything walks through it.
+  if (isDeeperThan(body, jsonLimits.depth + 3))
+    throw refused(`The body is nested deeper than ${jsonLimits.depth + 3} levels; give flatter params.`)
   if (!Array.isArray(body)) return [await readTaskWish(body, 'The body')]
   if (body.length === 0 || body.length > mostTasksAtOnce)
     throw refused(`The list has ${body.length.toLocaleString('en')} tasks; allowed are 1 to ${mostTasksAtOnce.toLocaleString('en')}.`)

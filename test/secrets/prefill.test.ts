@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { prefillParams, restoreParams } from '../../app/secrets/prefill.ts'
+import { createRedactor } from '../../app/secrets/redactor.ts'
+import { formsOf, secretValuesIn } from '../../app/secrets/secret-values.ts'
+import type { Json } from '../../app/task/task.ts'
+
+const S = 'qq7kangaroo9'
+const redactorOf = (json: Json) => createRedactor(secretValuesIn(json).flatMap(formsOf))
+const post = (stored: Json, given: Json) => restoreParams(given, prefillParams(stored, redactorOf(stored)).hidden, redactorOf)
+const refused = (stored: Json, given: Json) =>
+  assert.throws(
+    () => post(stored, given),
+    (error: Error & { code?: string }) => error.code === 'refused' && /hidden again/.test(error.message) && !error.message.includes(S),
+    JSON.stringify(given),
+  )
+
+test('what hid a secret may not be taken away around it', () => {
+  const url = `https://u:${S}@h/x`
+  const noted = { password: S, note: `uses ${S} ok` }
+  for (const [stored, given] of [
+    [{ headers: [{ name: 'Authorization', value: S }] }, { headers: [{ name: 'Accept', value: '[redacted 1]' }] }],
+    [
+      { name: 'password', value: S },
+      { name: 'x', value: '[redacted 1]' },
+    ],
+    [{ url }, { url: '[redacted 1]' }],
+    [{ url }, { url: '[redacted 1]@h.example/x' }],
+    [noted, { password: 'other-value-11', note: 'uses [redacted 2] ok' }],
+    [noted, { note: 'uses [redacted 2] ok' }],
+    [noted, { note: '[redacted 2]' }],
+    // Only one of two in a list; a part that becomes a whole; a whole that becomes a key; a number of the same value; longer than it was.
+    [
+      { list: [{ name: 'token', value: S }] },
+      {
+        list: [
+          { name: 'token', value: '[redacted 1]' },
+          { name: 'x', value: '[redacted 1]' },
+        ],
+      },
+    ],
+    [{ list: [noted, { name: 'x', value: `a ${S} b` }] }, { list: [{ name: 'password', value: '[redacted 3]' }] }],
+    [{ a: { password: S } }, { a: { password: { '[redacted 1]': 1 } } }],
+    [
+      { token: 123456789, rows: 123456789 },
+      { token: 1, rows: '[redacted 2]' },
+    ],
+    [{ url }, { url: 'https://u:a[redacted 1]@h/x' }],
+    [{ url: 'https://u:abc@h/x' }, { url: 'https://u:[redacted 1]@h/x', password: 'ps://u' }],
+    [
+      { [`the ${S}`]: 1, password: S },
+      { 'the [redacted 1]': 1, password: 'another one' },
+    ],
+  ] satisfies [Json, Json][])
+    refused(stored, given)
+})
+
+test('a guess that is typed does not tell whether it is right, whole or in part', () => {
+  const stored = { password: S, note: `uses ${S} ok` }
+  for (const guess of [S, 'wrong-guess-1', `${S}\nothers-too`, [S, 'wrong-guess-1'], { key: S, value: 1 }] as Json[])
+    for (const given of [
+      { password: guess, note: 'uses [redacted 2] ok' },
+      { secret: guess, note: 'uses [redacted 2] ok' },
+    ] as Json[])
+      refused(stored, given)
+  refused(stored, { note: `http://u:${S}@h uses [redacted 2] ok` })
+  // Overlapping what came back.
+  for (const guess of ['uses q', 'uses x'])
+    assert.deepEqual(post(stored, { password: '[redacted 1]', note: 'uses [redacted 2] ok', secret: guess }), { ...stored, secret: guess })
+})
+
+test('what is hidden again stays: as it was, in another order, with other things around it', () => {
+  const headers = [
+    { name: 'Authorization', value: S },
+    { name: 'Accept', value: 'text/html' },
+  ]
+  const stored = { headers, url: `mysql://kim:${S}@db/shop`, note: `uses ${S} ok`, token: 123456789, rows: 123456789 }
+  const shown = prefillParams(stored, redactorOf(stored)).shown as typeof stored
+  assert.deepEqual(post(stored, shown), stored)
+  assert.deepEqual(post(stored, { ...shown, headers: [...shown.headers].reverse() }), { ...stored, headers: [...headers].reverse() })
+  // The note is hidden by the address alone, too.
+  assert.deepEqual(post(stored, { url: shown.url.replace('shop', 'shop2'), note: `${shown.note}, and more` }), {
+    url: `mysql://kim:${S}@db/shop2`,
+    note: `uses ${S} ok, and more`,
+  })
+})
