@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { BgtaskError, messageOf } from './errors.ts'
 import { inWorkFolder } from './paths.ts'
@@ -17,8 +17,8 @@ export interface Config {
   port: number
   /** BGTASK_RUNTIME: absolute path of the runtime folder. Default ./runtime. */
   runtime: string
-  /** BGTASK_ACTIONS: absolute path of the actions folder. Default ./app/actions. */
-  actions: string
+  /** BGTASK_ACTIONS: absolute paths of the actions folders; in the environment with a colon between, as in PATH. Default ./app/actions. */
+  actions: readonly string[]
   /** BGTASK_PUBLIC_URL: the address people use, when a proxy stands in front. Default: none. */
   publicUrl: string | null
   /** BGTASK_TRUST_PROXY: addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-* are believed. Default: this machine, when BGTASK_PUBLIC_URL is https; else none. */
@@ -64,7 +64,7 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     host: given('HOST') ?? '127.0.0.1',
     port: wholeNumber('PORT', given('PORT'), 8080, 0, 65_535),
     runtime,
-    actions: inWorkFolder(given('BGTASK_ACTIONS') ?? join('app', 'actions')),
+    actions: actionsFolders(env.BGTASK_ACTIONS || file.BGTASK_ACTIONS),
     publicUrl: shownUrl,
     trustProxy: networks(given('BGTASK_TRUST_PROXY')) ?? (shownUrl?.startsWith('https:') ? ['127.0.0.1', '::1'] : []),
     insecureListen: onOff('BGTASK_INSECURE_LISTEN', given('BGTASK_INSECURE_LISTEN'), false),
@@ -88,7 +88,7 @@ export const maskedConfig = (config: Config): Record<ConfigName, string> => ({
   HOST: config.host,
   PORT: String(config.port),
   BGTASK_RUNTIME: config.runtime,
-  BGTASK_ACTIONS: config.actions,
+  BGTASK_ACTIONS: config.actions.join(delimiter),
   BGTASK_PUBLIC_URL: config.publicUrl ?? '(none)',
   BGTASK_TRUST_PROXY: config.trustProxy.join(',') || '(none)',
   BGTASK_INSECURE_LISTEN: config.insecureListen ? 'on' : 'off',
@@ -191,6 +191,21 @@ const requireKnownKeys = (given: object) => {
       `it sets ${key}, which is no setting${nearest ? `; did you mean ${nearest}?` : ` (there are ${configNames.join(', ')})`}`,
     )
   }
+}
+
+/** @param given one text with colons between, or a list */
+const actionsFolders = (given: unknown): string[] => {
+  const parts = Array.isArray(given) ? given.map(String) : String(given ?? '').split(delimiter)
+  // It is handed on in an environment, and would be two there.
+  const wrong = parts.find(part => part.includes(delimiter))
+  if (wrong !== undefined) {
+    throw new BgtaskError(
+      'misconfigured',
+      `BGTASK_ACTIONS has ${JSON.stringify(wrong)}; the path of an actions folder can have no ${delimiter} in it.`,
+    )
+  }
+  const folders = parts.filter(Boolean).map(part => inWorkFolder(part))
+  return folders.length > 0 ? [...new Set(folders)] : [inWorkFolder(join('app', 'actions'))]
 }
 
 const databaseUrl = (given: string | undefined, runtime: string) => {

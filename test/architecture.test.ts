@@ -25,10 +25,15 @@ const mayImport: Record<string, readonly string[]> = {
   cli: [...floor, 'runs', 'store', 'catalog', 'api', 'runner', 'supervisor', 'web'],
   index: [...floor, 'runs', 'runner', 'api'],
   actions: ['index'],
+  core: [...floor, 'index'],
   controllers: ['index', 'web', 'api'],
 }
 /** Only when asked for, by `await import()`: so that a run which needs none of it does not pay for it. */
-const mayImportLate: Record<string, readonly string[]> = { runner: ['api', 'store'], index: ['api'] }
+const mayImportLate: Record<string, readonly string[]> = {
+  runner: ['api', 'store'],
+  index: ['api'],
+  core: ['runs', 'store', 'catalog', 'api'],
+}
 
 /** Packages that one room alone may import. */
 const owners: Record<string, readonly string[]> = {

@@ -40,3 +40,14 @@ test('the keys of bgtask.config.ts are those of the environment, and a misspelt 
     /BGTASK_CGROUPS has "memory"; allowed are absolute paths/,
   )
 })
+
+test('there may be several actions folders: with colons between, or as a list', t => {
+  const actions = (value: string) => withFile(t, `export default { BGTASK_ACTIONS: ${value} }`)
+  const relative = (of: { config?: Record<string, unknown> }) =>
+    (of.config!.actions as string[]).map(folder => folder.replace(/^.*bgtask-config-[^/]*/, '.'))
+  assert.deepEqual(relative(actions('""')), ['./app/actions'])
+  assert.deepEqual(relative(actions('"jobs"')), ['./jobs'])
+  assert.deepEqual(relative(actions('"jobs:/srv/more/::jobs"')), ['./jobs', '/srv/more'])
+  assert.deepEqual(relative(actions('["jobs", "/srv/more"]')), ['./jobs', '/srv/more'])
+  assert.match(actions('["a:b"]').message!, /BGTASK_ACTIONS has "a:b"; the path of an actions folder can have no : in it/)
+})

@@ -1,5 +1,7 @@
+import { faultOf } from '../catalog/action-entry.ts'
 import type { ActionEntry, Catalog } from '../catalog/catalog.ts'
 import { checkParams } from '../catalog/check-params.ts'
+import { ownPrefix } from '../catalog/scan-actions.ts'
 import { BgtaskError } from '../errors.ts'
 import { placeholderIn } from '../secrets/prefill.ts'
 import type { CallerTransaction } from '../store/database.ts'
@@ -47,14 +49,21 @@ export const findAction = (catalog: Catalog, name: string): ActionEntry => {
   const entry = catalog.get(name)
   if (!entry) throw new BgtaskError('refused', `There is no action ${JSON.stringify(name)}${hint(catalog, name)}`)
   if (entry.error === null) return entry
-  throw new BgtaskError('refused', `The action ${entry.name} cannot be run, since ${entry.file} does not load: ${entry.error}`)
+  throw new BgtaskError(
+    'refused',
+    entry.isAmbiguous
+      ? `The action ${entry.name} ${faultOf(entry)}.`
+      : `The action ${entry.name} cannot be run, since ${entry.file} does not load: ${entry.error}`,
+  )
 }
 
 const hint = (catalog: Catalog, name: string) => {
+  const unread = catalog.refused.find(({ isFolder }) => isFolder)
+  if (unread) return `, as far as can be seen: ${unread.file} ${unread.why}.`
   const like = catalog.nearest(name)
   if (like.length > 0) return `; did you mean ${like.join(' or ')}?`
-  const known = catalog.entries.slice(0, 5).map(entry => entry.name)
+  const known = catalog.entries.map(entry => entry.name).filter(name => !name.startsWith(ownPrefix))
   return known.length > 0
-    ? `. There are ${known.join(', ')}${catalog.entries.length > 5 ? ' and others' : ''}.`
+    ? `. There are ${known.slice(0, 5).join(', ')}${known.length > 5 ? ' and others' : ''}.`
     : '. The actions folder is empty: report/build would be the file report/build.ts in it.'
 }

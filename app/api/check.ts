@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, lstatSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { loadCatalog } from '../catalog/catalog.ts'
-import { misnamedFiles } from '../catalog/scan-actions.ts'
+import { faultOf } from '../catalog/action-entry.ts'
+import { type ActionEntry, loadCatalog, type RefusedFile } from '../catalog/catalog.ts'
+import { misnamedFiles, ownPrefix } from '../catalog/scan-actions.ts'
 import type { Config } from '../config.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
 import { whyNotMakeable } from '../runs/can-be-made.ts'
@@ -213,51 +214,65 @@ const configuration = (config: Config): Finding[] => {
 
 const actions = async (config: Config): Promise<Finding[]> => {
   const subject = 'actions'
+  const missing = config.actions
+    .filter(folder => !existsSync(folder))
+    .map(folder => fault(subject, `The actions folder ${folder} is not there.`, 'Make it, or set BGTASK_ACTIONS to the folder that it is.'))
+  if (missing.length === config.actions.length) return missing
   try {
-    if (!existsSync(config.actions)) {
+    const { entries, refused } = await loadCatalog(config)
+    const findings = [...missing, ...refused.map(refusedFinding), ...entries.flatMap(brokenFinding), ...config.actions.flatMap(misnamed)]
+    const mine = entries.filter(({ name }) => !name.startsWith(ownPrefix))
+    if (mine.length === 0) {
       return [
-        fault(subject, `The actions folder ${config.actions} is not there.`, 'Make it, or set BGTASK_ACTIONS to the folder that it is.'),
-      ]
-    }
-    const { entries } = await loadCatalog(config)
-    const broken = entries.filter(entry => entry.error !== null)
-    const misnamed = misnamedFiles(config.actions).map(({ path, why }) =>
-      warning(subject, `${join(config.actions, path)} is no action: ${why}.`, 'Rename it, or begin its name with _ if it shall be none.'),
-    )
-    if (entries.length === 0) {
-      return [
-        ...misnamed,
+        ...findings,
         warning(
           subject,
-          `There is no action in ${config.actions}.`,
+          `There is no action in ${config.actions.join(' and ')}.`,
           'report/build would be the file report/build.ts there; or set BGTASK_ACTIONS.',
         ),
       ]
     }
-    return broken.length > 0
-      ? [
-          ...broken.map(entry =>
-            fault(subject, `${entry.name} does not load: ${entry.error}`, `Mend ${entry.file}; all other actions work.`),
-          ),
-          ...misnamed,
-        ]
-      : [
-          ...misnamed,
-          ok(
-            subject,
-            entries.length === 1
-              ? `There is one action, ${entries[0]!.name}, and it loads.`
-              : `There are ${entries.length} actions, and all of them load.`,
-          ),
-        ]
+    if (findings.some(({ level }) => level === 'error')) return findings
+    const sentence =
+      mine.length === 1 ? `There is one action, ${mine[0]!.name}, and it loads.` : `There are ${mine.length} actions, and all of them load.`
+    return [...findings, ok(subject, sentence)]
   } catch (error) {
     return [
+      ...missing,
       fault(
         subject,
-        `The actions in ${config.actions} cannot be read (${messageOf(error)}).`,
+        `The actions in ${config.actions.join(' and ')} cannot be read (${messageOf(error)}).`,
         'Check that the folder is there and can be read, or set BGTASK_ACTIONS.',
       ),
     ]
+  }
+}
+
+const refusedFinding = ({ file, why, isFolder }: RefusedFile): Finding =>
+  fault(
+    'actions',
+    isFolder ? `The actions folder ${file} ${why}, so its actions are not there.` : `${file} ${why}.`,
+    isFolder ? 'Make it readable, or take it out of BGTASK_ACTIONS.' : 'All other actions work.',
+  )
+
+const brokenFinding = (entry: ActionEntry): Finding[] =>
+  entry.error === null
+    ? []
+    : [
+        fault(
+          'actions',
+          `${entry.name} ${faultOf(entry)}`,
+          entry.isAmbiguous ? 'All other actions work.' : `Mend ${entry.file}; all other actions work.`,
+        ),
+      ]
+
+const misnamed = (folder: string): Finding[] => {
+  try {
+    return misnamedFiles(folder).map(({ path, why }) =>
+      warning('actions', `${join(folder, path)} is no action: ${why}.`, 'Rename it, or begin its name with _ if it shall be none.'),
+    )
+  } catch {
+    return [] // told with the folders that cannot be read
   }
 }
 

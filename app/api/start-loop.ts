@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, constants, openSync, readFileSync, renameSync } from 'node:fs'
+import { delimiter } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Config, configNames } from '../config.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
@@ -95,7 +96,7 @@ export const supervisorEnvironment = (
     ...Object.fromEntries(names.flatMap(name => (parent[name] === undefined ? [] : [[name, parent[name]]]))),
     DATABASE_URL_FILE: databaseUrlFile,
     BGTASK_RUNTIME: config.runtime,
-    BGTASK_ACTIONS: config.actions,
+    BGTASK_ACTIONS: config.actions.join(delimiter),
     BGTASK_MAX_RUNNING: String(config.maxRunning),
     BGTASK_OUTPUT_BYTES: String(config.outputBytes),
     BGTASK_KEEP_RUNS: String(config.keepRuns),

@@ -1,9 +1,9 @@
 import type { Limits } from '../task/limits.ts'
 import type { ExecType } from '../task/task.ts'
 
-/** What a file says of its action. */
+/** What a file says of one of its actions. */
 export interface ActionDescription {
-  /** `execute`, or `default` for `export default defineAction(…)`. */
+  /** `execute`, or `default` for `export default defineAction(…)`: the file is one action. Any other: it is one of several. */
   exportName: string
   /** Why it does not load; null when it does. */
   error: string | null
@@ -22,16 +22,36 @@ export interface ActionDescription {
   limits: Limits | null
 }
 
+/** What a file says of itself. */
+export interface FileDescription {
+  /** Why it does not load as a whole; null when it does. */
+  error: string | null
+  /** At least one, unless there is an error. */
+  actions: ActionDescription[]
+}
+
 /** One action of the map. */
 export interface ActionEntry extends ActionDescription {
   /** `report/build` */
   name: string
   /** Absolute path. */
   file: string
+  /** Two files give this name, so neither is run. `error` says which. */
+  isAmbiguous: boolean
 }
 
-export const notLoaded = (error: string): ActionDescription => ({
-  exportName: 'execute',
+/** A file, or a folder, of which something can be no action; or an export of it. */
+export interface RefusedFile {
+  /** Absolute path. */
+  file: string
+  /** What is wrong with it, as in `report.ts …`, without a full stop. */
+  why: string
+  /** A whole folder that cannot be read. */
+  isFolder: boolean
+}
+
+export const notLoaded = (error: string, exportName = 'execute'): ActionDescription => ({
+  exportName,
   error,
   description: null,
   paramsSchema: null,
@@ -44,3 +64,7 @@ export const notLoaded = (error: string): ActionDescription => ({
   execType: null,
   limits: null,
 })
+
+/** Why an action cannot be run, in words that can follow its name. */
+export const faultOf = ({ error, isAmbiguous }: Pick<ActionEntry, 'error' | 'isAmbiguous'>): string =>
+  isAmbiguous ? `is not run: ${error}` : `does not load: ${error}`

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
 import { resolveBgtask } from '../runs/resolve-bgtask.ts'
 import { limitsOf } from '../task/limits.ts'
-import { type ActionDescription, notLoaded } from './action-entry.ts'
+import { type ActionDescription, type FileDescription, notLoaded } from './action-entry.ts'
 
 /*
  * A program of its own, since to describe an action is to run what stands in its file: `node describe-actions.ts <files…>` imports each and writes
@@ -24,22 +24,67 @@ const endWithParent = () => {
   new Worker(watch, { eval: true, stdout: false, stderr: false }).unref()
 }
 
-const describeFile = async (file: string): Promise<ActionDescription> => {
+const describeFile = async (file: string): Promise<FileDescription> => {
   try {
-    return await describeModule(await import(pathToFileURL(file).href))
+    return { error: null, actions: await describeModule(await import(pathToFileURL(file).href)) }
   } catch (error) {
-    return notLoaded(error instanceof Error ? `${error.name}: ${messageOf(error)}${placeOf(error, file)}` : messageOf(error))
+    return { error: sentenceOf(error, file), actions: [] }
   }
 }
 
-const describeModule = async (module: Record<string, unknown>): Promise<ActionDescription> => {
-  const byDefault = isObject(module.default) && typeof module.default.execute === 'function'
-  const action = byDefault ? (module.default as Record<string, unknown>) : module
-  if (typeof action.execute !== 'function') {
-    return notLoaded(
-      'it exports no execute; write: export async function execute(ctx) { … }, or export default defineAction({ execute(ctx) { … } })',
+const sentenceOf = (error: unknown, file: string) =>
+  error instanceof Error ? `${error.name}: ${messageOf(error)}${placeOf(error, file)}` : messageOf(error)
+
+/** A file that exports `execute` is one action, and so is one whose default export has it. Else each function, or action, it exports is one. */
+const describeModule = async (module: Record<string, unknown>): Promise<ActionDescription[]> => {
+  if (isAction(module.default)) return [await describeAction('default', module.default)]
+  if (isAction(module)) return [await describeAction('execute', module)]
+  const named = Object.entries(module).filter(([name, value]) => name !== 'default' && !name.startsWith('_') && isCallable(value))
+  if (named.length === 0) throw noAction
+  const stray = options.find(name => module[name] !== undefined && !isCallable(module[name]))
+  if (stray) {
+    throw new TypeError(
+      `it exports ${stray} beside several actions; say which of them it is meant for: export const ${named[0]![0]} = defineAction({ ${stray}: …, execute(ctx) { … } })`,
     )
   }
+  return Promise.all(named.map(([name, value]) => describeOne(name, value as object)))
+}
+
+/** One of several: what is wrong with it harms no other. */
+const describeOne = async (name: string, value: object): Promise<ActionDescription> => {
+  try {
+    return await describeAction(name, typeof value === 'function' ? {} : (value as Record<string, unknown>))
+  } catch (error) {
+    return notLoaded(sentenceOf(error, ''), name)
+  }
+}
+
+const noAction =
+  'it exports no execute; write: export async function execute(ctx) { … }, or export default defineAction({ execute(ctx) { … } }), or functions under names of their own'
+
+const isAction = (value: unknown): value is Record<string, unknown> => isObject(value) && typeof value.execute === 'function'
+const isCallable = (value: unknown) => isAction(value) || (typeof value === 'function' && !/^class\b/.test(String(value)))
+
+/** What an action may say of itself (runner/define-action.ts). */
+const options = [
+  'description',
+  'params',
+  'isolation',
+  'timeoutMs',
+  'graceMs',
+  'stallMs',
+  'stallRestart',
+  'maxAttempts',
+  'execType',
+  'runAs',
+  'noNewPrivileges',
+  'memoryMb',
+  'processes',
+  'killOnOutputBytes',
+  'database',
+]
+
+const describeAction = async (exportName: string, action: Record<string, unknown>): Promise<ActionDescription> => {
   const read = <T>(name: string, allowed: string, fits: (value: unknown) => value is T): T | null => {
     const value = action[name]
     if (value === undefined || value === null) return null
@@ -48,7 +93,7 @@ const describeModule = async (module: Record<string, unknown>): Promise<ActionDe
   }
   const paramsSchema = read('params', 'a JSON schema, such as Type.Object({ … }) of typebox', isObject)
   return {
-    exportName: byDefault ? 'default' : 'execute',
+    exportName,
     error: null,
     description: read('description', 'a text', value => typeof value === 'string'),
     paramsSchema: paramsSchema && (await usable(paramsSchema)),

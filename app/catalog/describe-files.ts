@@ -8,7 +8,7 @@ import type { Config } from '../config.ts'
 import { inPackage, moduleEnding } from '../paths.ts'
 import { markVariable } from '../runs/process-identity.ts'
 import { runEnvironment } from '../runs/run-environment.ts'
-import { type ActionDescription, notLoaded } from './action-entry.ts'
+import type { FileDescription } from './action-entry.ts'
 
 /** What the map needs of the configuration. */
 export type CatalogConfig = Pick<Config, 'actions' | 'runtime'> & Partial<Pick<Config, 'childEnv'>>
@@ -18,12 +18,12 @@ export type CatalogConfig = Pick<Config, 'actions' | 'runtime'> & Partial<Pick<C
  * gets an error, and the next ones are described in a fresh process.
  * @param limitMs how long one file may take to load
  */
-export const describeFiles = async (config: CatalogConfig, files: readonly string[], limitMs = 10_000): Promise<ActionDescription[]> => {
-  const described: ActionDescription[] = []
+export const describeFiles = async (config: CatalogConfig, files: readonly string[], limitMs = 10_000): Promise<FileDescription[]> => {
+  const described: FileDescription[] = []
   while (described.length < files.length) {
     const { read, end } = await describeSome(config, files.slice(described.length), limitMs)
     described.push(...read)
-    if (described.length < files.length) described.push(notLoaded(end))
+    if (described.length < files.length) described.push({ error: end, actions: [] })
   }
   return described
 }
@@ -33,14 +33,14 @@ const describeSome = async (
   config: CatalogConfig,
   files: readonly string[],
   limitMs: number,
-): Promise<{ read: ActionDescription[]; end: string }> => {
+): Promise<{ read: FileDescription[]; end: string }> => {
   const child = spawn(process.execPath, [inPackage('app', 'catalog', `describe-actions${moduleEnding}`), ...files], {
     env: environmentOf(config),
     detached: true, // a group of its own, to be ended with all that the files start
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   })
   const exit = once(child, 'exit') as Promise<[number | null, string | null]>
-  const read: ActionDescription[] = []
+  const read: FileDescription[] = []
   let tookTooLong = false
   const watch = setTimeout(() => {
     tookTooLong = true
@@ -49,7 +49,7 @@ const describeSome = async (
   const lines = createInterface({ input: child.stdio[3] as Readable })
   const closed = once(lines, 'close')
   lines.on('line', line => {
-    read.push(JSON.parse(line) as ActionDescription)
+    read.push(JSON.parse(line) as FileDescription)
     watch.refresh()
   })
   const [code, signal] = await exit

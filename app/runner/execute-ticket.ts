@@ -67,12 +67,33 @@ type Execute = (context: ReturnType<typeof createContext>) => unknown
 const load = async ({ ticket }: CurrentRun): Promise<Execute> => {
   // Only for those that need it: it takes longer than the rest of the way to the action.
   if (!ticket.file.startsWith(checkout)) (await import('../runs/resolve-bgtask.ts')).resolveBgtask()
-  const module = (await import(pathToFileURL(ticket.file).href)) as { execute?: unknown; default?: { execute?: unknown } }
-  const byDefault = ticket.exportName === 'default' ? typeof module.default?.execute === 'function' : typeof module.execute !== 'function'
-  const action = byDefault ? (module.default ?? {}) : module
+  const module = (await import(pathToFileURL(ticket.file).href)) as Record<string, unknown>
+  const action = await actionIn(module, ticket.exportName)
   requireLimits(ticket, limitsOf(action))
   if (typeof action.execute === 'function') return action.execute as Execute
   throw new Error('it exports no execute; write: export async function execute(ctx) { … }')
+}
+
+const actionIn = async (module: Record<string, unknown>, exportName: string): Promise<{ execute?: unknown }> => {
+  const whole = module.default as { execute?: unknown } | undefined
+  if (exportName === 'default' ? typeof whole?.execute === 'function' : typeof module.execute !== 'function' && exportName === 'execute')
+    return whole ?? {}
+  if (exportName === 'execute' || exportName === 'default') return module
+  return oneOfSeveral(module, exportName)
+}
+
+/** @param exportName as it stands in the file, or as the action's name has it when the file had not been described */
+const oneOfSeveral = async (module: Record<string, unknown>, exportName: string): Promise<{ execute?: unknown }> => {
+  // What was several actions may have become a single one since.
+  const isSeveral = typeof module.execute !== 'function' && typeof (module.default as { execute?: unknown })?.execute !== 'function'
+  const { nameOfExport } = await import('../task/export-name.ts')
+  const found = isSeveral && Object.keys(module).find(key => key === exportName || nameOfExport(key) === exportName)
+  const value = found && found !== 'default' && !found.startsWith('_') && module[found]
+  if (typeof value === 'function') return { execute: value }
+  if (typeof value === 'object' && value !== null && 'execute' in value) return value
+  throw new Error(
+    `it exports no function ${exportName}; write: export async function ${exportName.replace(/-(.)/g, (_, letter) => letter.toUpperCase())}(ctx) { … }`,
+  )
 }
 
 // The supervisor gave what was known of the file when it looked. It may have changed since, or not have loaded then.

@@ -1,3 +1,4 @@
+import { delimiter } from 'node:path'
 import { markVariable } from '../runs/process-identity.ts'
 import type { RunUser } from '../runs/run-user.ts'
 import type { Ticket } from '../runs/ticket.ts'
@@ -66,7 +67,7 @@ const leaveRoot = async (user: RunUser): Promise<number | null> => {
 const giveRunEnvironment = async () => {
   const { loadConfig } = await import('../config.ts')
   const { runtime, actions } = await loadConfig()
-  Object.assign(process.env, { BGTASK_RUNTIME: runtime, BGTASK_ACTIONS: actions })
+  Object.assign(process.env, { BGTASK_RUNTIME: runtime, BGTASK_ACTIONS: actions.join(delimiter) })
 }
 
 /** Where whoever shows our output wants to know what to hide; null when it goes straight to a terminal. */

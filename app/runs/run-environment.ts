@@ -1,3 +1,4 @@
+import { delimiter } from 'node:path'
 import type { Config } from '../config.ts'
 import { markVariable } from './process-identity.ts'
 
@@ -11,7 +12,7 @@ export const runEnvironment = (
   return {
     ...Object.fromEntries(handedOn.flatMap(name => (parent[name] === undefined ? [] : [[name, parent[name]]]))),
     BGTASK_RUNTIME: config.runtime,
-    BGTASK_ACTIONS: config.actions,
+    BGTASK_ACTIONS: config.actions.join(delimiter),
     [markVariable]: more.mark,
     ...(more.runFolder ? { BGTASK_RUN_FOLDER: more.runFolder } : {}),
   }

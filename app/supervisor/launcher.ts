@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { faultOf } from '../catalog/action-entry.ts'
 import { type Catalog, loadCatalog } from '../catalog/catalog.ts'
+import { guessAction } from '../catalog/scan-actions.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import type { Lock } from '../runs/locks.ts'
@@ -78,15 +80,25 @@ export class Launcher {
     const entry = (await this.#catalog())?.get(task.action)
     // Not in the map: the runner says so, in the run's own outcome.
     const action = entry ?? {
-      file: join(this.#config.actions, `${task.action}.ts`),
-      exportName: 'execute',
+      ...this.#guess(task.action),
       stallMs: null,
       stallRestart: false,
     }
     const ticket = makeTicket(task, action, { number, ...this.#owner, marked: true })
+    if (entry?.isAmbiguous) return { ...ticket, refusal: `The action ${entry.name} ${faultOf(entry)}.` }
     if (!entry?.limits) return ticket
     const answer = await this.#limiter.boundsOf(entry.limits, runName(task.id, number), entry.file)
     return { ...ticket, limits: entry.limits, ...answer }
+  }
+
+  #guess(name: string): { file: string; exportName: string } {
+    try {
+      const guessed = guessAction(this.#config.actions, name)
+      if (guessed) return guessed
+    } catch (error) {
+      this.#log.warn(messageOf(error))
+    }
+    return { file: join(this.#config.actions[0] ?? '', `${name}.ts`), exportName: 'execute' }
   }
 
   async #catalog(): Promise<Catalog | null> {
@@ -94,7 +106,7 @@ export class Launcher {
       catalog => {
         this.#known = catalog
       },
-      (error: unknown) => this.#log.warn(`the actions in ${this.#config.actions} could not be listed: ${messageOf(error)}`),
+      (error: unknown) => this.#log.warn(`the actions in ${this.#config.actions.join(' and ')} could not be listed: ${messageOf(error)}`),
     )
     // A new file that hangs while it is described must not hold up the others: the runner finds a file by its path too.
     await Promise.race([loading, delay(catalogWaitMs, undefined, { ref: false })])

@@ -281,6 +281,7 @@ export const en = {
   'task.by': 'by {creator}',
   'task.noAction': 'There is no action {action} in the actions folder (any more).',
   'task.brokenAction': 'Its file does not load: {error}',
+  'task.ambiguousAction': 'It is not run: {error}',
   'task.iterationErrors': '{n} {n:error|errors}',
   'task.limits': 'Limits',
   'task.attempts': '{attempt} of {most} failed',

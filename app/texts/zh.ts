@@ -278,6 +278,7 @@ export const zh: Record<keyof typeof en, string> = {
   'task.by': '由 {creator}',
   'task.noAction': '动作文件夹中没有（或不再有）动作 {action}。',
   'task.brokenAction': '其文件无法加载：{error}',
+  'task.ambiguousAction': '不会运行：{error}',
   'task.iterationErrors': '{n} 个错误',
   'task.limits': '限制',
   'task.attempts': '{most} 次中失败 {attempt} 次',

@@ -22,9 +22,9 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
     const { action, like } = fieldsOf(request.query)
     const likeId = parseTaskId(like ?? '')
     const model = likeId === null ? null : await findTask(background.db, likeId)
-    const entries = (await background.catalog()).entries
+    const { entries, refused } = await background.catalog()
     const entry = entries.find(({ name }) => name === (model?.action ?? action))
-    if (!entry) return reply.page('new-task-choice', { entries, asked: action ?? null })
+    if (!entry) return reply.page('new-task-choice', { entries, refused, asked: action ?? null })
     if (!model) return form(reply, entry, null, null)
     const { priority, maxAttempts, timeoutMs, graceMs } = model
     const { type, creator } = redactionOf(panel.config).task(model)

@@ -3,6 +3,7 @@ import { startAudited } from '../api/audited-loop.ts'
 import { type Background, openBackground } from '../api/background.ts'
 import { listeningOf, openRemedy, openSentence, requireSafeListening } from '../api/listening.ts'
 import { createConfiguredAdmin } from '../api/users.ts'
+import { faultOf } from '../catalog/action-entry.ts'
 import type { Config } from '../config.ts'
 import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
 import { writeDatabaseUrl } from '../runs/database-url-file.ts'
@@ -85,10 +86,11 @@ const listen = async (app: Awaited<ReturnType<typeof buildServer>>, { host, port
 /** An action that does not load harms no other, but somebody should know. In the background: one that hangs while it loads takes a while. */
 const reportActions = async (background: Background) => {
   try {
-    const { entries } = await background.catalog()
-    for (const { name, error } of entries) if (error) console.error(`The action ${name} does not load: ${error}`)
+    const { entries, refused } = await background.catalog()
+    for (const entry of entries) if (entry.error) console.error(`The action ${entry.name} ${faultOf(entry)}`)
+    for (const { file, why } of refused) console.error(`${file} ${why}`)
   } catch (error) {
-    console.error(`The actions in ${background.config.actions} could not be listed: ${messageOf(error)}`)
+    console.error(`The actions in ${background.config.actions.join(' and ')} could not be listed: ${messageOf(error)}`)
   }
 }
 

@@ -133,13 +133,45 @@ test('what could never be made is an error before the first start, and nothing h
 
 test('files that look like actions and are none are named, with the reason', async t => {
   const { config, folder } = await makeScene(t)
-  const none = ['lonely.ts', 'test/Capital.ts', 'test/module.mjs', 'test/with space.js']
+  const none = ['test/Capital.ts', 'test/module.mjs', 'test/with space.js']
+  writeFileSync(join(folder, 'actions', 'lonely.ts'), 'export const execute = () => {}')
   for (const path of [...none, 'test/_helper.ts', 'test/plain.test.ts', 'test/types.d.ts', '.hidden.ts', 'test/notes.md'])
     writeFileSync(join(folder, 'actions', path), '')
-  const named = about(await checkInstallation(config), 'actions').filter(({ level }) => level === 'warning')
+  const found = about(await checkInstallation(config), 'actions')
+  const named = found.filter(({ level }) => level === 'warning')
   assert.deepEqual(
     named.map(({ sentence }) => sentence.slice(join(folder, 'actions').length + 1, sentence.indexOf(' is no action'))).sort(),
     none,
   )
-  assert.match(named.find(({ sentence }) => sentence.includes('lonely'))!.sentence, /its file lies in a folder/)
+  assert.match(found.find(({ level }) => level === 'error')!.sentence, /lonely\.ts is one action, and the name of an action has a slash/)
+})
+
+test('each actions folder that is not there or cannot be read is named, and what lies in the others works', async t => {
+  const { config, folder, env } = await makeScene(t)
+  const [first] = config.actions
+  const closed = join(folder, 'closed')
+  writeFileSync(closed, 'no folder')
+  const several = { ...config, actions: [first!, closed, join(folder, 'missing')] }
+  const found = about(await checkInstallation(several), 'actions')
+  assert.deepEqual(
+    found.map(({ level, sentence }) => [level, sentence.slice(0, sentence.indexOf(folder) + folder.length + 8)]),
+    [
+      ['error', `The actions folder ${folder}/missing`],
+      ['error', `The actions folder ${folder}/closed `],
+    ],
+  )
+  assert.match(found[1]!.sentence, /cannot be read \(ENOTDIR.*\), so its actions are not there/)
+  const { status, stdout } = spawnSync(process.execPath, [launcher, 'add', 'test/plain', '--json'], {
+    env: { ...env, BGTASK_ACTIONS: several.actions.join(':') },
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stdout)
+  assert.equal(JSON.parse(stdout).action, 'test/plain')
+  const unknown = spawnSync(process.execPath, [launcher, 'add', 'test/elsewhere'], {
+    env: { ...env, BGTASK_ACTIONS: several.actions.join(':') },
+    encoding: 'utf8',
+  })
+  assert.match(unknown.stderr, /There is no action "test\/elsewhere", as far as can be seen: .*closed cannot be read/)
+  const none = about(await checkInstallation({ ...config, actions: [closed] }), 'actions')
+  assert.match(none[0]!.sentence, /The actions in .*closed cannot be read/)
 })

@@ -28,7 +28,7 @@ test('a dead process is not called running, also when no supervisor is there to 
     return seen.shown === 'running' ? null : seen
   })
   assert.deepEqual([dead.row, dead.shown, dead.why.key, dead.next?.key], ['running', 'stopped', 'why.gone', 'next.loopDown'])
-  const env = { PATH: process.env.PATH!, BGTASK_RUNTIME: scene.runtime, BGTASK_ACTIONS: scene.config.actions }
+  const env = { PATH: process.env.PATH!, BGTASK_RUNTIME: scene.runtime, BGTASK_ACTIONS: scene.config.actions[0]! }
   const shown = spawnSync(process.execPath, [launcher, 'show', String(id)], { env, encoding: 'utf8' }).stdout
   assert.match(shown, /state\s+stopped.*\n.*Its process is gone/)
 })

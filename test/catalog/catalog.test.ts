@@ -7,7 +7,7 @@ import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadCatalog } from '../../app/catalog/catalog.ts'
 import { describeFiles } from '../../app/catalog/describe-files.ts'
-import { scanActions } from '../../app/catalog/scan-actions.ts'
+import { ownPrefix, scanActions } from '../../app/catalog/scan-actions.ts'
 import { inPackage } from '../../app/paths.ts'
 import { identify } from '../../app/runs/process-identity.ts'
 
@@ -19,6 +19,7 @@ describe('scanActions', () => {
       'a/b/c/d.ts': '',
       'a/b/c/d/e.ts': '',
       'direct.ts': '',
+      'direct.test.ts': '',
       'report/_shared.ts': '',
       '_private/x.ts': '',
       '.hidden/x.ts': '',
@@ -33,9 +34,9 @@ describe('scanActions', () => {
     symlinkSync('.', join(folder, 'report', 'round'))
     symlinkSync('nowhere.ts', join(folder, 'report', 'dangling.ts'))
     const found = scanActions(folder)
-    const names = found.map(({ name }) => name).filter(name => !name.includes('round'))
-    assert.deepEqual(names, ['a/b/c/d', 'both/one', 'report/build', 'report/month/close'])
-    assert.equal(found.find(({ name }) => name === 'both/one')?.file, join(folder, 'both', 'one.ts'))
+    const names = found.map(({ path }) => path).filter(path => !path.includes('round'))
+    assert.deepEqual(names, ['a/b/c/d', 'both/one', 'direct', 'report/build', 'report/month/close'])
+    assert.equal(found.find(({ path }) => path === 'both/one')?.file, join(folder, 'both', 'one.ts'))
   })
 
   it('finds none in a folder that is not there', () => assert.deepEqual(scanActions('/nowhere/at/all'), []))
@@ -51,14 +52,15 @@ export const timeoutMs = 5000, maxAttempts = 3
 export const execute = () => {}`,
       'a/defined.ts': `export default { description: 'Defined.', execType: 'FOREVER', stallMs: 1000, stallRestart: true, graceMs: 0, execute() {} }`,
     })
-    const { entries, get } = await loadCatalog({ actions, runtime: folderWith({}) })
+    const { entries, get } = await loadCatalog({ actions: [actions], runtime: folderWith({}) })
     assert.deepEqual(
-      entries.map(({ name }) => name),
+      mine(entries).map(({ name }) => name),
       ['a/defined', 'a/plain', 'a/spoken'],
     )
     assert.deepEqual(get('a/plain'), {
       name: 'a/plain',
       file: join(actions, 'a', 'plain.ts'),
+      isAmbiguous: false,
       exportName: 'execute',
       error: null,
       description: null,
@@ -85,7 +87,7 @@ export const execute = () => {}`,
 
   it('takes up files that are added, changed and removed, and writes what it learnt for others', async () => {
     const actions = folderWith({ 'a/one.ts': 'export const execute = () => {}' })
-    const config = { actions, runtime: folderWith({}) }
+    const config = { actions: [actions], runtime: folderWith({}) }
     const first = await loadCatalog(config)
     assert.equal(await loadCatalog(config), first)
     writeFileSync(join(actions, 'a', 'two.ts'), 'export const execute = () => {}')
@@ -93,7 +95,7 @@ export const execute = () => {}`,
     const second = await eventually(config, catalog => catalog.get('a/two') !== undefined)
     assert.equal(second.get('a/one')?.description, 'changed')
     rmSync(join(actions, 'a', 'one.ts'))
-    const third = await eventually(config, catalog => catalog.entries.length === 1)
+    const third = await eventually(config, catalog => mine(catalog.entries).length === 1)
     assert.equal(third.get('a/one'), undefined)
     const stored = JSON.parse(readFileSync(join(config.runtime, 'actions.json'), 'utf8'))
     assert.ok(stored.files[join(actions, 'a', 'two.ts')])
@@ -108,7 +110,7 @@ export const execute = () => {}`,
 appendFileSync(${JSON.stringify(count)}, 'x')
 export const execute = () => {}`,
     )
-    const config = { actions, runtime: folderWith({}) }
+    const config = { actions: [actions], runtime: folderWith({}) }
     for (let n = 0; n < 2; n++) loadElsewhere(config)
     await loadCatalog(config)
     assert.equal(readFileSync(count, 'utf8'), 'x')
@@ -121,13 +123,13 @@ export const execute = () => {}`,
       folderWith({ 'actions.json': '{"format":0}' }),
       '/nowhere/at/all',
     ]) {
-      assert.equal((await loadCatalog({ actions, runtime })).get('a/one')?.error, null)
+      assert.equal((await loadCatalog({ actions: [actions], runtime })).get('a/one')?.error, null)
     }
   })
 
   it('tries an action again that did not load, although its own file is the same', async () => {
     const actions = folderWith({ 'a/needs.ts': `import '../lib.mjs'\nexport const execute = () => {}` })
-    const config = { actions, runtime: folderWith({}) }
+    const config = { actions: [actions], runtime: folderWith({}) }
     assert.match((await loadCatalog(config)).get('a/needs')!.error!, /Cannot find module/)
     writeFileSync(join(actions, 'lib.mjs'), '')
     const path = join(config.runtime, 'actions.json')
@@ -141,7 +143,7 @@ export const execute = () => {}`,
     const actions = folderWith(
       Object.fromEntries(['report/build', 'report/built', 'mail/send'].map(name => [`${name}.ts`, 'export const execute = () => {}'])),
     )
-    const { nearest } = await loadCatalog({ actions, runtime: folderWith({}) })
+    const { nearest } = await loadCatalog({ actions: [actions], runtime: folderWith({}) })
     assert.deepEqual(nearest('report/biuld'), ['report/build', 'report/built'])
     assert.deepEqual(nearest('Mail/Send'), ['mail/send'])
     assert.deepEqual(nearest('entirely/different-from-all'), [])
@@ -149,8 +151,8 @@ export const execute = () => {}`,
 
   it('describes the shipped examples and the fixtures without an error', async () => {
     for (const actions of [inPackage('app', 'actions'), inPackage('test', 'fixtures', 'actions')]) {
-      const { entries } = await loadCatalog({ actions, runtime: folderWith({}) })
-      assert.ok(entries.length >= 5)
+      const { entries } = await loadCatalog({ actions: [actions], runtime: folderWith({}) })
+      assert.ok(mine(entries).length >= 5)
       assert.deepEqual(
         entries.filter(({ error }) => error !== null),
         [],
@@ -174,7 +176,7 @@ describe('a file that does not load', () => {
     const folder = inPackage('test', 'fixtures', 'broken', 'broken')
     const good = inPackage('test', 'fixtures', 'actions', 'test', 'ok.ts')
     const paths = files.flatMap(name => [join(folder, `${name}.ts`), good])
-    const descriptions = await describeFiles({ actions: folder, runtime: folderWith({}) }, paths, 1000)
+    const descriptions = await describeFiles({ actions: [folder], runtime: folderWith({}) }, paths, 1000)
     const errors = Object.fromEntries(files.map((name, n) => [name, descriptions[n * 2]!.error ?? 'none']))
     for (const [name, expected] of Object.entries({
       'awaits-nothing': /awaits something that nothing is left to settle/,
@@ -208,7 +210,7 @@ console.log('leaks to stdout'); console.error('leaks to stderr')
 export const execute = () => {}`,
     )
     const program = `import { loadCatalog } from ${JSON.stringify(inPackage('app', 'catalog', 'catalog.ts'))}
-await loadCatalog(${JSON.stringify({ actions, runtime: folderWith({}), childEnv: ['MAIL_HOST'] })})`
+await loadCatalog(${JSON.stringify({ actions: [actions], runtime: folderWith({}), childEnv: ['MAIL_HOST'] })})`
     const secrets = { BGTASK_ADMIN_PASSWORD: 'secret', DATABASE_URL: 'mysql://u:secret@h/d', MY_TOKEN: 'secret', MAIL_HOST: 'mail' }
     const printed = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
       env: { PATH: process.env.PATH, HOME: '/tmp', ...secrets },
@@ -230,9 +232,12 @@ const folderWith = (files: Record<string, string>): string => {
   return folder
 }
 
+/** Without what comes with bgtask. */
+const mine = (entries: Loaded['entries']) => entries.filter(({ name }) => !name.startsWith(ownPrefix))
+
 type Loaded = Awaited<ReturnType<typeof loadCatalog>>
 
-const eventually = async (config: { actions: string; runtime: string }, holds: (catalog: Loaded) => boolean): Promise<Loaded> => {
+const eventually = async (config: { actions: string[]; runtime: string }, holds: (catalog: Loaded) => boolean): Promise<Loaded> => {
   for (const end = performance.now() + 10_000; performance.now() < end; await sleep(50)) {
     const catalog = await loadCatalog(config)
     if (holds(catalog)) return catalog
@@ -241,7 +246,7 @@ const eventually = async (config: { actions: string; runtime: string }, holds: (
 }
 
 /** In a process of its own. @returns each action's error */
-const loadElsewhere = (config: { actions: string; runtime: string }): Record<string, string | null> => {
+const loadElsewhere = (config: { actions: string[]; runtime: string }): Record<string, string | null> => {
   const program = `import { loadCatalog } from ${JSON.stringify(inPackage('app', 'catalog', 'catalog.ts'))}
 const { entries } = await loadCatalog(${JSON.stringify(config)})
 console.log(JSON.stringify(Object.fromEntries(entries.map(({ name, error }) => [name, error]))))`

@@ -98,6 +98,16 @@ describe('a supervised run', () => {
     assert.equal(outcome?.content, 'from the default export')
   })
 
+  it('calls one of several exports, by its own name or by that of the action, and says which is not there', async () => {
+    const run = async (exportName: string) =>
+      (await (await spawnRun('test/several', { params: { a: 1 }, ticket: { exportName } })).end()).outcome
+    assert.deepEqual([(await run('plain'))?.kind, (await run('plain'))?.content], ['succeeded', 'plain got {"a":1}'])
+    for (const name of ['withOptions', 'with-options'])
+      assert.deepEqual([(await run(name))?.kind, (await run(name))?.content], ['failed', 'with options'])
+    for (const name of ['_helper', 'not-there'])
+      assert.match((await run(name))!.content!, new RegExp(`does not load from .*several\\.ts: it exports no function ${name}`))
+  })
+
   it('loads a file whose path has spaces, % and #', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'bgtask 100% #1 '))
     const file = join(folder, 'action.mjs')

@@ -164,7 +164,7 @@ describe('the files of a run', () => {
       MINE: 'wanted',
     }
     const env = runEnvironment(
-      { runtime: '/r', actions: '/a', childEnv: ['MINE', 'ABSENT'] },
+      { runtime: '/r', actions: ['/a', '/b'], childEnv: ['MINE', 'ABSENT'] },
       { mark: 'm', runFolder: '/r/runs/1-1' },
       parent,
     )
@@ -173,7 +173,7 @@ describe('the files of a run', () => {
       HOME: '/h',
       MINE: 'wanted',
       BGTASK_RUNTIME: '/r',
-      BGTASK_ACTIONS: '/a',
+      BGTASK_ACTIONS: '/a:/b',
       BGTASK_RUN: 'm',
       BGTASK_RUN_FOLDER: '/r/runs/1-1',
     })

@@ -423,7 +423,7 @@ test('what cannot be had is refused with a sentence, and the action is not run',
     assert.match(run.content!, sentence)
     assert.equal((await scene.task(id)).reason?.code, 'misconfigured')
   }
-  chmodSync(join(scene.config.actions, 'limit', 'nobody-waits.ts'), 0o600)
+  chmodSync(join(scene.config.actions[0]!, 'limit', 'nobody-waits.ts'), 0o600)
   const closed = await onlyRun(scene, (await scene.background.addTask('limit/nobody-waits')).id)
   assert.match(closed.content!, /asks to run as nobody, who cannot read .*nobody-waits\.ts/)
   const loop = await scene.background.addTask('limit/no-such-user', { canary: 'kept out of the log' }, 'FOREVER')

@@ -13,7 +13,7 @@ const launcher = join(import.meta.dirname, '..', '..', 'index.js')
 
 test('of 20 supervisors started at once one gets the folder, the others say who has it and leave with 75', async t => {
   const scene = await makeScene(t)
-  const env = { PATH: process.env.PATH!, BGTASK_RUNTIME: scene.runtime, BGTASK_ACTIONS: scene.config.actions }
+  const env = { PATH: process.env.PATH!, BGTASK_RUNTIME: scene.runtime, BGTASK_ACTIONS: scene.config.actions[0]! }
   const started = Array.from({ length: 20 }, () => {
     const child = spawn(process.execPath, [launcher, 'supervise'], { env, stdio: ['ignore', 'pipe', 'pipe'] })
     t.after(() => child.kill('SIGKILL'))
