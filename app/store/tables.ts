@@ -16,6 +16,8 @@ export interface Tables {
   bg_login_failure: LoginFailureRow
   bg_audit: AuditRow
   bg_audit_chain: AuditChainRow
+  bg_schedule: ScheduleRow
+  bg_schedule_due: ScheduleDueRow
 }
 
 export interface MigrationRow {
@@ -200,4 +202,47 @@ export interface AuditChainRow {
   first_hash: string
   last_id: number
   last_hash: string
+}
+
+export interface ScheduleRow {
+  id: Generated<number>
+  name: string
+  /** Either this with a time zone, or every_ms. */
+  cron: string | null
+  time_zone: string | null
+  every_ms: number | null
+  /** every_ms counts from here. */
+  anchor_at: number
+  action: string
+  params: string
+  /** JSON: what its tasks are given besides action and params. */
+  options: string
+  missed: string
+  overlap: string
+  wanted: string
+  /** null while nothing is due. */
+  next_at: number | null
+  last_at: number | null
+  last_task_id: number | null
+  /** JSON: what was out of the ordinary at the last due time. */
+  note: string | null
+  made_by: string
+  made_from: string
+  declared: string | null
+  edited_by: string | null
+  edited_at: number | null
+  revision: number
+  created_at: number
+  updated_at: number
+}
+
+/** A due time that was dealt with: none is twice. */
+export interface ScheduleDueRow {
+  schedule_id: number
+  due_at: number
+  /** 1: made because a person asked, at due_at. */
+  by_hand: number
+  /** null: passed over. */
+  task_id: number | null
+  made_at: number
 }

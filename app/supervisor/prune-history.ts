@@ -2,6 +2,7 @@ import type { Config } from '../config.ts'
 import { oldestAuditAt, pruneAudit } from '../store/audit.ts'
 import type { Db } from '../store/database.ts'
 import { pruneRows } from '../store/prune.ts'
+import { pruneDues } from '../store/prune-dues.ts'
 import type { Log } from './supervisor.ts'
 
 /** Rows deleted in one statement: small, so that nobody waits for the lock. */
@@ -11,6 +12,7 @@ const rowsAtOnce = 500
 const auditRowsAtOnce = 2_000
 
 const dayMs = 86_400_000
+const keepDuesDays = 7
 
 /**
  * Removes what is older than the configuration keeps: rows of ended ONCE tasks and of a loop's old runs, and rows of the audit.
@@ -25,6 +27,9 @@ export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' 
     if (gone.runs + gone.tasks.length === 0) break
   }
   if (runs) log.info(`pruned ${runs} runs`)
+  // For some days at least, since a clock may be set back, and then they keep a due time from being served twice.
+  const duesBefore = Math.min(endedBefore, Date.now() - keepDuesDays * dayMs)
+  while ((await pruneDues(db, duesBefore, rowsAtOnce)) > 0);
   const rows = await pruneOldAudit(db, config.keepAuditDays)
   if (rows) log.info(`pruned ${rows} rows of the audit`)
 }

@@ -111,8 +111,10 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
     }
   }
   const watcher = tryWatch(config.runtime, log, name => {
-    if (name === basename(paths.wake)) supervisor.refreshSoon()
-    else if (name === basename(paths.stop) || name === basename(paths.reload)) obeyFlags()
+    if (name === basename(paths.wake)) {
+      supervisor.schedules.rang()
+      supervisor.refreshSoon()
+    } else if (name === basename(paths.stop) || name === basename(paths.reload)) obeyFlags()
   })
   const timers = [
     setInterval(() => void poll().catch(trouble), pollMs),

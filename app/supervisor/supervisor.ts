@@ -13,6 +13,7 @@ import { Onces } from './onces.ts'
 import { nextPlanAt, plan, type Situation, type Step } from './plan.ts'
 import { readWishes, type Wishes } from './read-wishes.ts'
 import { Recorder } from './recorder.ts'
+import { Schedules } from './schedules.ts'
 import { sweepLeaves } from './sweep-leaves.ts'
 
 export interface Log {
@@ -41,6 +42,7 @@ export class Supervisor {
   readonly #launcher: Launcher
   readonly #loops: Loops
   readonly #onces: Onces
+  readonly schedules: Schedules
   readonly #left = Promise.withResolvers<void>()
   #mode: Situation['mode'] = 'running'
   #knowsWishes = false
@@ -71,6 +73,7 @@ export class Supervisor {
     this.#onces = new Onces(owner, this.#launcher, this.#recorder, this.database, log, why =>
       why === 'ended' ? this.#changed() : this.#act(),
     )
+    this.schedules = new Schedules(log, () => this.#dueNow())
   }
 
   /** Takes over what an earlier life left, then begins. */
@@ -154,6 +157,7 @@ export class Supervisor {
   /** Goes at once; what runs goes on, and the next supervisor adopts it. */
   abandon(): void {
     this.#launcher.close()
+    this.schedules.close()
     for (const child of this.children) child.letGo()
     this.#left.resolve()
   }
@@ -178,6 +182,7 @@ export class Supervisor {
       const enoughMs = !hadWork ? readAnywayMs : this.#onces.waiting >= this.#config.maxRunning ? readBusyMs : 0
       if (unchanged && read.at - this.#lastRead.at < enoughMs) return
       this.#lastRead = read
+      if (this.#mode === 'running') await this.schedules.make(db)
       const wishes = await readWishes(db, this.owner.host, {
         slots: this.#mode === 'leaving' ? 0 : Math.max(0, this.#config.maxRunning - this.#onces.count),
         knownLoops: new Set(this.#knowsWishes ? this.#loops.ids : []),
@@ -249,6 +254,7 @@ export class Supervisor {
   async #finish(): Promise<void> {
     if (this.#finishing) return
     this.#finishing = true
+    this.schedules.close()
     for (const timer of [this.#planTimer, this.#dueTimer, this.#recordTimer]) if (timer) clearTimeout(timer)
     this.#launcher.close()
     // The first may have been under way when the last run ended.
