@@ -10,8 +10,16 @@ export const checkParams = async (entry: Pick<ActionEntry, 'paramsSchema'>, para
   const validator = await validatorOf(entry.paramsSchema)
   if (validator.Check(params)) return []
   const [, errors] = validator.Errors(params)
-  return [...new Set(errors.flatMap(error => sentences(error, params, entry.paramsSchema as { properties?: object })))]
+  return faultSentences(errors, params, entry.paramsSchema)
 }
+
+/**
+ * What a validator found, one sentence for each place.
+ * @param whole how the sentences call the value itself
+ */
+export const faultSentences = (errors: readonly Fault[], value: Json, schema: object, whole = 'params'): string[] => [
+  ...new Set(errors.flatMap(error => sentences(error, value, schema, whole))),
+]
 
 const validators = new WeakMap<object, Validator>()
 
@@ -24,7 +32,7 @@ const validatorOf = async (schema: object): Promise<Validator> => {
   return validator
 }
 
-interface Fault {
+export interface Fault {
   keyword: string
   schemaPath: string
   /** JSON pointer into the params. */
@@ -37,6 +45,7 @@ const sentences = (
   { keyword, schemaPath, instancePath, params: more, message }: Fault,
   params: Json,
   schema: { properties?: object },
+  whole: string,
 ): string[] => {
   const steps = instancePath
     .split('/')
@@ -56,7 +65,7 @@ const sentences = (
   if (keyword === 'type' && 'type' in more) message = `must be ${[more.type].flat().map(wordFor).join(' or ')}`
   if (keyword === 'enum' && 'allowedValues' in more) message = `must be one of ${(more.allowedValues as unknown[]).map(show).join(', ')}`
   if (keyword === 'const' && 'allowedValue' in more) message = `must be ${show(more.allowedValue)}`
-  return [`${place || 'params'} ${message}, but is ${given}`]
+  return [`${place || whole} ${message}, but is ${given}`]
 }
 
 const words: Record<string, string> = {

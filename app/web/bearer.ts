@@ -20,8 +20,9 @@ declare module 'fastify' {
  * Tokens of programs: `Authorization: Bearer bgt_…` and nowhere else. Stands before the sessions, so that a request with a token never has one,
  * and decides by the table of roles.ts what a token may ask for: what is not in it takes none. A bad token is the end of a request, whatever
  * else it brings along. Needs @fastify/rate-limit.
+ * @param methodsAt by which methods an address can be asked for
  */
-export const registerBearer = (app: FastifyInstance, panel: Panel) => {
+export const registerBearer = (app: FastifyInstance, panel: Panel, methodsAt: (path: string) => string[]) => {
   app.decorateRequest('token', null)
   const limits: Limits = {
     address: app.createRateLimit(rateLimits.api),
@@ -32,10 +33,10 @@ export const registerBearer = (app: FastifyInstance, panel: Panel) => {
   app.addHook('onClose', uses.settled)
   app.addHook('onRequest', async (request, reply) => {
     const given = bearerOf(request)
-    if (given === null ? !isApi(request) : isOfAnother(request, given)) return
+    if (given === null ? !isApi(request) || isPublic(request) : isOfAnother(request, given)) return
     let refused: Refused | null
     try {
-      refused = await recognise({ panel, limits, uses }, request, given)
+      refused = await recognise({ panel, limits, uses, methodsAt }, request, given)
     } catch (error) {
       return answerApiError(panel, request, reply, error as FastifyError)
     }
@@ -57,6 +58,7 @@ interface Tools {
   panel: Panel
   limits: Limits
   uses: ReturnType<typeof createUses>
+  methodsAt: (path: string) => string[]
 }
 
 interface Refused {
@@ -67,7 +69,11 @@ interface Refused {
 }
 
 /** Puts the token on the request. @returns why the request ends here; null: it goes on */
-const recognise = async ({ panel, limits, uses }: Tools, request: FastifyRequest, given: string | null): Promise<Refused | null> => {
+const recognise = async (
+  { panel, limits, uses, methodsAt }: Tools,
+  request: FastifyRequest,
+  given: string | null,
+): Promise<Refused | null> => {
   // Whoever sends a token is a program: a session that came along by accident must lend it nothing.
   delete request.raw.headers.cookie
   const slowed = await exceeded(limits.address, request)
@@ -85,16 +91,24 @@ const recognise = async ({ panel, limits, uses }: Tools, request: FastifyRequest
   uses.note(checked.token, request.ip)
   const tooMany = await exceeded(limits.token, request)
   if (tooMany) return tooMany
-  if (request.is404) return { status: 404, code: 'not-found', sentence: 'There is no such address, or it is not asked in this way.' }
+  if (request.is404) return notThere(request, methodsAt(pathOf(request)))
   const need = tokenRoutes[routeName(request)]
   if (need === undefined)
     return { status: 403, code: 'no-token-here', sentence: 'This address takes no token; it is for people who are signed in.' }
   return meetsNeed(scopes, need) ? null : scopeMissing(need)
 }
 
+const notThere = ({ method }: FastifyRequest, methods: readonly string[]): Refused => {
+  if (methods.length === 0 || methods.includes(method)) return { status: 404, code: 'not-found', sentence: 'There is no such address.' }
+  const allow = methods.join(', ')
+  return { status: 405, code: 'method', sentence: `This address is not asked by ${method} but by ${allow}.`, headers: { allow } }
+}
+
 /** Of `task:add` any will do here: which action it is stands in the body, and is held against the scopes there. */
-const meetsNeed = (scopes: readonly string[], need: TokenNeed): boolean =>
-  need === 'task:add' ? scopes.some(scope => scope.startsWith('task:add:')) : coversScope(scopes, { kind: need })
+const meetsNeed = (scopes: readonly string[], need: TokenNeed): boolean => {
+  if (need === 'any') return true
+  return need === 'task:add' ? scopes.some(scope => scope.startsWith('task:add:')) : coversScope(scopes, { kind: need })
+}
 
 /** @param scope as it should be among the token's */
 export const lacksScope = (reply: FastifyReply, scope: string): FastifyReply => {
@@ -126,9 +140,13 @@ const isOfAnother = (request: FastifyRequest, given: string): boolean =>
   !given.startsWith('bgt_')
 
 const isApi = (request: FastifyRequest): boolean => {
-  const path = request.is404 ? (request.url.split('?', 1)[0] ?? '') : (request.routeOptions.url ?? '')
+  const path = request.is404 ? pathOf(request) : (request.routeOptions.url ?? '')
   return path === apiPrefix || path.startsWith(`${apiPrefix}/`)
 }
+
+const isPublic = (request: FastifyRequest): boolean => !request.is404 && routeRoles[routeName(request)] === 'public'
+
+const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? ''
 
 const routeName = (request: FastifyRequest) => `${request.method} ${request.routeOptions.url}`
 

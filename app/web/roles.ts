@@ -70,17 +70,24 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'GET /admin/reports/audit': 'admin',
   'GET /admin/reports/audit.csv': 'admin',
   'GET /admin/reports/audit/chain': 'admin',
+  // It tells nothing of this installation, and what reads it (a generator of clients) often sends no token.
+  'GET /api/v1/openapi.json': 'public',
 }
 
-/** What a token needs for a route: a scope, or for `task:add` one that names the action, which stands in the body. */
-export type TokenNeed = 'task:add' | 'task:read' | 'task:control' | 'loop:restart'
+/** What a token needs for a route: a scope, for `task:add` one that names the action, which stands in the body; `any`: to be good. */
+export type TokenNeed = 'any' | 'task:add' | 'task:read' | 'task:control' | 'loop:restart'
 
 /** The routes that take a token, and no others: a token anywhere else is refused. Those of the API take nothing but a token. */
 export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
   'GET /admin': 'loop:restart',
   'GET /admin/core/bgtask/restart': 'loop:restart',
   'POST /api/v1/tasks': 'task:add',
+  'GET /api/v1/openapi.json': 'any',
+  'GET /api/v1/tasks': 'task:read',
   'GET /api/v1/tasks/:id': 'task:read',
+  'GET /api/v1/tasks/:id/runs': 'task:read',
+  'GET /api/v1/tasks/:id/output': 'task:read',
+  'POST /api/v1/tasks/cancellation': 'task:control',
   'POST /api/v1/tasks/:id/start': 'task:control',
   'POST /api/v1/tasks/:id/stop': 'task:control',
   'POST /api/v1/tasks/:id/restart': 'task:control',

@@ -100,7 +100,7 @@ export const buildServer = async (config: Config, { background }: { background: 
   const methodsAt = collectMethods(app)
   registerErrorPages(app, panel)
   await app.register(rateLimit, rateLimiting)
-  registerBearer(app, panel)
+  registerBearer(app, panel, methodsAt)
   assets.register(app)
   registerHealthz(app, panel)
   await app.register(async inner => registerApi(inner, panel))

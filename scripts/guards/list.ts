@@ -468,7 +468,7 @@ export const guards: readonly Guard[] = [
   ),
   guard(
     'token: scope names the action',
-    'app/web/api/tasks.ts',
+    'app/web/api/add.ts',
     'if (outside) return lacksScope',
     'if (outside && !outside) return lacksScope',
     'web/bearer.test.ts',

@@ -17,6 +17,7 @@ import { readSupervisor, removeSupervisor, writeSupervisor } from '../../app/run
 import type { Role } from '../../app/web/roles.ts'
 import { buildServer } from '../../app/web/server.ts'
 import { password } from './browser.ts'
+import { createFit } from './fits-document.ts'
 import { until } from './scene.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -116,7 +117,20 @@ export const listenPanel = async ({
 
   const sql = (statement: string, ...values: SQLInputValue[]) => database.prepare(statement).all(...values) as Record<string, unknown>[]
 
-  const ask = ({ method = 'GET', url, headers = {}, body, as = null, from = '127.0.0.1' }: Asked): Promise<Answer> => {
+  let fit: Promise<ReturnType<typeof createFit>> | undefined
+  /** Whatever the API answers, in any test, is what its document says. */
+  const ask = async (asked: Asked): Promise<Answer> => {
+    const answer = await send(asked)
+    const { method = 'GET', url } = asked
+    if (!/^\/api\/v1(?:[/?]|$)/.test(url) || method === 'HEAD' || answer.status === 421) return answer
+    fit ??= send({ url: '/api/v1/openapi.json', from: freshAddress() }).then(({ body }) => createFit(JSON.parse(body) as object))
+    const contentType = answer.headers['content-type']
+    const faults = (await fit).faultsOf({ method, url, status: answer.status, contentType, body: answer.body })
+    if (faults.length === 0) return answer
+    throw new Error(`${method} ${url} answers ${answer.status}, and not as its document says: ${faults.join('; ')}: ${answer.body}`)
+  }
+
+  const send = ({ method = 'GET', url, headers = {}, body, as = null, from = '127.0.0.1' }: Asked): Promise<Answer> => {
     const isForm = typeof body === 'object' && !Buffer.isBuffer(body)
     const payload = isForm ? new URLSearchParams({ ...(as ? { _csrf: as.csrf } : {}), ...body }).toString() : body
     const all: Record<string, string> = {

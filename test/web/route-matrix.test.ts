@@ -288,6 +288,26 @@ const lines: Record<string, Line> = {
     token: { scope: 'task:add:test/ok', good: 201, changes: true },
     make: async () => ({ body: JSON.stringify({ action: 'test/ok', params: {} }), headers: { 'content-type': 'application/json' } }),
   },
+  'GET /api/v1/openapi.json': { role: 'public', good: 200, token: { scope: 'any', good: 200, changes: false } },
+  'GET /api/v1/tasks': { role: 'token', good: 200, token: { scope: 'task:read', good: 200, changes: false } },
+  'GET /api/v1/tasks/:id/runs': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:read', good: 200, changes: false },
+    make: async () => ({ url: `/api/v1/tasks/${await waiting()}/runs` }),
+  },
+  'GET /api/v1/tasks/:id/output': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:read', good: 200, changes: false },
+    make: async () => ({ url: `/api/v1/tasks/${await printed()}/output?run=1` }),
+  },
+  'POST /api/v1/tasks/cancellation': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:control', good: 200, changes: true },
+    make: async () => ({ body: JSON.stringify({ unique: await keyed() }), headers: { 'content-type': 'application/json' } }),
+  },
   'GET /api/v1/tasks/:id': {
     role: 'token',
     good: 200,
@@ -416,10 +436,11 @@ for (const [name, line] of Object.entries(lines)) {
     ] as const) {
       await check(what, { as: null, headers: bearer(text) }, '401 token-refused', true)
     }
-    if (line.token) await refused('a token without the scope', { as: null, headers: bearer(programs.other) }, '403 scope-missing')
-    else await refused('a token, where none is taken', { as: null, headers: bearer(programs.able) }, '403 no-token-here')
+    if (line.token && line.token.scope !== 'any')
+      await refused('a token without the scope', { as: null, headers: bearer(programs.other) }, '403 scope-missing')
+    else if (!line.token) await refused('a token, where none is taken', { as: null, headers: bearer(programs.able) }, '403 no-token-here')
     // A session lends a token nothing.
-    if (!isApi)
+    if (!isApi && line.token?.scope !== 'any')
       await refused(
         'a token, and a session besides',
         { as: people.admin, headers: bearer(line.token ? programs.other : programs.able) },
@@ -440,7 +461,8 @@ for (const [name, line] of Object.entries(lines)) {
     for (const host of [`evil.example:${panel.port}`, '127.0.0.1:1', `127.0.0.1.evil.example:${panel.port}`, ''])
       await refused(`foreign Host ${host}`, { headers: { host } }, 421)
     for (const other of ['HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
-      if (!panel.routes.some(route => route.name === `${other} ${url}`)) await refused(other, { method: other }, isApi ? 404 : 405)
+      if (!panel.routes.some(route => route.name === `${other} ${url}`))
+        await refused(other, { method: other }, url.startsWith('/api/') && !isApi ? 401 : 405)
     }
     if (line.fresh) {
       const session = real.as as SignedIn
@@ -577,6 +599,11 @@ const stylesheet = async () =>
 const add = async (action: string, options: Record<string, Json> = {}): Promise<number> =>
   (await panel.background.addTask(action, {}, options)).id
 const waiting = () => add('test/ok')
+const keyed = async () => {
+  const unique = newName()
+  await add('test/ok', { unique })
+  return unique
+}
 const later = () => add('test/ok', { delayMs: 3_600_000 })
 const ended = async () => {
   const id = await add('test/ok')

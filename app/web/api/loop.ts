@@ -1,20 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
 import { restartLoop } from '../../api/restart-loop.ts'
 import { actorOf } from '../actor.ts'
 import type { Panel } from '../panel.ts'
-import { requireNoBody } from './tasks.ts'
+import type { Api } from './register.ts'
+import { oneOf, orNull } from './schemas.ts'
 
 /** Most proxies wait a minute for an answer, many programs half of it. */
 const answerWithinMs = 20_000
 
 /** The loop of this host. */
-export const registerLoopApi = (api: FastifyInstance, panel: Panel) => {
+export const registerLoopApi = (api: Api, panel: Panel) => {
   const { config, background } = panel
 
   // For deploys: returns when fresh code runs, or with 202 when the old runs need longer; it is started all the same when they have ended.
-  api.post('/loop/restart', async (request, reply) => {
-    requireNoBody(request)
+  api.post('/loop/restart', { schema: restartSchema }, async (request, reply) => {
     const restarted = restartLoop({ config, db: background.db }, actorOf(request))
     const waiting = new AbortController()
     const late = delay(answerWithinMs, null, { signal: waiting.signal, ref: false })
@@ -38,3 +38,18 @@ export const registerLoopApi = (api: FastifyInstance, panel: Panel) => {
     })
   })
 }
+
+const restarted = Type.Object(
+  { state: oneOf(['started', 'running', 'starting', 'stopping', 'hold']), pid: orNull(Type.Integer()), sentence: Type.String() },
+  { additionalProperties: false },
+)
+
+const restartSchema = {
+  summary: 'Restart the loop on this host, with fresh code',
+  description: 'For deploys. Answers when the fresh one runs, or after 20 s.',
+  response: {
+    200: { ...restarted, description: 'Fresh code runs.' },
+    202: { ...restarted, description: 'The old runs need longer; it is started as soon as they have ended.' },
+  },
+  errors: [409, 422],
+} as const

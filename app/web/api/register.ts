@@ -1,25 +1,62 @@
-import type { FastifyError, FastifyInstance } from 'fastify'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyTypeProvider, RawServerDefault, RouteOptions } from 'fastify'
+import { type Static, type TSchema, Type } from 'typebox'
+import { isDeeperThan, jsonLimits } from '../../api/check-json.ts'
+import { showValue } from '../../api/show-value.ts'
+import { BgtaskError } from '../../errors.ts'
 import { apiPrefix } from '../bearer.ts'
 import { WebError } from '../explain-error.ts'
 import type { Panel } from '../panel.ts'
+import { rateLimits } from '../rate-limits.ts'
+import { routeRoles } from '../roles.ts'
+import { registerAddApi } from './add.ts'
 import { answerApiError } from './answer.ts'
 import { registerLoopApi } from './loop.ts'
+import { collectOpenApi } from './openapi.ts'
+import { registerOutputApi } from './output.ts'
 import { registerTasksApi } from './tasks.ts'
+import { validatorCompiler } from './validate.ts'
+
+/** Where routes of the API are registered: what a request holds has the type that its schema says. */
+export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, SchemaTypes>
+
+interface SchemaTypes extends FastifyTypeProvider {
+  validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown
+  serializer: unknown
+}
 
 /**
  * What programs ask for, in JSON both ways. No session, no cookie and no form is known in here: bearer.ts has recognised the token and held
  * its scopes against the table of roles.ts before anything below is called.
+ *
+ * A route says by its schema what it is for (`summary`), what it takes (`params`, `querystring`, `body`) and what it answers (`response`,
+ * `errors`). That checks what comes in, and makes the OpenAPI document. A change without a body schema takes no body.
  */
 export const registerApi = (app: FastifyInstance, panel: Panel) =>
   app.register(
-    async api => {
+    async plain => {
+      const api: Api = plain.withTypeProvider<SchemaTypes>()
       api.setErrorHandler((error: FastifyError, request, reply) => answerApiError(panel, request, reply, error))
-      takeJsonOnly(api)
+      takeJsonOnly(plain)
+      api.setValidatorCompiler(validatorCompiler)
+      // Answers are told as they are: one that does not fit its schema is a fault for the tests to find, and not to be cut to fit.
+      api.setSerializerCompiler(() => answer => JSON.stringify(answer))
+      const document = collectOpenApi(plain)
+      api.addHook('onRoute', takeNoBodyUnasked)
       // Second to bearer.ts, should a route here ever be asked for in a way that it does not see.
       api.addHook('onRequest', async request => {
-        if (!request.token) throw new WebError(401, 'error.signIn')
+        if (!request.token && routeRoles[`${request.method} ${request.routeOptions.url}`] !== 'public')
+          throw new WebError(401, 'error.signIn')
       })
+      const schema = {
+        summary: 'This document',
+        description: 'Made of the schemas by which requests are checked. It tells nothing of this installation, so everybody may read it.',
+        response: { 200: Type.Record(Type.String(), Type.Unknown(), { description: 'OpenAPI 3.1.' }) },
+      }
+      api.get('/openapi.json', { schema, config: { rateLimit: rateLimits.api } }, async () => document())
+      registerAddApi(api, panel)
       registerTasksApi(api, panel)
+      registerOutputApi(api, panel)
       registerLoopApi(api, panel)
     },
     { prefix: apiPrefix },
@@ -30,7 +67,28 @@ const takeJsonOnly = (api: FastifyInstance) => {
   api.removeAllContentTypeParsers()
   api.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     // Many clients name the type also when they send nothing.
-    if (body === '') done(null, undefined)
-    else parse(request, body as string, done)
+    if (body === '') return done(null, undefined)
+    parse(request, body as string, (error, value) => {
+      // Before anything walks through it.
+      if (!error && isDeeperThan(value, deepest))
+        done(new BgtaskError('refused', `The body is nested deeper than ${deepest} levels; give flatter params.`))
+      else done(error, value)
+    })
   })
+}
+
+/** Params lie two or three levels deep in a body. */
+const deepest = jsonLimits.depth + 3
+
+/** A change that takes no more than its address says. */
+const takeNoBodyUnasked = (route: RouteOptions) => {
+  if (route.method === 'GET' || route.schema?.body) return
+  route.preValidation = [
+    ...[route.preValidation ?? []].flat(),
+    async ({ body }) => {
+      if (body === undefined || body === null) return
+      if (typeof body === 'object' && !Array.isArray(body) && Object.keys(body).length === 0) return
+      throw new BgtaskError('refused', `The body is ${showValue(body)}; this address takes none.`)
+    },
+  ]
 }

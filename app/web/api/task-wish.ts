@@ -1,5 +1,4 @@
 import { type Static, type TSchema, Type } from 'typebox'
-import { isDeeperThan, jsonLimits } from '../../api/check-json.ts'
 import { checkOptions, type TaskOptions } from '../../api/check-options.ts'
 import { showValue } from '../../api/show-value.ts'
 import { checkParams } from '../../catalog/check-params.ts'
@@ -22,13 +21,19 @@ export const taskOptionsSchema = Type.Object(
     graceMs: Type.Optional(Type.Integer()),
     rerunAfterCrash: Type.Optional(Type.Boolean()),
   } satisfies Record<Exclude<keyof TaskOptions, 'trx'>, TSchema>,
-  { additionalProperties: false },
+  { $id: 'TaskOptions', additionalProperties: false, description: 'The same as those of addTask.' },
 )
 
 /** One task in the body of POST /api/v1/tasks. */
 export const taskWishSchema = Type.Object(
-  { action: Type.String(), params: Type.Optional(Type.Unknown()), options: Type.Optional(taskOptionsSchema) },
-  { additionalProperties: false },
+  {
+    action: Type.String({ description: 'Like report/build.' }),
+    params: Type.Optional(
+      Type.Unknown({ description: 'JSON of at most 64 kB; what breaks the schema of the action is refused. Default {}.' }),
+    ),
+    options: Type.Optional(taskOptionsSchema),
+  },
+  { $id: 'TaskWish', additionalProperties: false },
 )
 export type ApiTaskWish = Static<typeof taskWishSchema>
 
@@ -39,9 +44,6 @@ export const mostTasksAtOnce = 1_000
  * @throws BgtaskError `refused`, in the sentence of the library where it has one
  */
 export const readTaskWishes = async (body: unknown): Promise<ApiTaskWish[]> => {
-  // Its params lie two or three levels deep in it. Before anything walks through it.
-  if (isDeeperThan(body, jsonLimits.depth + 3))
-    throw refused(`The body is nested deeper than ${jsonLimits.depth + 3} levels; give flatter params.`)
   if (!Array.isArray(body)) return [await readTaskWish(body, 'The body')]
   if (body.length === 0 || body.length > mostTasksAtOnce)
     throw refused(`The list has ${body.length.toLocaleString('en')} tasks; allowed are 1 to ${mostTasksAtOnce.toLocaleString('en')}.`)

@@ -1,103 +1,164 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
 import { audited } from '../../api/audited.ts'
 import { cancelTask, restartTask, retryTask, startTask, stopTask } from '../../api/control.ts'
-import { coversScope } from '../../api/scopes.ts'
 import { showValue } from '../../api/show-value.ts'
 import { taskGiven } from '../../api/task-given.ts'
 import { tokenActor } from '../../api/tokens.ts'
-import { actionName } from '../../catalog/scan-actions.ts'
 import { BgtaskError } from '../../errors.ts'
 import { redactionOf } from '../../runs/redaction.ts'
 import { findTaskByKey } from '../../store/find-task.ts'
 import { listRuns } from '../../store/list-runs.ts'
-import type { Message } from '../../task/explain.ts'
-import type { Run } from '../../task/run.ts'
+import { listTasks } from '../../store/list-tasks.ts'
 import type { Task } from '../../task/task.ts'
-import { type TextKey, translate } from '../../texts/translate.ts'
 import { actorOf } from '../actor.ts'
-import { lacksScope } from '../bearer.ts'
-import { createExplainer } from '../explained.ts'
 import type { Panel } from '../panel.ts'
-import { readTaskWishes } from './task-wish.ts'
+import type { Api } from './register.ts'
+import { oneOf, orNull, runSchema, taskAnswer, taskParams, taskSchema, taskState } from './schemas.ts'
+import { createTeller } from './tell-task.ts'
 
 const runsToldOf = 10
 
-/** Adding tasks, looking at one, and acting on it. A task is named by its id or its uid. */
-export const registerTasksApi = (api: FastifyInstance, panel: Panel) => {
+/** Looking at tasks, and acting on them. A task is named by its id or its uid. */
+export const registerTasksApi = (api: Api, panel: Panel) => {
   const { background } = panel
 
-  api.post('/tasks', async (request, reply) => {
-    const wishes = await readTaskWishes(request.body)
-    const { scopes, name } = request.token!
-    const outside = wishes.find(({ action }) => !coversScope(scopes, { kind: 'task:add', action }))
-    if (outside) return lacksScope(reply, actionName.test(outside.action) ? `task:add:${outside.action}` : 'task:add:<action>')
-    for (const { options } of wishes) if (options?.unique) await requireOwnHolder(panel, scopes, options.unique)
-    const by = tokenActor(request.token!)
-    const withCreator = wishes.map(wish => ({ ...wish, options: { creator: name, ...wish.options } }))
-    const stored = await background.storeTasks(withCreator, { by, actor: actorOf(request) })
-    panel.live.poke()
-    // Of another action after all: one that came in this very moment.
-    const strange = stored.find(({ task, added }) => !added && !mayKnow(scopes, task))
-    if (strange) throw heldByAnother(strange.task.uniqueKey)
-    const explain = explainer(panel)
-    const answers = stored.map(({ task, added, replaced }) => ({ task: explain(task), added, replaced }))
-    reply.code(stored.some(({ added }) => added) ? 201 : 200)
-    if (Array.isArray(request.body)) return { tasks: answers }
-    return reply.header('location', `/api/v1/tasks/${stored[0]!.task.id}`).send(answers[0])
+  api.get('/tasks', { schema: listSchema }, async ({ query }) => {
+    const { unique, state, limit = 50, after, before, ...filter } = query
+    if (after !== undefined && before !== undefined) throw new BgtaskError('refused', 'Both after and before are given; give one of them.')
+    if (unique !== undefined) return holderPage(panel, query, unique)
+    const start = before !== undefined ? { before } : after !== undefined ? { after } : {}
+    const page = await listTasks(background.db, { ...filter, ...(state ? { states: state } : {}) }, { limit, ...start })
+    const tell = createTeller(panel)
+    return { tasks: page.tasks.map(task => tell(task)), newer: page.newer, older: page.older }
   })
 
-  api.get('/tasks/:id', async request => {
-    const task = await taskNamed(panel, request)
+  api.get('/tasks/:id', { schema: taskSchemaOf }, async ({ params }) => {
+    const task = await taskGiven(background, params.id)
     const runs = await listRuns(background.db, task.id, { limit: runsToldOf })
     const shown = runs.map(run => redactionOf(panel.config).run(run, task))
-    return { task: explainer(panel)(task, runs.find(run => run.endedAt !== null) ?? null), runs: shown }
+    return { task: createTeller(panel)(task, runs.find(run => run.endedAt !== null) ?? null), runs: shown }
   })
 
-  const acts = { start: startTask, stop: stopTask, restart: restartTask, cancellation: cancelTask, retry: retryTask }
-  for (const [noun, act] of Object.entries(acts)) {
-    api.post(`/tasks/:id/${noun}`, async request => {
-      requireNoBody(request)
-      const { id, action } = await taskNamed(panel, request)
-      const task = await audited(background.db, actorOf(request), { act: `task-${noun}`, subject: String(id), detail: action }, () =>
-        act(background, id, tokenActor(request.token!)),
-      )
-      panel.live.poke()
-      return { task: explainer(panel)(task) }
-    })
+  api.get('/tasks/:id/runs', { schema: runsSchema }, async ({ params, query: { limit = 50, before } }) => {
+    const task = await taskGiven(background, params.id)
+    const found = await listRuns(background.db, task.id, { limit: limit + 1, ...(before === undefined ? {} : { before }) })
+    const runs = found.slice(0, limit).map(run => redactionOf(panel.config).run(run, task))
+    return { runs, older: found.length > limit ? runs.at(-1)!.number : null }
+  })
+
+  const act = async (request: FastifyRequest, noun: Noun, { id, action }: Task) => {
+    const done = await audited(background.db, actorOf(request), { act: `task-${noun}`, subject: String(id), detail: action }, () =>
+      acts[noun].act(background, id, tokenActor(request.token!)),
+    )
+    panel.live.poke()
+    return { task: createTeller(panel)(done) }
   }
-}
-
-/** With a unique key a task may be shown, or replaced, that somebody else added: no further than the token reaches. */
-const requireOwnHolder = async ({ background: { db } }: Panel, scopes: readonly string[], key: string) => {
-  const holder = await findTaskByKey(db, key)
-  if (holder && !coversScope(scopes, { kind: 'task:add', action: holder.action })) throw heldByAnother(key)
-}
-
-const mayKnow = (scopes: readonly string[], { action }: Task) =>
-  coversScope(scopes, { kind: 'task:add', action }) || coversScope(scopes, { kind: 'task:read' })
-
-const heldByAnother = (key: string | null) =>
-  new BgtaskError(
-    'conflict',
-    `The unique key ${showValue(key)} is held by a task of an action that this token may not add; nothing is stored.`,
-  )
-
-/** These routes take no more than their address says. @throws BgtaskError `refused` */
-export const requireNoBody = ({ body }: FastifyRequest): void => {
-  if (body === undefined || (typeof body === 'object' && body !== null && !Array.isArray(body) && Object.keys(body).length === 0)) return
-  throw new BgtaskError('refused', `The body is ${showValue(body)}; this address takes none.`)
-}
-
-const taskNamed = (panel: Panel, request: FastifyRequest): Promise<Task> =>
-  taskGiven(panel.background, (request.params as { id: string }).id)
-
-/** A task as it is told: its row, the state that is so, and why, in sentences. */
-const explainer = (panel: Panel) => {
-  const explain = createExplainer(panel)
-  const now = Date.now()
-  const say = (message: Message | null) => (message === null ? null : translate('en', message.key as TextKey, message.values, now))
-  return (task: Task, lastRun: Run | null = null) => {
-    const { task: shown, why, end, next } = explain(task, lastRun)
-    return { ...shown, why: say(why), end: say(end), next: say(next) }
+  for (const [noun, { summary, description }] of Object.entries(acts) as [Noun, (typeof acts)[Noun]][]) {
+    const schema = { summary, description, params: taskParams, response: { 200: taskAnswer }, errors: [404, 409, 422] } as const
+    api.post(`/tasks/:id/${noun}`, { schema }, async request => act(request, noun, await taskGiven(background, request.params.id)))
   }
+
+  api.post('/tasks/cancellation', { schema: cancelByKeySchema }, async request => {
+    const { unique } = request.body
+    const holder = await findTaskByKey(background.db, unique)
+    if (!holder) throw new BgtaskError('not-found', `No task holds the unique key ${showValue(unique)}; there is nothing to cancel.`)
+    return act(request, 'cancellation', holder)
+  })
+}
+
+const acts = {
+  start: { act: startTask, summary: 'Start a loop', description: 'It is kept up until it is stopped.' },
+  stop: { act: stopTask, summary: 'Stop a loop', description: 'It ends after its current iteration and stays down.' },
+  restart: { act: restartTask, summary: 'Give a loop a fresh process', description: 'Also when it backs off or is tripped.' },
+  cancellation: {
+    act: cancelTask,
+    summary: 'Cancel a task',
+    description:
+      'One that waits is cancelled at once; of one that runs the run is stopped, and the answer does not wait for its end. A loop is stopped.',
+  },
+  retry: {
+    act: retryTask,
+    summary: 'Run an ended task again',
+    description: 'It waits again, with all its tries, and is due now. A loop gets a fresh process.',
+  },
+}
+type Noun = keyof typeof acts
+
+const cursor = (what: string) =>
+  Type.Optional(Type.String({ maxLength: 40, description: `The page of ${what} ones: the value of another answer.` }))
+const limit = (most: number) => Type.Optional(Type.Integer({ minimum: 1, maximum: most, default: 50, description: 'How many at most.' }))
+
+const listSchema = {
+  summary: 'List tasks, newest first',
+  description:
+    'Pages by cursor: `older` and `newer` of an answer are `after` and `before` of the next. All filters that are given must hold.',
+  querystring: Type.Object(
+    {
+      state: Type.Optional(Type.Array(taskState, { description: 'One or more, with commas.', examples: [['waiting', 'running']] })),
+      execType: Type.Optional(oneOf(['ONCE', 'FOREVER'])),
+      action: Type.Optional(Type.String({ maxLength: 160 })),
+      type: Type.Optional(Type.String({ maxLength: 64 })),
+      creator: Type.Optional(Type.String({ maxLength: 64 })),
+      unique: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 255, description: 'The task that holds this unique key now: one, or none.' }),
+      ),
+      limit: limit(200),
+      after: cursor('older'),
+      before: cursor('newer'),
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object(
+      { tasks: Type.Array(taskSchema), newer: orNull(Type.String()), older: orNull(Type.String()) },
+      { additionalProperties: false },
+    ),
+  },
+} as const
+
+const taskSchemaOf = {
+  summary: 'A task and its newest runs',
+  params: taskParams,
+  response: { 200: Type.Object({ task: taskSchema, runs: Type.Array(runSchema) }, { additionalProperties: false }) },
+  errors: [404],
+} as const
+
+const runsSchema = {
+  summary: 'The runs of a task, newest first',
+  params: taskParams,
+  querystring: Type.Object(
+    { limit: limit(1_000), before: Type.Optional(Type.Integer({ minimum: 1, description: '`older` of another answer.' })) },
+    { additionalProperties: false },
+  ),
+  response: { 200: Type.Object({ runs: Type.Array(runSchema), older: orNull(Type.Integer()) }, { additionalProperties: false }) },
+  errors: [404],
+} as const
+
+const cancelByKeySchema = {
+  summary: 'Cancel the task that holds a unique key',
+  body: Type.Object(
+    { unique: Type.String({ minLength: 1, maxLength: 255 }) },
+    { additionalProperties: false, examples: [{ unique: 'teacher:17' }] },
+  ),
+  response: { 200: taskAnswer },
+  errors: [400, 404, 409, 413, 415],
+} as const
+
+/** The holder of a key is one task or none; the other filters hold for it as well. */
+const holderPage = async (
+  panel: Panel,
+  { state, execType, action, type, creator }: { state?: string[]; execType?: string; action?: string; type?: string; creator?: string },
+  unique: string,
+) => {
+  const holder = await findTaskByKey(panel.background.db, unique)
+  const fits = (wanted: string | undefined, is: string) => wanted === undefined || wanted === is
+  const isMeant =
+    holder &&
+    (state === undefined || state.includes(holder.state)) &&
+    fits(execType, holder.execType) &&
+    fits(action, holder.action) &&
+    fits(type, holder.type) &&
+    fits(creator, holder.creator)
+  return { tasks: isMeant ? [createTeller(panel)(holder)] : [], newer: null, older: null }
 }
