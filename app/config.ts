@@ -19,6 +19,8 @@ export interface Config {
   runtime: string
   /** BGTASK_ACTIONS: absolute paths of the actions folders; in the environment with a colon between, as in PATH. Default ./app/actions. */
   actions: readonly string[]
+  /** BGTASK_MODULES: absolute path of the folder of modules, which have cron hooks and queues. Default ./app/modules. */
+  modules: string
   /** BGTASK_PUBLIC_URL: the address people use, when a proxy stands in front. Default: none. */
   publicUrl: string | null
   /** BGTASK_TRUST_PROXY: addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-* are believed. Default: this machine, when BGTASK_PUBLIC_URL is https; else none. */
@@ -65,6 +67,7 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     port: wholeNumber('PORT', given('PORT'), 8080, 0, 65_535),
     runtime,
     actions: actionsFolders(env.BGTASK_ACTIONS || file.BGTASK_ACTIONS),
+    modules: inWorkFolder(given('BGTASK_MODULES') ?? join('app', 'modules')),
     publicUrl: shownUrl,
     trustProxy: networks(given('BGTASK_TRUST_PROXY')) ?? (shownUrl?.startsWith('https:') ? ['127.0.0.1', '::1'] : []),
     insecureListen: onOff('BGTASK_INSECURE_LISTEN', given('BGTASK_INSECURE_LISTEN'), false),
@@ -89,6 +92,7 @@ export const maskedConfig = (config: Config): Record<ConfigName, string> => ({
   PORT: String(config.port),
   BGTASK_RUNTIME: config.runtime,
   BGTASK_ACTIONS: config.actions.join(delimiter),
+  BGTASK_MODULES: config.modules,
   BGTASK_PUBLIC_URL: config.publicUrl ?? '(none)',
   BGTASK_TRUST_PROXY: config.trustProxy.join(',') || '(none)',
   BGTASK_INSECURE_LISTEN: config.insecureListen ? 'on' : 'off',
@@ -114,6 +118,7 @@ export const configNames = [
   'PORT',
   'BGTASK_RUNTIME',
   'BGTASK_ACTIONS',
+  'BGTASK_MODULES',
   'BGTASK_PUBLIC_URL',
   'BGTASK_TRUST_PROXY',
   'BGTASK_INSECURE_LISTEN',

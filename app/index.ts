@@ -1,9 +1,14 @@
 import type { Background } from './api/background.ts'
+import type { Queue } from './api/queue.ts'
 import { currentRun } from './runner/current-run.ts'
+import type { Task } from './task/task.ts'
 
 export type { Background } from './api/background.ts'
 export type { OnConflict, TaskOptions } from './api/check-options.ts'
+export type { Queue, QueueItem } from './api/queue.ts'
 export type { TaskWish } from './api/store-tasks.ts'
+export type { CronContext, QueueInfo, QueueInfos, WorkerContext } from './cron/contexts.ts'
+export { RequeueItem, SuspendQueue } from './cron/queue-signals.ts'
 export { BgtaskError } from './errors.ts'
 export type { Context } from './runner/context.ts'
 export { type Action, type ActionOptions, defineAction } from './runner/define-action.ts'
@@ -28,6 +33,31 @@ export const addTask: Background['addTask'] = async (...given) => (await shared(
 
 /** Many at once: one round trip per 1,000, in the given order, all of them or none. */
 export const addTasks: Background['addTasks'] = async (...given) => (await shared()).addTasks(...given)
+
+/**
+ * A queue by its name: items that wait in the database until a cron run works them by the worker that a module names, or whoever claims them does.
+ * @example
+ * await queue('mails').createItem({ to: 7 })
+ * const item = await queue<{ to: number }>('mails').claimItem(60)
+ */
+export const queue = <Data = unknown>(name: string): Queue<Data> => {
+  const opened = async () => (await import('./api/queue.ts')).queueOf<Data>(name, shared)
+  return {
+    name,
+    createItem: async (...given) => (await opened()).createItem(...given),
+    claimItem: async (...given) => (await opened()).claimItem(...given),
+    deleteItem: async (...given) => (await opened()).deleteItem(...given),
+    releaseItem: async (...given) => (await opened()).releaseItem(...given),
+    numberOfItems: async () => (await opened()).numberOfItems(),
+  }
+}
+
+/**
+ * Asks for a cron run: the task `core/cron`, which the supervisor starts. While one waits or runs, that one is returned and none is added.
+ * @throws BgtaskError `database-away`
+ */
+export const runCron = async (): Promise<Task> =>
+  (await (await import('./api/ask-cron.ts')).askCron(await shared(), { creator: 'runCron()' })).task
 
 /** For programs that want a connection of their own, with a configuration of their own; its `close()` ends it. */
 export const openBackground: typeof import('./api/background.ts').openBackground = async (...given) =>

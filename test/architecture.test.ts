@@ -21,10 +21,12 @@ const mayImport: Record<string, readonly string[]> = {
   api: [...floor, 'runs', 'store', 'catalog'],
   supervisor: [...floor, 'runs', 'store', 'catalog'],
   runner: ['task', 'runs', 'errors', 'paths', 'config'],
-  web: [...floor, 'runs', 'store', 'catalog', 'api'],
-  cli: [...floor, 'runs', 'store', 'catalog', 'api', 'runner', 'supervisor', 'web'],
-  index: [...floor, 'runs', 'runner', 'api'],
+  cron: [...floor, 'runs', 'store', 'catalog', 'api'],
+  web: [...floor, 'runs', 'store', 'catalog', 'api', 'cron'],
+  cli: [...floor, 'runs', 'store', 'catalog', 'api', 'cron', 'runner', 'supervisor', 'web'],
+  index: [...floor, 'runs', 'runner', 'api', 'cron'],
   actions: ['index'],
+  modules: ['index'],
   core: [...floor, 'index'],
   controllers: ['index', 'web', 'api'],
 }
@@ -32,7 +34,7 @@ const mayImport: Record<string, readonly string[]> = {
 const mayImportLate: Record<string, readonly string[]> = {
   runner: ['api', 'store'],
   index: ['api'],
-  core: ['runs', 'store', 'catalog', 'api'],
+  core: ['runs', 'store', 'catalog', 'api', 'cron', 'runner'],
 }
 
 /** Packages that one room alone may import. */

@@ -97,6 +97,7 @@ export const supervisorEnvironment = (
     DATABASE_URL_FILE: databaseUrlFile,
     BGTASK_RUNTIME: config.runtime,
     BGTASK_ACTIONS: config.actions.join(delimiter),
+    BGTASK_MODULES: config.modules,
     BGTASK_MAX_RUNNING: String(config.maxRunning),
     BGTASK_OUTPUT_BYTES: String(config.outputBytes),
     BGTASK_KEEP_RUNS: String(config.keepRuns),

@@ -41,13 +41,19 @@ export interface AddedBy extends Actor {
  * @param by who asked, as told on a page when a task was replaced
  * @param actor the person who adds them: what is added is told in the audit, in the same transaction. Without it nothing is, since then
  * the application itself asks, and the task's `creator` says who.
+ * @param together done in the same transaction, before the audit: when it throws, nothing is stored
  * @returns in the order given
  * @throws BgtaskError `refused`: nothing is stored; `conflict`: a unique key is held and `onConflict` is reject
  */
 export const storeTasks = async (
   { config, db, catalog }: { config: Pick<Config, 'runtime'>; db: Db; catalog: () => Promise<Catalog> },
   wishes: readonly TaskWish[],
-  { by, actor, now = Date.now() }: { by?: string; actor?: AddedBy; now?: number } = {},
+  {
+    by,
+    actor,
+    together,
+    now = Date.now(),
+  }: { by?: string; actor?: AddedBy; together?: (trx: CallerTransaction) => Promise<void>; now?: number } = {},
 ): Promise<StoredTask[]> => {
   if (!Array.isArray(wishes))
     throw new BgtaskError('refused', `The tasks are ${showValue(wishes)}; they must be an array of { action, params, options }.`)
@@ -65,7 +71,12 @@ export const storeTasks = async (
     // The caller's plugins (camel case names, say) are for the caller's own queries.
     return insertTasks(db, tasks, { now, trx: trx.withoutPlugins() as CallerTransaction })
   }
-  const stored = await insertTasks(db, tasks, { now, ...(actor ? { together: auditOf(db, actor) } : {}) })
+  const audit = actor ? auditOf(db, actor) : null
+  const all = async (inserted: StoredTask[], trx: CallerTransaction) => {
+    await together?.(trx)
+    await audit?.(inserted, trx)
+  }
+  const stored = await insertTasks(db, tasks, { now, ...(audit || together ? { together: all } : {}) })
   if (stored.some(({ task, added }) => added && !isFinal(task.state))) ring(config.runtime)
   return stored
 }

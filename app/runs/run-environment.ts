@@ -4,7 +4,7 @@ import { markVariable } from './process-identity.ts'
 
 /** The whole environment of a run: named variables only, so that no password or secret of ours reaches it. */
 export const runEnvironment = (
-  config: Pick<Config, 'runtime' | 'actions' | 'childEnv'>,
+  config: Pick<Config, 'runtime' | 'actions' | 'childEnv'> & Partial<Pick<Config, 'modules'>>,
   more: { mark: string; runFolder?: string },
   parent: NodeJS.ProcessEnv = process.env,
 ): NodeJS.ProcessEnv => {
@@ -13,6 +13,7 @@ export const runEnvironment = (
     ...Object.fromEntries(handedOn.flatMap(name => (parent[name] === undefined ? [] : [[name, parent[name]]]))),
     BGTASK_RUNTIME: config.runtime,
     BGTASK_ACTIONS: config.actions.join(delimiter),
+    ...(config.modules ? { BGTASK_MODULES: config.modules } : {}),
     [markVariable]: more.mark,
     ...(more.runFolder ? { BGTASK_RUN_FOLDER: more.runFolder } : {}),
   }

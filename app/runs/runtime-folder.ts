@@ -21,6 +21,10 @@ export const runtimePaths = (runtime: string) => ({
   /** The first administrator's one-time link, while it is good. */
   firstRun: join(runtime, 'first-run'),
   catalog: join(runtime, 'actions.json'),
+  /** What is known of the modules. */
+  modules: join(runtime, 'modules.json'),
+  /** The text of the key that lets cron be run by its address. */
+  cronKey: join(runtime, 'cron-key'),
   runs: join(runtime, 'runs'),
   locks: join(runtime, 'locks'),
   run: (name: string) => runPaths(join(runtime, 'runs', name)),

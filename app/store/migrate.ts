@@ -4,6 +4,7 @@ import { maskUrl } from '../config.ts'
 import { BgtaskError } from '../errors.ts'
 import { type Db, openDatabase } from './database.ts'
 import * as first from './migrations/0001-first.ts'
+import * as cron from './migrations/0007-cron.ts'
 import * as schedules from './migrations/0008-schedules.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
@@ -14,7 +15,7 @@ interface Migration {
 }
 
 /** In the order they are applied. */
-export const migrations: readonly Migration[] = [first, schedules]
+export const migrations: readonly Migration[] = [first, cron, schedules]
 
 /**
  * Brings the tables up to this version of the code. Several processes may do it at once.

@@ -18,6 +18,9 @@ export interface Tables {
   bg_audit_chain: AuditChainRow
   bg_schedule: ScheduleRow
   bg_schedule_due: ScheduleDueRow
+  bg_queue_item: QueueItemRow
+  bg_cron: CronRow
+  bg_cron_part: CronPartRow
 }
 
 export interface MigrationRow {
@@ -245,4 +248,68 @@ export interface ScheduleDueRow {
   /** null: passed over. */
   task_id: number | null
   made_at: number
+}
+
+/** What waits in a queue of a module. */
+export interface QueueItemRow {
+  id: Generated<number>
+  queue: string
+  data: string
+  created_at: number
+  /** From when on it may be claimed: while it is held, the end of the lease; null when it is set aside. Whoever claims changes it. */
+  free_at: number | null
+  /** Of the newest claim; who claimed before may change nothing any more. */
+  claim: string | null
+  /** `cron`: held by a cron run, which alone may live; null: by somebody else, or by nobody. */
+  holder: string | null
+  /** Counted when a cron run claims it, so that no way to die escapes the count, and taken back when that was none. */
+  failures: Generated<number>
+  failed_at: number | null
+  error: string | null
+  /** When it was set aside for having failed too often. */
+  aside_at: number | null
+}
+
+/** One row: what is set about cron, and which process runs it. */
+export interface CronRow {
+  one: number
+  /** `Run cron every`, after a web request; 0: never. */
+  every_ms: Generated<number>
+  /** When somebody last asked for a run. */
+  asked_at: Generated<number>
+  key_hash: string | null
+  key_made_at: number | null
+  key_made_by: string | null
+  lock_token: string | null
+  lock_host: string | null
+  lock_pid: number | null
+  lock_start_ticks: number | null
+  lock_boot_id: string | null
+  /** Counts on while its process lives. */
+  lock_beat: Generated<number>
+  lock_task_id: number | null
+  lock_at: number | null
+  /** The task whose cron run has begun and not come to its end, and its run that began it. */
+  open_task_id: number | null
+  open_number: number | null
+}
+
+/** How a hook or a queue fared when cron last came to it. */
+export interface CronPartRow {
+  kind: 'hook' | 'queue'
+  name: string
+  module: string
+  task_id: number
+  number: number
+  started_at: number
+  ended_at: number | null
+  /** null: under way, or its process died. */
+  outcome: 'done' | 'failed' | 'interrupted' | null
+  error: string | null
+  /** Items, of a queue. */
+  done: Generated<number>
+  failed: Generated<number>
+  set_aside: Generated<number>
+  /** When it last began and then ended well. */
+  good_at: number | null
 }
