@@ -25,7 +25,7 @@ export interface Background {
    * @param action `report/build` is report/build.ts in the actions folder
    * @param params plain JSON, at most 64 kB (65,536 bytes), 32 levels deep, 10,000 keys and items; default {}
    * @param execTypeOrOptions EXEC_TYPE_ONCE (default), EXEC_TYPE_FOREVER, or an object of options
-   * @returns the task as stored; with `unique` and `onConflict: 'keep'` the one that has the key already
+   * @returns the task as stored; with `unique` and `onConflict: 'keep'` the one that has the key already, with `keepLast` the one that waits
    * @throws BgtaskError `refused`, in a sentence that names the field, what was given and what is allowed: nothing is stored;
    * `conflict` with `onConflict: 'reject'`; `database-away`, after which it may be repeated: with a unique key it is added at most once
    */
@@ -37,7 +37,10 @@ export interface Background {
    */
   addTasks(wishes: readonly TaskWish[]): Promise<Task[]>
   /** Like addTasks, and says of each whether it was added or an existing one kept. With `actor` it is the act of a person, and audited. */
-  storeTasks(wishes: readonly TaskWish[], options?: { by?: string; actor?: AddedBy }): Promise<StoredTask[]>
+  storeTasks(
+    wishes: readonly TaskWish[],
+    options?: { by?: string; actor?: AddedBy; mayMeet?: (other: Task) => boolean },
+  ): Promise<StoredTask[]>
   /** Waits for what is under way, then closes the database. */
   close(): Promise<void>
 }

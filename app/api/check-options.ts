@@ -1,5 +1,6 @@
 import { BgtaskError } from '../errors.ts'
 import type { CallerTransaction } from '../store/database.ts'
+import type { OnConflict } from '../store/insert-task.ts'
 import { nearestNames } from '../task/nearest-names.ts'
 import { EXEC_TYPE_FOREVER, EXEC_TYPE_ONCE, type ExecType, taskDefaults } from '../task/task.ts'
 import { checkText } from './check-json.ts'
@@ -21,7 +22,11 @@ export interface TaskOptions {
   priority?: number
   /** Only one task that is not final has this key; at most 255 characters. */
   unique?: string | null
-  /** What happens when another task has the key. Default `keep`: that one is returned. */
+  /**
+   * What happens when another task has the key. Default `keep`: that one is returned. `replace`: it is cancelled, and this one waits until
+   * its run has ended. `keepLast`: this one waits for its end, in place of one that waits already; what has not begun is overwritten.
+   * `reject`: refused with `conflict`.
+   */
   onConflict?: OnConflict
   /** Tries of a ONCE task before it is failed, 1 to 1000. Default: the action's, else 1. */
   maxAttempts?: number
@@ -34,7 +39,7 @@ export interface TaskOptions {
   /** The caller's own Kysely transaction on the same database: the task is there when it commits, and only then. */
   trx?: CallerTransaction | null
 }
-export type OnConflict = 'replace' | 'keep' | 'reject'
+export type { OnConflict }
 
 export interface CheckedOptions {
   execType: ExecType
@@ -66,13 +71,17 @@ export const checkOptions = (given: unknown, limits: ActionLimits, now: number):
       `onConflict is ${showValue(options.onConflict)} but there is no unique key; give unique as well, or leave onConflict out.`,
     )
   }
+  if (options.onConflict === 'keepLast' && execType === EXEC_TYPE_FOREVER)
+    throw refused(
+      'onConflict is "keepLast" for a FOREVER task, which no other follows, since it does not end; use keep, replace or reject.',
+    )
   return {
     execType,
     type: text('type', options.type ?? taskDefaults.type, 0, 64),
     creator: text('creator', options.creator ?? taskDefaults.creator, 0, 64),
     runAt: dueTime(options, execType, now),
     uniqueKey,
-    onConflict: oneOf('onConflict', options.onConflict, ['replace', 'keep', 'reject'], 'keep'),
+    onConflict: oneOf('onConflict', options.onConflict, ['replace', 'keep', 'keepLast', 'reject'], 'keep'),
     priority: whole('priority', options.priority, -1000, 1000) ?? taskDefaults.priority,
     maxAttempts: whole('maxAttempts', options.maxAttempts, 1, 1000) ?? limits.maxAttempts ?? taskDefaults.maxAttempts,
     timeoutMs:

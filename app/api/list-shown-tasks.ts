@@ -50,5 +50,5 @@ const shows = (config: SecretConfig, text: string) => {
   }
 }
 
-const wordsOf = ({ action, params, type, creator, content }: Task) =>
-  [action, JSON.stringify(params), type, creator, content ?? ''].join('\n')
+const wordsOf = ({ action, params, type, creator, uniqueKey, content }: Task) =>
+  [action, JSON.stringify(params), type, creator, uniqueKey ?? '', content ?? ''].join('\n')

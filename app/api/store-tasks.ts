@@ -23,6 +23,8 @@ export interface TaskWish {
 export interface StoredTask {
   task: Task
   added: boolean
+  /** keepLast: a task that waited already has these params and options now. */
+  updated: boolean
   /** Id of the task that this one replaces. */
   replaced: number | null
 }
@@ -42,6 +44,8 @@ export interface AddedBy extends Actor {
  * @param actor the person who adds them: what is added is told in the audit, in the same transaction. Without it nothing is, since then
  * the application itself asks, and the task's `creator` says who.
  * @param together done in the same transaction, before the audit: when it throws, nothing is stored
+ * @param mayMeet asked of each task that has a wanted key and would be kept, overwritten or replaced, in the transaction that stores; false
+ * ends it, with a `conflict` that says no more of that task
  * @returns in the order given
  * @throws BgtaskError `refused`: nothing is stored; `conflict`: a unique key is held and `onConflict` is reject
  */
@@ -52,8 +56,15 @@ export const storeTasks = async (
     by,
     actor,
     together,
+    mayMeet,
     now = Date.now(),
-  }: { by?: string; actor?: AddedBy; together?: (trx: CallerTransaction) => Promise<void>; now?: number } = {},
+  }: {
+    by?: string
+    actor?: AddedBy
+    together?: (trx: CallerTransaction) => Promise<void>
+    mayMeet?: (other: Task) => boolean
+    now?: number
+  } = {},
 ): Promise<StoredTask[]> => {
   if (!Array.isArray(wishes))
     throw new BgtaskError('refused', `The tasks are ${showValue(wishes)}; they must be an array of { action, params, options }.`)
@@ -69,20 +80,24 @@ export const storeTasks = async (
       throw new BgtaskError('refused', 'A trx is the application’s own: what is added within it is told by the creator of the task.')
     await requireSameDatabase(db, trx)
     // The caller's plugins (camel case names, say) are for the caller's own queries.
-    return insertTasks(db, tasks, { now, trx: trx.withoutPlugins() as CallerTransaction })
+    return insertTasks(db, tasks, { now, trx: trx.withoutPlugins() as CallerTransaction, ...(mayMeet ? { mayMeet } : {}) })
   }
   const audit = actor ? auditOf(db, actor) : null
   const all = async (inserted: StoredTask[], trx: CallerTransaction) => {
     await together?.(trx)
     await audit?.(inserted, trx)
   }
-  const stored = await insertTasks(db, tasks, { now, ...(audit || together ? { together: all } : {}) })
-  if (stored.some(({ task, added }) => added && !isFinal(task.state))) ring(config.runtime)
+  const stored = await insertTasks(db, tasks, {
+    now,
+    ...(audit || together ? { together: all } : {}),
+    ...(mayMeet ? { mayMeet } : {}),
+  })
+  if (stored.some(({ task, added, updated }) => (added || updated) && !isFinal(task.state))) ring(config.runtime)
   return stored
 }
 
 const auditOf = (db: Db, actor: AddedBy) => async (inserted: StoredTask[], trx: CallerTransaction) => {
-  const added = inserted.filter(one => one.added)
+  const added = inserted.filter(one => one.added || one.updated)
   if (added.length > 0) await noteAct(db, actor, actOf(actor, added), trx)
 }
 
@@ -93,8 +108,9 @@ const actOf = ({ act, detail }: AddedBy, added: readonly StoredTask[]): Act => {
     const actions = [...new Set(added.map(({ task }) => task.action))].slice(0, 20).join(', ')
     return { act: act ?? 'tasks-added', subject: String(ids.length), detail: `${actions}; ids ${Math.min(...ids)} to ${Math.max(...ids)}` }
   }
-  const { task, replaced } = first
-  const more = [detail, replaced === null ? undefined : `replacing task ${replaced}`].filter(part => part !== undefined)
+  const { task, replaced, updated } = first
+  const overwritten = updated ? `in place of ${task.superseded} earlier with this unique key` : undefined
+  const more = [detail, overwritten, replaced === null ? undefined : `replacing task ${replaced}`].filter(part => part !== undefined)
   return { act: act ?? 'task-added', subject: String(task.id), detail: [task.action, ...more].join(', ') }
 }
 

@@ -1,7 +1,9 @@
 import { text as readAll } from 'node:stream/consumers'
-import type { TaskOptions } from '../api/check-options.ts'
+import type { OnConflict, TaskOptions } from '../api/check-options.ts'
+import type { StoredTask } from '../api/store-tasks.ts'
 import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
+import type { Task } from '../task/task.ts'
 import { actor, commandLine } from './audited.ts'
 import { parseDuration } from './duration.ts'
 import { wholeNumber, withBackground } from './open.ts'
@@ -12,7 +14,7 @@ export interface AddOptions {
   type?: string
   creator?: string
   unique?: string
-  onConflict?: 'keep' | 'replace' | 'reject'
+  onConflict?: OnConflict
   at?: string
   in?: string
   priority?: string
@@ -28,9 +30,9 @@ export const runAdd = async (action: string, json: string | undefined, given: Ad
   const options = toOptions(given)
   return withBackground(async background => {
     const [stored] = await background.storeTasks([{ action, params, options }], { by: actor(), actor: commandLine() })
-    const { task, added, replaced } = stored!
-    if (given.json) printJson({ ...redactionOf(background.config).task(task), added, replaced })
-    else print(told(task.id, task.action, added, replaced, task.runAt > Date.now() ? ` It is due at ${formatTime(task.runAt)}.` : ''))
+    const { task, added, updated, replaced } = stored!
+    if (given.json) printJson({ ...redactionOf(background.config).task(task), added, updated, replaced })
+    else print(told(task, { added, updated, replaced }, task.runAt > Date.now() ? ` It is due at ${formatTime(task.runAt)}.` : ''))
     if (!given.forever && (await background.catalog()).get(action)?.execType === 'FOREVER') {
       note(`${action} is meant to be a loop; --forever keeps it up for good.`)
     }
@@ -38,7 +40,11 @@ export const runAdd = async (action: string, json: string | undefined, given: Ad
   })
 }
 
-const told = (id: number, action: string, added: boolean, replaced: number | null, due: string) => {
+const told = ({ id, action, superseded }: Task, { added, updated, replaced }: Omit<StoredTask, 'task'>, due: string) => {
+  if (updated) {
+    const calls = superseded === 1 ? 'those of one earlier call' : `those of ${superseded} earlier calls`
+    return `Task ${id} waited with the unique key and has these params now, in place of ${calls}.${due}`
+  }
   if (!added) return `Task ${id} has the unique key already and is kept; nothing was added.`
   return `Task ${id} is added: ${action}.${replaced === null ? '' : ` It replaces task ${replaced}.`}${due}`
 }

@@ -86,7 +86,14 @@ const commands = (report: (code: number | null) => void): Command => {
     .option('--type <text>', 'to group by')
     .option('--creator <text>', 'who wants it')
     .option('--unique <key>', 'only one task that has not ended has this key')
-    .addOption(new Option('--on-conflict <what>', 'when another task has the key (default: keep)').choices(['keep', 'replace', 'reject']))
+    .addOption(
+      new Option('--on-conflict <what>', 'when another task has the key (default: keep)').choices([
+        'keep',
+        'replace',
+        'keepLast',
+        'reject',
+      ]),
+    )
     .option('--at <time>', 'when it is due, like 2026-11-21T08:00:00+01:00')
     .option('--in <duration>', 'when it is due from now, like 30s, 5m, 1h30m')
     .option('--priority <number>', '-1000 to 1000, lower runs first (default: 0)')

@@ -87,8 +87,8 @@ const record = async (
   row.state = after.state
   if (final) {
     finals.push({ state: after.state, n: 1 })
-    // Only a task that was asked to stop can have been replaced.
-    if (task.wanted === 'down') await releaseSuccessors(db, trx, taskId, now)
+    // Only a task that was asked to stop can have been replaced, only one with a key be followed by another.
+    if (task.wanted === 'down' || task.uniqueKey !== null) await releaseSuccessors(db, trx, taskId, now)
   }
   return 'recorded'
 }

@@ -10,7 +10,10 @@ export const findTaskByUid = (db: Db, uid: string): Promise<Task | null> => find
 /** The task that holds the unique key: the newest one with it, as long as it is not final. */
 export const findTaskByKey = (db: Db, key: string): Promise<Task | null> => find(db, 'held_key', heldKey(key))
 
-const find = (db: Db, column: 'id' | 'uid' | 'held_key', value: number | string | Uint8Array): Promise<Task | null> =>
+/** The task that follows the holder of the key (keepLast). */
+export const findTaskNextByKey = (db: Db, key: string): Promise<Task | null> => find(db, 'next_key', heldKey(key))
+
+const find = (db: Db, column: 'id' | 'uid' | 'held_key' | 'next_key', value: number | string | Uint8Array): Promise<Task | null> =>
   withRetries(async () => {
     const row = await db.kysely.selectFrom('bg_task').selectAll().where(column, '=', value).executeTakeFirst()
     return row ? toTask(row) : null

@@ -22,21 +22,33 @@ export interface Host {
   loops: number
 }
 
-/** A supervisor's life begins here; the one before it, if it is still written, is over. */
+/** A time in which no supervisor ran on a host. `from` is the last sign of life before it, or null when there was none. */
+export interface Down {
+  from: number | null
+  to: number
+}
+
+/** A supervisor's life begins here; the one before it, if it is still written, is over. @returns how long none had run here */
 export const enterHost = (
   db: Db,
   host: Pick<Host, 'host' | 'epoch' | 'pid' | 'version' | 'hostname' | 'runtime' | 'startedAt'>,
   now = Date.now(),
-): Promise<void> =>
-  withRetries(async () => {
+): Promise<Down> => {
+  let down: Down | undefined
+  return withRetries(async () => {
     const { host: name, startedAt, ...rest } = host
+    const before = await db.kysely.selectFrom('bg_host').selectAll().where('host', '=', name).executeTakeFirst()
+    // Looked at once: after a broken connection the row may be our own already.
+    down ??= { from: before ? Number(before.left_at ?? before.beat_at) : null, to: startedAt }
     const facts = { ...rest, started_at: startedAt, beat_at: now, left_at: null, running: 0, loops: 0 }
     const insert = db.kysely.insertInto('bg_host').values({ host: name, beat: 1, ...facts })
     await (db.dialect === 'sqlite'
       ? insert.onConflict(conflict => conflict.column('host').doUpdateSet(row => ({ ...facts, beat: row('bg_host.beat', '+', 1) })))
       : insert.onDuplicateKeyUpdate(row => ({ ...facts, beat: row('bg_host.beat', '+', 1) }))
     ).execute()
+    return down
   })
+}
 
 /** @returns false when another epoch has the host by now, or nobody entered it */
 export const beatHost = (

@@ -13,6 +13,8 @@ export interface Draft {
   params: string
   /** It waits for the end of that task. */
   afterId: number | null
+  /** It does not hold its key yet: it follows the task that does. */
+  isNext?: boolean
 }
 
 /** Rows in one statement. SQLite has no round trips to save, and long statements are slow to prepare. */
@@ -96,11 +98,12 @@ const columns = [
     'run_at',
     'unique_key',
     'held_key',
+    'next_key',
   ],
   ...['max_attempts', 'timeout_ms', 'grace_ms', 'rerun_after_crash', 'created_at', 'updated_at', 'due', 'after_id'],
 ]
 
-const values = ({ task, params, afterId }: Draft): unknown[] => [
+const values = ({ task, params, afterId, isNext = false }: Draft): unknown[] => [
   task.uid,
   task.action,
   params,
@@ -113,7 +116,8 @@ const values = ({ task, params, afterId }: Draft): unknown[] => [
   task.priority,
   task.runAt,
   task.uniqueKey,
-  task.uniqueKey === null ? null : heldKey(task.uniqueKey),
+  task.uniqueKey === null || isNext ? null : heldKey(task.uniqueKey),
+  task.uniqueKey === null || !isNext ? null : heldKey(task.uniqueKey),
   task.maxAttempts,
   task.timeoutMs,
   task.graceMs,

@@ -3,7 +3,8 @@ import { BgtaskError } from '../errors.ts'
 import type { ExecType, Json, Reason, Task } from '../task/task.ts'
 import type { CallerTransaction, Db } from './database.ts'
 import { type Draft, insertOrFindHolder, insertRows, queueUp, rowsAtOnce } from './insert-rows.ts'
-import { nameSuccessor, stepAside } from './replace-task.ts'
+import { keepLast } from './keep-last.ts'
+import { replaceHolder } from './replace-task.ts'
 import { toTask } from './rows.ts'
 import { type Executor, transact, withRetries } from './transact.ts'
 
@@ -17,7 +18,7 @@ export interface NewTask {
   priority: number
   runAt: number
   uniqueKey: string | null
-  onConflict: 'replace' | 'keep' | 'reject'
+  onConflict: OnConflict
   maxAttempts: number
   timeoutMs: number | null
   graceMs: number
@@ -26,10 +27,15 @@ export interface NewTask {
   by?: string
 }
 
+/** What becomes of a unique key that is held: see `api/check-options`. */
+export type OnConflict = 'replace' | 'keep' | 'keepLast' | 'reject'
+
 export interface InsertedTask {
-  /** The new one, or the one that was kept. */
+  /** The new one, or the one that was kept or overwritten. */
   task: Task
   added: boolean
+  /** keepLast: a task that waited already has these params and options now. */
+  updated: boolean
   /** Id of the task that this one replaces. */
   replaced: number | null
 }
@@ -38,8 +44,9 @@ export interface InsertedTask {
  * Stores tasks, all of them or none; 1,000 without unique keys take one round trip.
  * @param options.trx the caller's own transaction: committed together or not at all, and never retried here
  * @param options.together done last in the same transaction: without it nothing is stored
+ * @param options.mayMeet asked, in the same transaction, of each task that has a wanted key and would be kept, overwritten or replaced
  * @returns in the order given
- * @throws BgtaskError `conflict` when a unique key is held and the task says reject
+ * @throws BgtaskError `conflict` when a unique key is held and the task says reject, or `mayMeet` says no; nothing is stored then
  */
 export const insertTasks = async (
   db: Db,
@@ -48,7 +55,13 @@ export const insertTasks = async (
     now = Date.now(),
     trx,
     together,
-  }: { now?: number; trx?: CallerTransaction; together?: (inserted: InsertedTask[], trx: CallerTransaction) => Promise<void> } = {},
+    mayMeet = () => true,
+  }: {
+    now?: number
+    trx?: CallerTransaction
+    together?: (inserted: InsertedTask[], trx: CallerTransaction) => Promise<void>
+    mayMeet?: (other: Task) => boolean
+  } = {},
 ): Promise<InsertedTask[]> => {
   // Numbered here and not by the database, so that after a broken connection we can see whether they are there.
   const drafts = tasks.map(task => draft(task, now))
@@ -57,16 +70,16 @@ export const insertTasks = async (
     const answers: InsertedTask[] = []
     for (const group of groups) {
       const [first] = group
-      if (first!.task.uniqueKey !== null) answers.push(await insertKeyed(db, executor, first!, tasks[answers.length]!, now))
+      if (first!.task.uniqueKey !== null) answers.push(await insertKeyed(db, executor, first!, tasks[answers.length]!, now, mayMeet))
       else {
         await insertRows(db, executor, group)
-        for (const { task } of group) answers.push({ task, added: true, replaced: null })
+        for (const { task } of group) answers.push({ ...asAdded, task })
       }
     }
     return answers
   }
   const found = (executor: Executor) =>
-    findInserted(executor, drafts, index => insertKeyed(db, executor, drafts[index]!, tasks[index]!, now))
+    findInserted(executor, drafts, index => insertKeyed(db, executor, drafts[index]!, tasks[index]!, now, mayMeet))
   // One statement is a transaction of its own.
   if (!trx && !together && groups.length === 1 && groups[0]![0]!.task.uniqueKey === null) {
     return withRetries(async maybeDone => (maybeDone && (await found(db.kysely))) || work(db.kysely))
@@ -85,6 +98,8 @@ export const insertTasks = async (
     trx,
   )
 }
+
+const asAdded = { added: true, updated: false, replaced: null } as const
 
 const draft = (given: NewTask, now: number): Draft => ({ task: newTask(given, now), params: JSON.stringify(given.params), afterId: null })
 
@@ -114,6 +129,7 @@ const newTask = (task: NewTask, now: number): Task => {
     crashCount: 0,
     number: 0,
     wish: 0,
+    superseded: 0,
     host: null,
     epoch: null,
     createdAt: now,
@@ -170,33 +186,41 @@ const inGroups = (drafts: readonly Draft[], rows: number): Draft[][] => {
   return groups
 }
 
-const insertKeyed = async (db: Db, executor: Executor, draft: Draft, { onConflict, by }: NewTask, now: number): Promise<InsertedTask> => {
+const insertKeyed = async (
+  db: Db,
+  executor: Executor,
+  draft: Draft,
+  { onConflict, by }: NewTask,
+  now: number,
+  mayMeet: (other: Task) => boolean,
+): Promise<InsertedTask> => {
   const { task } = draft
-  const holder = await insertOrFindHolder(db, executor, draft)
-  if (!holder) return { task, added: true, replaced: null }
-  if (onConflict === 'keep') return { task: holder, added: false, replaced: null }
-  if (onConflict === 'reject') {
+  const key = JSON.stringify(task.uniqueKey)
+  const requireMayMeet = (other: Task) => {
+    if (mayMeet(other)) return
     throw new BgtaskError(
       'conflict',
-      `The unique key ${JSON.stringify(task.uniqueKey)} is held by task ${holder.id}, which is ${holder.state}. ` +
-        'Wait for its end, cancel it, or use onConflict replace or keep.',
+      `The unique key ${key} is held by a task of an action that you may not add, which is told no more of; nothing is stored.`,
     )
   }
-  const afterId = await stepAside(db, executor, holder, now, by)
-  // A copy, since this may be undone and tried again when nobody holds the key any more.
-  const waiting: Draft =
-    afterId === null ? { ...draft, task: { ...task } } : { ...draft, task: { ...task, reason: waitsFor(afterId, now, by) }, afterId }
-  await insertRows(db, executor, [waiting])
-  await nameSuccessor(executor, holder.id, waiting.task.id, now, by)
-  return { task: waiting.task, added: true, replaced: holder.id }
+  const holder = await insertOrFindHolder(db, executor, draft)
+  if (!holder) return { ...asAdded, task }
+  requireMayMeet(holder)
+  switch (onConflict) {
+    case 'keep':
+      return { task: holder, added: false, updated: false, replaced: null }
+    case 'reject':
+      throw new BgtaskError(
+        'conflict',
+        `The unique key ${key} is held by task ${holder.id}, which is ${holder.state}. ` +
+          'Wait for its end, cancel it, or use onConflict replace or keep.',
+      )
+    case 'keepLast':
+      return { replaced: null, ...(await keepLast(db, executor, holder, draft, now, { by, mayMeet: requireMayMeet })) }
+    case 'replace':
+      return { ...asAdded, ...(await replaceHolder(db, executor, holder, draft, now, { by, mayMeet: requireMayMeet })) }
+  }
 }
-
-const waitsFor = (afterId: number, now: number, by?: string): Reason => ({
-  code: 'waits-for-key',
-  at: now,
-  detail: String(afterId),
-  ...(by ? { by } : {}),
-})
 
 /** Only asked after a connection broke. @returns null when nothing of it was stored */
 const findInserted = async (
@@ -212,7 +236,7 @@ const findInserted = async (
   for (const [index, uid] of uids.entries()) {
     const task = stored.get(uid)
     // All were committed together, so one that is not there was not added, since another one was kept.
-    answers.push(task ? { task, added: true, replaced: null } : await work(index))
+    answers.push(task ? { ...asAdded, task } : await work(index))
   }
   return answers
 }

@@ -12,7 +12,8 @@ export interface TaskFilter {
   type?: string
   action?: string
   creator?: string
-  /** Part of action, params, type, creator or content, whatever its case; looked for in the newest 100,000 rows. */
+  uniqueKey?: string
+  /** Part of action, params, type, creator, unique key or content, whatever its case; looked for in the newest 100,000 rows. */
   text?: string
 }
 
@@ -23,7 +24,7 @@ export interface TaskPage {
   older: string | null
 }
 
-/** Rows read at most for a condition that no index answers: text, or a second one of type, action and creator. */
+/** Rows read at most for a condition that no index answers: text, or a second one of unique key, type, action and creator. */
 const mostRead = 100_000
 
 /** Newest first. @param page.after cursor of the page before this one; @param page.before of the page that follows it */
@@ -78,7 +79,7 @@ const anyState = [...new Set<TaskState>([...onceStates, ...loopStates])]
 const branch = (db: Db, filter: TaskFilter, state: TaskState | null, least: number | null, { cursor, upwards, limit }: Slice) => {
   const lead = leadOf(filter)
   const range: Condition[] = [
-    ...(lead ? [{ sql: `${lead} = ?`, parameters: [filter[lead]] }] : []),
+    ...(lead ? [{ sql: `${columnOf[lead]} = ?`, parameters: [filter[lead]] }] : []),
     ...(state === null ? [] : [{ sql: 'state = ?', parameters: [state] }]),
     ...(cursor === null ? [] : [{ sql: `id ${upwards ? '>' : '<'} ?`, parameters: [cursor] }]),
     ...(least === null ? [] : [{ sql: 'id > ?', parameters: [least] }]),
@@ -86,7 +87,7 @@ const branch = (db: Db, filter: TaskFilter, state: TaskState | null, least: numb
   const rest: Condition[] = [
     ...columns
       .filter(column => column !== lead && filter[column] !== undefined)
-      .map(column => ({ sql: `${column} = ?`, parameters: [filter[column]] })),
+      .map(column => ({ sql: `${columnOf[column]} = ?`, parameters: [filter[column]] })),
     ...(state === 'running' && filter.execType ? [{ sql: 'exec_type = ?', parameters: [filter.execType] }] : []),
     ...(filter.text ? [textCondition(db, filter.text)] : []),
   ]
@@ -115,19 +116,20 @@ interface Condition {
 const where = (conditions: readonly Condition[]) =>
   conditions.length ? `WHERE ${conditions.map(condition => condition.sql).join(' AND ')}` : ''
 
-const columns = ['action', 'creator', 'type'] as const
+const columns = ['uniqueKey', 'action', 'creator', 'type'] as const
+const columnOf = { uniqueKey: 'unique_key', action: 'action', creator: 'creator', type: 'type' } as const
 
 /** The column whose index is used; each of them is followed by the state. */
 const leadOf = (filter: TaskFilter) => columns.find(column => filter[column] !== undefined)
 
 const indexFor = (lead: (typeof columns)[number] | undefined, state: TaskState | null) =>
-  lead ? `bg_task_${lead}` : state ? 'bg_task_state' : 'PRIMARY'
+  lead === 'uniqueKey' ? 'bg_task_unique' : lead ? `bg_task_${lead}` : state ? 'bg_task_state' : 'PRIMARY'
 
 const textCondition = (db: Db, text: string): Condition => {
   const pattern = `%${text.replace(/[!%_]/g, character => `!${character}`)}%`
   const like = (column: string) =>
     db.dialect === 'sqlite' ? `${column} LIKE ? ESCAPE '!'` : `${column} COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!'`
-  const searched = ['action', 'params', 'type', 'creator', 'content']
+  const searched = ['action', 'params', 'type', 'creator', 'unique_key', 'content']
   return { sql: `(${searched.map(like).join(' OR ')})`, parameters: searched.map(() => pattern) }
 }
 

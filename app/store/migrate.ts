@@ -4,6 +4,7 @@ import { maskUrl } from '../config.ts'
 import { BgtaskError } from '../errors.ts'
 import { type Db, openDatabase } from './database.ts'
 import * as first from './migrations/0001-first.ts'
+import * as keys from './migrations/0003-keys.ts'
 import * as cron from './migrations/0007-cron.ts'
 import * as schedules from './migrations/0008-schedules.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
@@ -15,7 +16,7 @@ interface Migration {
 }
 
 /** In the order they are applied. */
-export const migrations: readonly Migration[] = [first, cron, schedules]
+export const migrations: readonly Migration[] = [first, keys, cron, schedules]
 
 /**
  * Brings the tables up to this version of the code. Several processes may do it at once.
@@ -144,6 +145,15 @@ const exactCollation = async (db: Db): Promise<string> => {
 /** @returns rows affected by the last statement */
 const run = async (executor: Executor, statements: readonly string[]): Promise<number> => {
   let affected = 0
-  for (const statement of statements) affected = Number((await executor.executeQuery(CompiledQuery.raw(statement))).numAffectedRows ?? 0)
+  for (const statement of statements) {
+    try {
+      affected = Number((await executor.executeQuery(CompiledQuery.raw(statement))).numAffectedRows ?? 0)
+    } catch (error) {
+      if (!isThereAlready(error)) throw error
+    }
+  }
   return affected
 }
+
+// A column or an index that an earlier try, which died half way, has added.
+const isThereAlready = (error: unknown) => error instanceof Error && 'errno' in error && (error.errno === 1060 || error.errno === 1061)

@@ -3,22 +3,45 @@ import { noteEnded } from './counters.ts'
 import type { Db } from './database.ts'
 import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
+import { type Draft, insertRows } from './insert-rows.ts'
+import { lockNext } from './keep-last.ts'
 import { fromReason } from './rows.ts'
 import type { Executor } from './transact.ts'
 
 /**
- * The holder of a unique key gives it away: one that waits is cancelled, one that runs is asked to stop.
- * @returns id of the task whose end the newer one has to wait for
+ * The holder of a unique key gives it away: one that waits is cancelled, one that runs is asked to stop, and one that was to follow it
+ * (keepLast) is cancelled as well. Each of them names the newer task, which waits for the end of what still runs.
+ * @param mayMeet false: a task that would be cancelled is none of the caller's business
  */
-export const stepAside = async (db: Db, executor: Executor, holder: Task, now: number, by?: string): Promise<number | null> => {
-  const reason: Reason = { code: 'replaced', at: now, ...(by ? { by } : {}) }
+export const replaceHolder = async (
+  db: Db,
+  executor: Executor,
+  holder: Task,
+  draft: Draft,
+  now: number,
+  { by, mayMeet }: { by: string | undefined; mayMeet: (other: Task) => void },
+): Promise<{ task: Task; replaced: number }> => {
+  const next = await lockNext(db, executor, holder.uniqueKey!)
+  if (next) mayMeet(next)
+  const afterId = await stepAside(db, executor, holder, now)
+  if (next) await cancelWaiting(db, executor, next.id, now)
+  // A copy, since this may be undone and tried again when nobody holds the key any more.
+  const task = { ...draft.task }
+  if (afterId !== null) task.reason = { code: 'waits-for-key', at: now, detail: String(afterId), ...(by ? { by } : {}) }
+  const newer: Draft = { ...draft, task, afterId: afterId ?? draft.afterId }
+  await insertRows(db, executor, [newer])
+  for (const { id } of next ? [holder, next] : [holder]) await nameSuccessor(executor, id, task.id, now, by)
+  return { task, replaced: holder.id }
+}
+
+/** @returns id of the task whose end the newer one has to wait for */
+const stepAside = async (db: Db, executor: Executor, holder: Task, now: number): Promise<number | null> => {
   const update = executor.updateTable('bg_task').where('id', '=', holder.id)
-  const shared = { held_key: null, wanted: 'down', reason: fromReason(reason), updated_at: now } as const
+  const shared = { held_key: null, wanted: 'down', updated_at: now } as const
   if (holder.state === 'waiting') {
     // It may itself wait for the end of one that it replaced; the newer one waits for that one instead.
     const waitsFor = await afterOf(db, executor, holder.id)
-    await update.set({ ...shared, state: 'cancelled', due: null, after_id: null, finished_at: now }).execute()
-    await noteEnded(db, executor, [{ state: 'cancelled', n: 1 }], '', now)
+    await cancelWaiting(db, executor, holder.id, now)
     return waitsFor
   }
   if (holder.state === 'stopped') {
@@ -30,8 +53,26 @@ export const stepAside = async (db: Db, executor: Executor, holder: Task, now: n
   return isFinal(holder.state) ? null : holder.id
 }
 
+const cancelWaiting = async (db: Db, executor: Executor, id: number, now: number): Promise<void> => {
+  await executor
+    .updateTable('bg_task')
+    .set({
+      state: 'cancelled',
+      wanted: 'down',
+      held_key: null,
+      next_key: null,
+      due: null,
+      after_id: null,
+      finished_at: now,
+      updated_at: now,
+    })
+    .where('id', '=', id)
+    .execute()
+  await noteEnded(db, executor, [{ state: 'cancelled', n: 1 }], '', now)
+}
+
 /** Tells the replaced task by which one, once that has its id. */
-export const nameSuccessor = async (executor: Executor, id: number, successor: number, now: number, by?: string): Promise<void> => {
+const nameSuccessor = async (executor: Executor, id: number, successor: number, now: number, by?: string): Promise<void> => {
   const reason: Reason = { code: 'replaced', at: now, detail: String(successor), ...(by ? { by } : {}) }
   await executor
     .updateTable('bg_task')
@@ -40,18 +81,28 @@ export const nameSuccessor = async (executor: Executor, id: number, successor: n
     .execute()
 }
 
-/** Tasks that waited for the end of this one, whose row is locked here, may go on. */
+/** Tasks that waited for the end of this one, whose row is locked here, may go on; one that follows it has the key from now on. */
 export const releaseSuccessors = async (db: Db, executor: Executor, id: number, now: number): Promise<void> => {
-  const rows = await executor.selectFrom('bg_task').select(['id', 'state', 'run_at']).where('after_id', '=', id).execute()
-  for (const row of rows) {
+  const found = await executor.selectFrom('bg_task').select('id').where('after_id', '=', id).execute()
+  for (const successor of found) {
+    const row = await forUpdate(
+      db,
+      executor.selectFrom(fromIndex(db, 'PRIMARY')).selectAll().where('id', '=', successor.id),
+    ).executeTakeFirst()
+    // It may have been replaced or cancelled itself since we found it.
+    if (!row || Number(row.after_id) !== id) continue
     const later = Number(row.run_at) > now
     const reason: Reason = later ? { code: 'due-later', at: now, until: Number(row.run_at) } : { code: 'added', at: now }
-    const due = row.state === 'waiting' ? (later ? 'later' : 'now') : null
     await executor
       .updateTable(fromIndex(db, 'PRIMARY'))
-      .set({ after_id: null, due, reason: fromReason(reason), updated_at: now })
+      .set({
+        after_id: null,
+        due: row.state === 'waiting' ? (later ? 'later' : 'now') : null,
+        reason: fromReason(reason),
+        updated_at: now,
+        ...(row.next_key === null ? {} : { held_key: row.next_key, next_key: null }),
+      })
       .where('id', '=', Number(row.id))
-      .where('after_id', '=', id) // it may have been replaced itself since we read it
       .execute()
   }
 }

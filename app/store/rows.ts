@@ -33,6 +33,7 @@ export const toTask = (row: Selectable<TaskRow>): Task => ({
   crashCount: Number(row.crash_count),
   number: Number(row.number),
   wish: Number(row.wish),
+  superseded: Number(row.superseded),
   host: row.host,
   epoch: row.epoch,
   createdAt: Number(row.created_at),
@@ -63,6 +64,9 @@ export const toRun = (row: Selectable<RunRow>): Run => ({
   recycled: Number(row.recycled) === 1,
   attempt: Number(row.attempt),
   adopted: Number(row.adopted) === 1,
+  dueAt: numberOrNull(row.due_at),
+  downFrom: numberOrNull(row.down_from),
+  downTo: numberOrNull(row.down_to),
 })
 
 export const fromRun = (run: Run): Insertable<RunRow> => ({
@@ -87,6 +91,9 @@ export const fromRun = (run: Run): Insertable<RunRow> => ({
   recycled: run.recycled ? 1 : 0,
   attempt: run.attempt,
   adopted: run.adopted ? 1 : 0,
+  due_at: run.dueAt,
+  down_from: run.downFrom,
+  down_to: run.downTo,
 })
 
 /** The columns of a run that its end fills in. */

@@ -47,6 +47,10 @@ export interface TaskRow {
   unique_key: string | null
   /** The first 16 bytes of sha256 of unique_key while the task is not final: who has it holds the key. */
   held_key: Uint8Array | null
+  /** The same for the one task that follows the holder of the key (keepLast); it holds the key itself when that has ended. */
+  next_key: Uint8Array | null
+  /** Calls with keepLast whose params were overwritten by a newer one while the task waited. */
+  superseded: Generated<number>
   attempt: number
   max_attempts: number
   timeout_ms: number | null
@@ -63,7 +67,7 @@ export interface TaskRow {
   updated_at: number
   /** How a waiting ONCE task waits: now, later (run_at lies ahead) or after (another task's end); null for all others. */
   due: 'now' | 'later' | 'after' | null
-  /** Waits for the end of this task, which it replaced. */
+  /** Waits for the end of this task, which it replaced or follows. */
   after_id: number | null
 }
 
@@ -94,6 +98,11 @@ export interface RunRow {
   recycled: number
   attempt: number
   adopted: number
+  /** When the run of a ONCE task was due. */
+  due_at: number | null
+  /** The time in which no supervisor ran on this host, when the run was due before its end; from is null when there was none before. */
+  down_from: number | null
+  down_to: number | null
 }
 
 export interface HostRow {

@@ -1,11 +1,12 @@
+import { sql } from 'kysely'
 import { BgtaskError } from '../errors.ts'
 import { isFinal, type Reason, type Task } from '../task/task.ts'
 import { noteEnded, noteRemoved } from './counters.ts'
 import type { Db } from './database.ts'
-import { findTaskByKey } from './find-task.ts'
 import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
 import { isDuplicate } from './is-away.ts'
+import { lockNext } from './keep-last.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import { fromReason, heldKey, toTask } from './rows.ts'
 import { type Executor, transact } from './transact.ts'
@@ -38,35 +39,58 @@ export const cancelTask = (db: Db, id: number, by: string, now: number): Promise
     const task = await lockTask(db, trx, id)
     if (!task) return null
     if (isFinal(task.state)) return maybeDone && task.state === 'cancelled' && task.finishedAt === now ? 'cancelled' : 'already-final'
-    const update = trx.updateTable('bg_task').where('id', '=', id)
-    if (task.state === 'waiting') {
-      const reason: Reason = { code: 'cancelled', at: now, by }
-      await update
-        .set({
-          state: 'cancelled',
-          wanted: 'down',
-          reason: fromReason(reason),
-          due: null,
-          after_id: null,
-          held_key: null,
-          finished_at: now,
-          updated_at: now,
-        })
-        .execute()
-      await noteEnded(db, trx, [{ state: 'cancelled', n: 1 }], '', now)
-      return 'cancelled'
-    }
-    if (task.wanted === 'up') {
-      const code = task.execType === 'ONCE' ? 'cancelling' : task.state === 'stopped' ? 'stopped-by-wish' : 'stopping'
-      await update.set({ wanted: 'down', reason: fromReason({ code, at: now, by }), updated_at: now }).execute()
-    }
-    return 'cancelling'
+    return cancel(db, trx, task, by, now)
   })
 
-/** The same for the task that holds the unique key. @returns null when none does */
-export const cancelByKey = async (db: Db, key: string, by: string, now: number): Promise<Cancelled | null> => {
-  const holder = await findTaskByKey(db, key)
-  return holder && cancelTask(db, holder.id, by, now)
+export interface CancelledKey {
+  /** Id of the task that had the key. */
+  holder: number
+  cancelled: Exclude<Cancelled, 'already-final'>
+  /** Id of the task that was to follow it (keepLast), which is cancelled too; null when there was none. */
+  next: number | null
+}
+
+/** The same for the task that holds the unique key, and the one that follows it. @returns null when nothing has the key */
+export const cancelByKey = (db: Db, key: string, by: string, now: number): Promise<CancelledKey | null> =>
+  transact(db, async trx => {
+    const row = await forUpdate(
+      db,
+      trx.selectFrom(fromIndex(db, 'bg_task_held_key')).selectAll().where('held_key', '=', heldKey(key)),
+    ).executeTakeFirst()
+    if (!row) return null
+    const holder = toTask(row)
+    const next = await lockNext(db, trx, key)
+    if (next) await cancel(db, trx, next, by, now)
+    return { holder: holder.id, cancelled: await cancel(db, trx, holder, by, now), next: next?.id ?? null }
+  })
+
+/** @param task locked, and not final */
+const cancel = async (db: Db, trx: Executor, task: Task, by: string, now: number): Promise<CancelledKey['cancelled']> => {
+  const update = trx.updateTable('bg_task').where('id', '=', task.id)
+  if (task.state === 'waiting') {
+    const reason: Reason = { code: 'cancelled', at: now, by }
+    await update
+      .set({
+        state: 'cancelled',
+        wanted: 'down',
+        reason: fromReason(reason),
+        due: null,
+        after_id: null,
+        held_key: null,
+        next_key: null,
+        finished_at: now,
+        updated_at: now,
+      })
+      .execute()
+    await noteEnded(db, trx, [{ state: 'cancelled', n: 1 }], '', now)
+    if (task.uniqueKey !== null) await releaseSuccessors(db, trx, task.id, now)
+    return 'cancelled'
+  }
+  if (task.wanted === 'up') {
+    const code = task.execType === 'ONCE' ? 'cancelling' : task.state === 'stopped' ? 'stopped-by-wish' : 'stopping'
+    await update.set({ wanted: 'down', reason: fromReason({ code, at: now, by }), updated_at: now }).execute()
+  }
+  return 'cancelling'
 }
 
 /**
@@ -107,14 +131,28 @@ export const runNow = (db: Db, id: number, by: string, now: number): Promise<boo
     updated_at: now,
   }))
 
-/** Another due time for a waiting task. @returns false when there is none, or it waits for the end of another */
-export const moveDue = (db: Db, id: number, runAt: number, now = Date.now()): Promise<boolean> =>
-  changeWaiting(db, id, () => ({
-    run_at: runAt,
-    due: runAt > now ? 'later' : 'now',
-    reason: fromReason(runAt > now ? { code: 'due-later', at: now, until: runAt } : { code: 'added', at: now }),
-    updated_at: now,
-  }))
+/**
+ * Another due time for a waiting task; one that waits for the end of another starts at neither before.
+ * @returns false when there is no such task, or it does not wait
+ */
+export const moveDue = (db: Db, id: number, runAt: number, by: string, now = Date.now()): Promise<boolean> =>
+  transact(db, async trx => {
+    const task = await lockTask(db, trx, id)
+    if (task?.state !== 'waiting') return false
+    const after = task.reason?.code === 'waits-for-key' || task.reason?.code === 'waits-for-turn'
+    const reason: Reason = runAt > now ? { code: 'due-later', at: now, until: runAt, by } : { code: 'added', at: now, by }
+    await trx
+      .updateTable(fromIndex(db, 'PRIMARY'))
+      .set({
+        run_at: runAt,
+        due: sql`CASE WHEN due = 'after' THEN 'after' ELSE ${runAt > now ? 'later' : 'now'} END`,
+        updated_at: now,
+        ...(after ? {} : { reason: fromReason(reason) }),
+      })
+      .where('id', '=', id)
+      .execute()
+    return true
+  })
 
 /** Removes a final task or a stopped loop, with its runs. @returns false when it is neither, or not there */
 export const deleteTask = (db: Db, id: number): Promise<boolean> =>

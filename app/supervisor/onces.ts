@@ -1,6 +1,7 @@
 import { messageOf } from '../errors.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import { claimTasks } from '../store/claim-task.ts'
+import type { Down } from '../store/hosts.ts'
 import type { Task } from '../task/task.ts'
 import type { Child } from './child.ts'
 import type { Database } from './database.ts'
@@ -35,6 +36,7 @@ export class Onces {
   #due: Task[] = []
   #pausedUntil = 0
   #leaving = false
+  #down: Down | null = null
 
   constructor(
     owner: { host: string; epoch: string },
@@ -102,7 +104,7 @@ export class Onces {
     const ids = new Set(tasks.map(task => task.id))
     this.#due = this.#due.filter(({ id }) => !ids.has(id))
     for (const task of tasks) this.#entries.set(task.id, entryOf(task))
-    const claimed = await this.#database.use(db => claimTasks(db, tasks, this.#owner, Date.now()))
+    const claimed = await this.#database.use(db => claimTasks(db, tasks, this.#owner, Date.now(), this.#down))
     const got = new Set(claimed?.map(task => task.id))
     // Somebody else has it, it was cancelled, or the database is away: the row decides, and is looked at again.
     for (const { id } of tasks) if (!got.has(id)) this.#entries.delete(id)
@@ -130,6 +132,11 @@ export class Onces {
     if (entry?.child !== child) return
     tellCrash(this.#log, child.ticket, end)
     this.#over(entry, end)
+  }
+
+  /** When no supervisor ran here, before this one did. */
+  learnDown(down: Down): void {
+    this.#down = down
   }
 
   leave(): void {

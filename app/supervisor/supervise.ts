@@ -83,7 +83,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
     entered ||=
       (await supervisor.database.use(async db => {
         await migrate(db)
-        await enterHost(db, who.host())
+        supervisor.learnDown(await enterHost(db, who.host()))
         return true
       })) ?? false
   }

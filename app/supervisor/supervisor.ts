@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { openRuns } from '../runs/open-runs.ts'
 import { dataVersion } from '../store/data-version.ts'
-import { leaveHost } from '../store/hosts.ts'
+import { type Down, leaveHost } from '../store/hosts.ts'
 import { adoptRuns } from './adopt-runs.ts'
 import type { Child } from './child.ts'
 import { Database } from './database.ts'
@@ -134,6 +134,11 @@ export class Supervisor {
   look(): void {
     for (const child of this.children) child.look()
     this.#loops.look(performance.now())
+  }
+
+  /** When no supervisor ran on this host, before this one did: runs that were due then say so. */
+  learnDown(down: Down): void {
+    this.#onces.learnDown(down)
   }
 
   /** Every running loop is replaced by a fresh process, one after the other. */

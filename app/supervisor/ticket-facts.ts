@@ -26,6 +26,7 @@ export const taskOf = (ticket: Ticket): Task => ({
   crashCount: 0,
   number: ticket.number,
   wish: ticket.wish,
+  superseded: 0,
   host: ticket.host,
   epoch: ticket.epoch,
   createdAt: ticket.startedAt,
@@ -55,6 +56,9 @@ export const runOf = (ticket: Ticket, child: Child): Run => ({
   recycled: false,
   attempt: ticket.attempt,
   adopted: child.adopted,
+  dueAt: null,
+  downFrom: null,
+  downTo: null,
 })
 
 /** The end of a run that never had a process: no fault of the task. */

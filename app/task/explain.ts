@@ -39,8 +39,13 @@ export const explainTask = (task: Task, facts: ExplainFacts): Explanation => {
 export const shownState = (task: Task, { processGone }: Pick<ExplainFacts, 'processGone'>): TaskState =>
   processGone ? (task.execType === 'FOREVER' ? 'stopped' : 'waiting') : task.state
 
-/** How a run ended, in words. */
-export const explainEnd = (run: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content'>): Message<EndKey> => {
+/** How a run ended, in words. @param task whose run it is: the newest run of one that was replaced says by which */
+export const explainEnd = (
+  run: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content'> & { number?: number },
+  task?: Pick<Task, 'reason' | 'number'>,
+): Message<EndKey> => {
+  if (run.outcome === 'cancelled' && task?.reason?.code === 'replaced' && task.reason.detail && run.number === task.number)
+    return say('end.replaced', { detail: task.reason.detail })
   if (run.recycled) return say('end.recycled')
   if (run.exitCode === 78) return say('end.misconfigured')
   const detail = firstLine(run.content ?? run.error)
@@ -63,19 +68,37 @@ export const explainEnd = (run: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'r
   }
 }
 
+/** How late a run began, and whether that is because no supervisor was there; null when it was in time. */
+export const explainLateness = (run: Pick<Run, 'number' | 'startedAt' | 'dueAt' | 'downFrom' | 'downTo'>): Message<LateKey> | null => {
+  const lateMs = run.dueAt === null ? 0 : run.startedAt - run.dueAt
+  if (lateMs < lateFromMs) return null
+  const values = { number: String(run.number), lateMs }
+  if (run.downTo === null) return say('late.waited', values)
+  return run.downFrom === null
+    ? say('late.neverUp', { ...values, to: run.downTo })
+    : say('late.down', { ...values, from: run.downFrom, to: run.downTo })
+}
+
+/** A run that begins sooner after its time is not called late. */
+const lateFromMs = 2_000
+
+export type LateKey = 'late.waited' | 'late.down' | 'late.neverUp'
+
 export type EndKey =
+  | 'end.replaced'
   | `end.${'running' | 'recycled' | 'misconfigured' | 'failed' | 'failedSilently' | 'exited' | 'killed'}`
   | `end.${'succeeded' | 'timed-out' | 'out-of-memory' | 'cancelled' | 'interrupted' | 'lost'}`
 
 export type WhyKey =
-  | `why.once.${'added' | 'dueLater' | 'retry' | 'crashed' | 'interrupted' | 'waitsForKey' | 'waiting' | 'running' | 'adopted' | 'cancelling'}`
+  | `why.once.${'added' | 'dueLater' | 'retry' | 'crashed' | 'interrupted' | 'waitsForKey' | 'waitsForTurn' | 'waiting' | 'running' | 'adopted' | 'cancelling'}`
+  | `why.once.${'overwritten' | 'overwrittenLater' | 'replacing'}`
   | 'why.gone'
   | `why.once.${'succeeded' | 'failed' | 'crashedForGood' | 'misconfigured' | 'cannotLoad' | 'cancelled' | 'replaced' | 'survivors'}`
   | `why.loop.${'wantedUp' | 'stopped' | 'stoppedBy' | 'starting' | 'running' | 'adopted' | 'recycled' | 'reloading' | 'probing'}`
   | `why.loop.${'stalled' | 'backingOff' | 'tripped' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
 
 export type NextKey =
-  | `next.${'startsSoon' | 'startsAt' | 'nextTry' | 'runsAgain' | 'afterReplaced' | 'timeLimit' | 'endsWhenDone' | 'forcedAfterGrace'}`
+  | `next.${'startsSoon' | 'startsAt' | 'nextTry' | 'runsAgain' | 'afterReplaced' | 'afterHolder' | 'timeLimit' | 'endsWhenDone' | 'forcedAfterGrace'}`
   | `next.${'retry' | 'retryAfterMending' | 'start' | 'staysUp' | 'nextStart' | 'probe' | 'probeOrMend' | 'watch'}`
   | `next.${'loopDown' | 'loopHeld' | 'loopStopping' | 'loopSilent' | 'survivors'}`
 
@@ -110,13 +133,27 @@ const explainOnce = (task: Task, facts: ExplainFacts): Words => {
           return { why: say('why.once.interrupted', { at }), next: whenUp(facts, say('next.startsSoon')) }
         case 'waits-for-key':
           return { why: say('why.once.waitsForKey', { detail: reason.detail ?? '?' }), next: whenUp(facts, say('next.afterReplaced')) }
+        case 'waits-for-turn':
+          return {
+            why: say('why.once.waitsForTurn', { detail: reason.detail ?? '?', calls: task.superseded + 1 }),
+            next: whenUp(facts, say('next.afterHolder')),
+          }
         case 'cannot-load':
           return { why: say('why.once.cannotLoad', { detail: reason.detail ?? task.action }), next: say('next.retryAfterMending') }
         default:
           if (task.runAt > facts.now) {
             return {
-              why: say('why.once.dueLater', { at: task.createdAt }),
+              why:
+                task.superseded > 0
+                  ? say('why.once.overwrittenLater', { at: task.createdAt, calls: task.superseded + 1 })
+                  : say('why.once.dueLater', { at: task.createdAt }),
               next: whenUp(facts, say('next.startsAt', { until: task.runAt })),
+            }
+          }
+          if (task.superseded > 0 && reason?.code === 'added' && task.number === 0) {
+            return {
+              why: say('why.once.overwritten', { at: task.createdAt, calls: task.superseded + 1 }),
+              next: whenUp(facts, say('next.startsSoon')),
             }
           }
           return reason?.code === 'added' || !reason
@@ -126,6 +163,11 @@ const explainOnce = (task: Task, facts: ExplainFacts): Words => {
     case 'running': {
       const startedAt = task.startedAt ?? at
       if (task.wanted === 'down') {
+        if (reason?.code === 'replaced')
+          return {
+            why: say('why.once.replacing', { detail: reason.detail ?? '?', at }),
+            next: say('next.forcedAfterGrace', { graceMs: task.graceMs }),
+          }
         return {
           why: reason?.by ? say('why.once.cancelling', { by: reason.by, at }) : say('why.once.cancelling', { by: '?', at }),
           next: say('next.forcedAfterGrace', { graceMs: task.graceMs }),

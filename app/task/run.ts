@@ -27,5 +27,10 @@ export interface Run {
   attempt: number
   /** Adopted alive by a later supervisor. */
   adopted: boolean
+  /** When it was due, for a ONCE task: what it began after that, it was late. */
+  dueAt: number | null
+  /** The time in which no supervisor ran on this host, when that is why it was late. `downFrom` is null when there was none before. */
+  downFrom: number | null
+  downTo: number | null
 }
 export const runName = (taskId: number, number: number) => `${taskId}-${number}`

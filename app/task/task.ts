@@ -49,6 +49,8 @@ export interface Task {
   number: number
   /** Grows when a person asks for a fresh start now; a run begun under a smaller wish is replaced. */
   wish: number
+  /** Calls with keepLast whose params were overwritten by a newer one while it waited. */
+  superseded: number
   /** Which supervisor has it: host and its epoch. */
   host: string | null
   epoch: string | null
@@ -77,6 +79,7 @@ export const reasonCodes = [
   'crashed', // the last run died without an outcome, it will be run again
   'interrupted', // a restart or shutdown stopped it, it will be run again
   'waits-for-key', // the task it replaces is still being cancelled
+  'waits-for-turn', // keepLast: the task that holds the key has begun and not ended; detail is its id
   'started',
   'adopted', // taken over alive from an earlier supervisor
   'stalled', // no iteration finished within stallMs

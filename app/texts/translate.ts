@@ -1,20 +1,24 @@
 import { en } from './en.ts'
-import { choosePlural, formatBytes, formatDuration, formatNumber, formatRelative, type Language } from './format.ts'
+import { choosePlural, formatBytes, formatDuration, formatExact, formatNumber, formatRelative, type Language } from './format.ts'
 import { zh } from './zh.ts'
 
 export type TextKey = keyof typeof en
 export type TextValues = Record<string, string | number>
 
-/** A piece of a sentence: words, or an instant that a page can show as it goes by. */
-export type TextPart = string | { at: number }
+/** A piece of a sentence: words, an instant that a page can show as it goes by, or a task that a page can link to. */
+export type TextPart = string | { at: number; exact?: true } | { task: string }
 
 /**
  * The sentence in the reader's language. Places for values: `{n}` (numbers by locale), `{n:loop|loops}` (the word that fits the count),
- * `{ms, duration}`, `{n, bytes}`, `{at, time}` (relative: "12 seconds ago").
+ * `{ms, duration}`, `{n, bytes}`, `{at, time}` (relative: "12 seconds ago"), `{at, exact}` (the instant itself), `{id, task}` ("#12").
  */
 export const translate = (language: Language, key: TextKey, values: TextValues = {}, now: number = Date.now()): string =>
   translateParts(language, key, values)
-    .map(part => (typeof part === 'string' ? part : formatRelative(language, part.at, now)))
+    .map(part => {
+      if (typeof part === 'string') return part
+      if ('task' in part) return `#${part.task}`
+      return part.exact ? formatExact(language, part.at) : formatRelative(language, part.at, now)
+    })
     .join('')
 
 export const translateParts = (language: Language, key: TextKey, values: TextValues = {}): TextPart[] => {
@@ -51,13 +55,15 @@ export const chooseLanguage = (header: string | undefined): Language => {
 }
 
 const texts: Record<Language, Record<TextKey, string>> = { en, zh }
-const places = /\{(\w+)(?::([^}]*)|, (duration|bytes|time))?\}/g
+const places = /\{(\w+)(?::([^}]*)|, (duration|bytes|time|exact|task))?\}/g
 
 const part = (language: Language, value: string | number, words: string | undefined, form: string | undefined): TextPart => {
+  if (form === 'task') return { task: String(value) }
   if (typeof value === 'string') return value
   if (words !== undefined) return choosePlural(language, value, words.split('|'))
   if (form === 'duration') return formatDuration(language, value)
   if (form === 'bytes') return formatBytes(language, value)
   if (form === 'time') return { at: value }
+  if (form === 'exact') return { at: value, exact: true }
   return formatNumber(language, value)
 }

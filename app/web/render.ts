@@ -1,7 +1,7 @@
 import { Eta } from 'eta'
 import { BgtaskError } from '../errors.ts'
 import { inPackage } from '../paths.ts'
-import { type EndKey, explainEnd, type Message } from '../task/explain.ts'
+import { type EndKey, explainEnd, explainLateness, type LateKey, type Message } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { formatBytes, formatDuration, formatExact, formatNumber, formatRelative, type Language, languages } from '../texts/format.ts'
@@ -51,7 +51,8 @@ const viewWords = (assets: Assets, { language, theme, user }: Reader, now: numbe
     /** HTML */ time,
     /** HTML */ sentence,
     /** HTML */ icon: (name: string, label?: string) => iconTag(assets, name, label),
-    endOf: (run: Run): Message<EndKey> => explainEnd(run),
+    endOf: (run: Run, task?: Task): Message<EndKey> => explainEnd(run, task),
+    lateness: (run: Run): Message<LateKey> | null => explainLateness(run),
     actIcon: (noun: string) => actIcons[noun] ?? 'play',
     roleIcon: (role: Role) => roleIcons[role],
     number: (value: number) => formatNumber(language, value),
@@ -78,8 +79,13 @@ const timeTag = (language: Language, at: number | null | undefined, now: number,
 
 const sentenceHtml = (language: Language, message: Message, now: number) =>
   translateParts(language, message.key as TextKey, message.values)
-    .map(part => (typeof part === 'string' ? escapeHtml(part) : timeTag(language, part.at, now, 'relative')))
+    .map(part => {
+      if (typeof part === 'string') return escapeHtml(part)
+      return 'task' in part ? taskLink(part.task) : timeTag(language, part.at, now, part.exact ? 'exact' : 'relative')
+    })
     .join('')
+
+const taskLink = (id: string) => (/^\d{1,16}$/.test(id) ? `<a href="/admin/core/bgtask/${id}">#${id}</a>` : `#${escapeHtml(id)}`)
 
 const iconTag = (assets: Assets, name: string, label?: string) => {
   const said = label === undefined ? 'aria-hidden="true"' : `role="img" aria-label="${escapeHtml(label)}"`

@@ -93,7 +93,14 @@ test('every option refuses what it does not allow, and says what it does', () =>
   refused({ unique: 'x'.repeat(256) }, /^unique is 256 characters long .* allowed are 1 to 255/)
   refused({ unique: 5 }, /^unique is 5; it must be text/)
   refused({ onConflict: 'replace' }, /there is no unique key/)
-  refused({ unique: 'a', onConflict: 'replaces' }, /^onConflict is "replaces"; allowed are replace, keep, reject\. Did you mean replace\?/)
+  refused(
+    { unique: 'a', onConflict: 'keepLast', execType: 'FOREVER' },
+    /^onConflict is "keepLast" for a FOREVER task.*use keep, replace or reject/,
+  )
+  refused(
+    { unique: 'a', onConflict: 'replaces' },
+    /^onConflict is "replaces"; allowed are replace, keep, keepLast, reject\. Did you mean replace\?/,
+  )
   refused({ type: 'x'.repeat(65) }, /^type is 65 characters long/)
   refused({ creator: 'a\0' }, /^creator has a NUL/)
   refused({ creator: '\ud800' }, /^creator has half of a character/)

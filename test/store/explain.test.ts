@@ -5,8 +5,8 @@ import { checkAuditChain, listAudit, oldestAuditAt } from '../../app/store/audit
 import { claimTask } from '../../app/store/claim-task.ts'
 import { countEnded, countTasks } from '../../app/store/count-tasks.ts'
 import { type Db, openDatabase } from '../../app/store/database.ts'
-import { endOnceMany } from '../../app/store/end-once.ts'
-import { findTask, findTaskByKey, findTaskByUid } from '../../app/store/find-task.ts'
+import { endOnce, endOnceMany } from '../../app/store/end-once.ts'
+import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey } from '../../app/store/find-task.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { listDue, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
@@ -31,7 +31,7 @@ import {
   updateSession,
 } from '../../app/store/sessions.ts'
 import { insertUser } from '../../app/store/users.ts'
-import { cancelTask, deleteTask, moveDue, retryTask, runNow, wishDown, wishFresh, wishUp } from '../../app/store/wishes.ts'
+import { cancelByKey, cancelTask, deleteTask, moveDue, retryTask, runNow, wishDown, wishFresh, wishUp } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import { type MariaDb, startMariaDb } from '../helpers/mariadb.ts'
 import { dialects } from './dialects.ts'
@@ -43,12 +43,39 @@ interface Statement {
   parameters: readonly unknown[]
 }
 
+const succeeded = {
+  kind: 'succeeded',
+  content: null,
+  error: null,
+  exitCode: 0,
+  signal: null,
+  endedAt: seedTime,
+  iterations: null,
+  peakMemoryBytes: null,
+  cpuMs: null,
+} as const
+
 /** Each hot function of the store, and the rows that its statements may read at most, whatever the table holds. */
 const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Promise<unknown> }[] = [
   { name: 'find', run: async db => [await findTask(db, 5), await findTaskByUid(db, 'x'), await findTaskByKey(db, 'key')] },
   {
     name: 'insert, without and with unique key',
     run: db => insertTasks(db, [newTask(), newTask({ uniqueKey: 'k', onConflict: 'replace' })]),
+  },
+  {
+    name: 'keep the last',
+    run: async db => {
+      const [first] = await insertTasks(db, [newTask({ uniqueKey: 'l', onConflict: 'keepLast' })])
+      await insertTasks(db, [newTask({ uniqueKey: 'l', onConflict: 'keepLast' })])
+      const { task } = first!
+      const claimed = await claimTask(db, (await findTask(db, task.id))!, { host: 'h', epoch: 'e' }, seedTime)
+      for (let calls = 0; calls < 2; calls++) await insertTasks(db, [newTask({ uniqueKey: 'l', onConflict: 'keepLast' })])
+      await findTaskNextByKey(db, 'l')
+      await endOnce(db, claimed!.id, 1, succeeded, now => afterOnce(now, succeeded, seedTime, 0))
+      await cancelByKey(db, 'l', 'test', seedTime)
+      await listTasks(db, { uniqueKey: 'l' }, { limit: 10 })
+      await listTasks(db, { uniqueKey: 'l', states: ['cancelled'], text: 'x' }, { limit: 10 })
+    },
   },
   { name: 'replace', run: db => insertTasks(db, [newTask({ uniqueKey: 'k', onConflict: 'replace' })]) },
   { name: 'list-due', run: db => listDue(db, 100) },
@@ -118,7 +145,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await wishDown(db, 500, 'test', seedTime)
       await wishFresh(db, 501, 'test', seedTime)
       const task = (await insertTasks(db, [newTask({ runAt: seedTime + 9e9 })], { now: seedTime }))[0]!.task
-      await moveDue(db, task.id, seedTime + 8e9, seedTime)
+      await moveDue(db, task.id, seedTime + 8e9, 'test', seedTime)
       await runNow(db, task.id, 'test', seedTime)
       await cancelTask(db, task.id, 'test', seedTime)
       await retryTask(db, task.id, 'test', seedTime)

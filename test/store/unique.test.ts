@@ -6,11 +6,13 @@ import { claimTask } from '../../app/store/claim-task.ts'
 import { countTasks } from '../../app/store/count-tasks.ts'
 import type { Db } from '../../app/store/database.ts'
 import { endOnce } from '../../app/store/end-once.ts'
-import { findTask, findTaskByKey } from '../../app/store/find-task.ts'
+import { findTask, findTaskByKey, findTaskNextByKey } from '../../app/store/find-task.ts'
 import { insertTasks, type NewTask } from '../../app/store/insert-task.ts'
+import { isDuplicate } from '../../app/store/is-away.ts'
 import { listDue } from '../../app/store/list-due.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
+import { cancelByKey, cancelTask, deleteTask } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import type { Task } from '../../app/task/task.ts'
 import { freshDb, insertDialects, reopen } from './dialects.ts'
@@ -40,7 +42,12 @@ for (const dialect of insertDialects) {
 
     test('keep returns the one that is there; reject names it; another key is free; case and blanks count', async () => {
       const first = await add({ uniqueKey: 'k1' })
-      assert.deepEqual(await add({ uniqueKey: 'k1', params: { other: 1 } }), { task: first.task, added: false, replaced: null })
+      assert.deepEqual(await add({ uniqueKey: 'k1', params: { other: 1 } }), {
+        task: first.task,
+        added: false,
+        updated: false,
+        replaced: null,
+      })
       assert.equal((await findTaskByKey(db, 'k1'))?.id, first.task.id)
       for (const uniqueKey of ['K1', 'k1 ', 'ḱ1']) assert.equal((await add({ uniqueKey })).added, true)
       await assert.rejects(add({ uniqueKey: 'k1', onConflict: 'reject' }), (error: BgtaskError) => {
@@ -81,6 +88,142 @@ for (const dialect of insertDialects) {
       assert.deepEqual([ended?.state, ended?.reason?.code, ended?.reason?.detail], ['cancelled', 'replaced', String(second.task.id)])
       assert.equal((await dueIds()).includes(third.task.id), true)
       assert.equal((await findTaskByKey(db, 'k3'))?.id, third.task.id)
+    })
+
+    test('keepLast: what has not begun is overwritten, and says by how many', async () => {
+      const first = await add({ uniqueKey: 'l1', onConflict: 'keepLast', params: { n: 1 } })
+      assert.deepEqual([first.added, first.updated, first.task.superseded], [true, false, 0])
+      const more = { uniqueKey: 'l1', onConflict: 'keepLast', priority: 5, type: 'newer', maxAttempts: 7 } as const
+      await add({ ...more, params: { n: 2 } })
+      const third = await add({ ...more, params: { n: 3 }, runAt: 9_000, by: 'eva' })
+      assert.deepEqual([third.added, third.updated, third.replaced, third.task.id], [false, true, null, first.task.id])
+      const stored = await findTask(db, first.task.id)
+      assert.deepEqual(stored, third.task)
+      assert.deepEqual(
+        [stored?.params, stored?.superseded, stored?.runAt, stored?.maxAttempts, stored?.type],
+        [{ n: 3 }, 2, 9_000, 7, 'newer'],
+      )
+      assert.deepEqual(stored?.reason, { code: 'due-later', at: 2_000, until: 9_000, by: 'eva' })
+      assert.ok(!(await listDue(db, 1_000)).some(task => task.id === first.task.id))
+    })
+
+    test('keepLast: one that has begun is followed by one task, with the newest params, when all its tries are over', async () => {
+      const running = await claim((await add({ uniqueKey: 'l2', onConflict: 'keepLast', maxAttempts: 2, params: { n: 1 } })).task)
+      const second = await add({ uniqueKey: 'l2', onConflict: 'keepLast', params: { n: 2 } })
+      assert.deepEqual([second.added, second.task.reason?.code, second.task.reason?.detail], [true, 'waits-for-turn', String(running.id)])
+      const third = await add({ uniqueKey: 'l2', onConflict: 'keepLast', params: { n: 3 } })
+      assert.deepEqual([third.updated, third.task.id, third.task.superseded], [true, second.task.id, 1])
+      assert.deepEqual(await findTask(db, third.task.id), third.task)
+      assert.equal((await findTaskByKey(db, 'l2'))?.id, running.id)
+      assert.equal((await findTaskNextByKey(db, 'l2'))?.id, second.task.id)
+      assert.equal(await claimTask(db, third.task, owner, 3_000), null)
+      const failed = { ...end, kind: 'failed' } as const
+      await endOnce(db, running.id, 1, failed, task => afterOnce(task, failed, 0, 0))
+      // Its second try is still to come: the params it has run with stay as they are.
+      const fourth = await add({ uniqueKey: 'l2', onConflict: 'keepLast', params: { n: 4 } })
+      assert.deepEqual([fourth.updated, fourth.task.id], [true, second.task.id])
+      const again = (await claimTask(db, (await findTask(db, running.id))!, owner, 4_000))!
+      assert.deepEqual(again.params, { n: 1 })
+      await endOnce(db, running.id, 2, failed, task => afterOnce(task, failed, 0, 0))
+      const holder = await findTaskByKey(db, 'l2')
+      assert.deepEqual([holder?.id, holder?.params, holder?.reason?.code], [second.task.id, { n: 4 }, 'added'])
+      assert.equal(await findTaskNextByKey(db, 'l2'), null)
+      assert.deepEqual((await claim(holder!)).params, { n: 4 })
+    })
+
+    test('keepLast: a claim with params that were overwritten meanwhile gets nothing', async () => {
+      const { task } = await add({ uniqueKey: 'l3', onConflict: 'keepLast', params: { n: 1 } })
+      const seen = (await listDue(db, 1_000)).find(({ id }) => id === task.id)!
+      await add({ uniqueKey: 'l3', onConflict: 'keepLast', params: { n: 2 } })
+      assert.equal(await claimTask(db, seen, owner, 3_000), null)
+      assert.deepEqual((await claim((await findTask(db, task.id))!)).params, { n: 2 })
+    })
+
+    test('keepLast: a second one that follows is impossible for the database itself', async () => {
+      const { task } = await add({ uniqueKey: 'l4' })
+      await claim(task)
+      await add({ uniqueKey: 'l4', onConflict: 'keepLast' })
+      const other = (await add({})).task
+      const taken = await db.kysely
+        .selectFrom('bg_task')
+        .select('next_key')
+        .where('unique_key', '=', 'l4')
+        .where('next_key', 'is not', null)
+        .executeTakeFirstOrThrow()
+      const twice = db.kysely.updateTable('bg_task').set({ next_key: taken.next_key }).where('id', '=', other.id).execute()
+      await assert.rejects(twice, isDuplicate)
+    })
+
+    test('keepLast: whatever ends the holder, the one that follows has the key', async () => {
+      const follow = async (key: string) => {
+        const holder = await claim((await add({ uniqueKey: key, maxAttempts: 2 })).task)
+        return { holder, next: (await add({ uniqueKey: key, onConflict: 'keepLast' })).task }
+      }
+      const a = await follow('l5')
+      const failed = { ...end, kind: 'failed' } as const
+      await endOnce(db, a.holder.id, 1, failed, task => afterOnce(task, failed, 0, 0))
+      assert.equal(await cancelTask(db, a.holder.id, 'eva', 5_000), 'cancelled')
+      assert.equal((await findTaskByKey(db, 'l5'))?.id, a.next.id)
+      const b = await follow('l6')
+      assert.equal(await cancelTask(db, b.next.id, 'eva', 5_000), 'cancelled')
+      assert.equal(await findTaskNextByKey(db, 'l6'), null)
+      assert.equal((await add({ uniqueKey: 'l6', onConflict: 'keepLast' })).added, true)
+      const c = await follow('l7')
+      assert.deepEqual(await cancelByKey(db, 'l7', 'eva', 5_000), { holder: c.holder.id, cancelled: 'cancelling', next: c.next.id })
+      await endOnce(db, c.holder.id, 1, end, task => afterOnce(task, end, 4_000, 0))
+      assert.equal(await findTaskByKey(db, 'l7'), null)
+    })
+
+    test('keepLast and the other ways: replace takes the place of both, reject and keep see the holder, a loop is followed by none', async () => {
+      const holder = await claim((await add({ uniqueKey: 'l8' })).task)
+      const next = (await add({ uniqueKey: 'l8', onConflict: 'keepLast' })).task
+      assert.equal((await add({ uniqueKey: 'l8', onConflict: 'keep' })).task.id, holder.id)
+      await assert.rejects(add({ uniqueKey: 'l8', onConflict: 'reject' }), { code: 'conflict' })
+      const newer = await add({ uniqueKey: 'l8', onConflict: 'replace' })
+      assert.equal(newer.replaced, holder.id)
+      for (const [id, state] of [
+        [holder.id, 'running'],
+        [next.id, 'cancelled'],
+      ] as const) {
+        const task = await findTask(db, id)
+        assert.deepEqual(
+          [task?.state, task?.wanted, task?.reason?.code, task?.reason?.detail],
+          [state, 'down', 'replaced', String(newer.task.id)],
+        )
+      }
+      assert.equal(await findTaskNextByKey(db, 'l8'), null)
+      const overwritten = await add({ uniqueKey: 'l8', onConflict: 'keepLast', params: { last: true } })
+      assert.deepEqual([overwritten.updated, overwritten.task.id], [true, newer.task.id])
+      await endOnce(db, holder.id, 1, end, task => afterOnce(task, end, 4_000, 0))
+      assert.deepEqual((await claim((await findTaskByKey(db, 'l8'))!)).params, { last: true })
+      const loop = (await add({ uniqueKey: 'l9', execType: 'FOREVER' })).task
+      await assert.rejects(
+        add({ uniqueKey: 'l9', onConflict: 'keepLast' }),
+        /"l9" is held by task \d+, a loop.*Stop and delete it, or use onConflict replace/,
+      )
+      await deleteTask(db, loop.id)
+    })
+
+    test('who may not meet the holder of a key gets nothing, and nothing is stored', async () => {
+      const mayMeet = ({ action }: Task) => action === 'mine/own'
+      const mine = (more: Partial<NewTask>) =>
+        insertTasks(db, [newTask({ action: 'mine/own' }), newTask({ action: 'mine/own', ...more })], { mayMeet })
+      await add({ uniqueKey: 'm1', action: 'theirs/secret' })
+      const before = await countTasks(db)
+      for (const onConflict of ['keep', 'replace', 'keepLast', 'reject'] as const) {
+        await assert.rejects(mine({ uniqueKey: 'm1', onConflict }), (error: BgtaskError) => {
+          assert.equal(error.code, 'conflict')
+          assert.doesNotMatch(error.message, /theirs/)
+          return true
+        })
+      }
+      // The holder is one that may be met, but the one that follows it is not.
+      const holder = await claim((await add({ uniqueKey: 'm2', action: 'mine/own' })).task)
+      await add({ uniqueKey: 'm2', onConflict: 'keepLast', action: 'theirs/secret' })
+      for (const onConflict of ['replace', 'keepLast'] as const)
+        await assert.rejects(mine({ uniqueKey: 'm2', onConflict }), { code: 'conflict' })
+      assert.equal((await findTask(db, holder.id))?.wanted, 'up')
+      assert.equal((await countTasks(db)).waiting, before.waiting + 1)
     })
 
     test('a key is free again when its task has ended', async () => {

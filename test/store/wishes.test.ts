@@ -51,7 +51,7 @@ for (const dialect of dialects) {
       assert.equal(await cancelTask(db, waiting.id, 'eva', now + 1), 'already-final')
       assert.equal(await cancelTask(db, 999_999, 'eva', now), null)
       const running = (await claimTask(db, await add({ uniqueKey: 'c2' }), owner, now))!
-      assert.equal(await cancelByKey(db, 'c2', 'eva', now), 'cancelling')
+      assert.deepEqual(await cancelByKey(db, 'c2', 'eva', now), { holder: running.id, cancelled: 'cancelling', next: null })
       assert.deepEqual([(await findTask(db, running.id))?.state, (await findTask(db, running.id))?.wanted], ['running', 'down'])
       await endOnce(db, running.id, 1, ended, task => afterOnce(task, ended, now, 0))
       const final = await findTask(db, running.id)
@@ -83,11 +83,11 @@ for (const dialect of dialects) {
     test('run now, and another due time', async () => {
       const task = await add({ runAt: now + 1e12 })
       assert.equal(await isDue(task.id), false)
-      assert.equal(await moveDue(db, task.id, now + 5e11, now), true)
+      assert.equal(await moveDue(db, task.id, now + 5e11, 'eva', now), true)
       assert.equal(await nextDueAt(db), now + 5e11)
       assert.equal(await runNow(db, task.id, 'eva', now), true)
       assert.equal(await isDue(task.id), true)
-      assert.equal(await moveDue(db, task.id, now + 5e11, now), true)
+      assert.equal(await moveDue(db, task.id, now + 5e11, 'eva', now), true)
       assert.equal(await isDue(task.id), false)
       await cancelTask(db, task.id, 'eva', now)
       assert.equal(await runNow(db, task.id, 'eva', now), false)
@@ -118,7 +118,7 @@ for (const dialect of dialects) {
         cpuMs: null,
         outputBytes: null,
       },
-      ...{ recycled: false, attempt: 0, adopted: false },
+      ...{ recycled: false, attempt: 0, adopted: false, dueAt: null, downFrom: null, downTo: null },
     })
     const fact = (taskId: number, number: number, more: Partial<LoopFact> = {}): LoopFact => ({
       ...{ taskId, number, state: 'running', reason: { code: 'started', at: now }, runAt: now, startedAt: now, finishedAt: null },

@@ -127,6 +127,7 @@ const task = (given: Partial<Task>): Task => ({
   crashCount: 0,
   number: 1,
   wish: 0,
+  superseded: 0,
   host: null,
   epoch: null,
   createdAt: now,

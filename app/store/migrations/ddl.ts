@@ -2,6 +2,8 @@
 export interface Ddl {
   /** Statements that make a table and its indexes. */
   table(table: Table): string[]
+  /** Statements that add columns and indexes to a table that is there. Columns are null or have a default: there may be rows. */
+  more(table: Pick<Table, 'name' | 'columns' | 'indexes'>): string[]
   /** A statement that adds rows of one number each, as far as they are missing. */
   rows(table: string, column: string, values: readonly number[]): string[]
 }
@@ -34,6 +36,13 @@ export const mysqlDdl = (collation: string): Ddl => ({
     ]
     return [`CREATE TABLE IF NOT EXISTS ${name} (\n  ${lines.join(',\n  ')}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=${collation}`]
   },
+  // Both servers say "duplicate" of what is there already, which migrate.ts takes for done; MySQL knows no IF NOT EXISTS here.
+  more: ({ name, columns, indexes = {} }) => [
+    ...Object.entries(columns).map(([column, kind]) => `ALTER TABLE ${name} ADD COLUMN ${quoted(column)} ${columnType(kind, mysqlTypes)}`),
+    ...Object.entries(indexes).map(
+      ([index, { columns, unique }]) => `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${index} ON ${name} (${columns.map(quoted).join(', ')})`,
+    ),
+  ],
   rows: (table, column, values) => [`INSERT IGNORE INTO ${table} (${quoted(column)}) VALUES ${listed(values)}`],
 })
 
@@ -45,15 +54,23 @@ export const sqliteDdl: Ddl = {
     ]
     return [
       `CREATE TABLE IF NOT EXISTS ${name} (\n  ${lines.join(',\n  ')}\n) STRICT${primaryKey ? ', WITHOUT ROWID' : ''}`,
-      ...Object.entries(indexes).map(
-        ([index, { columns, unique, where }]) =>
-          `CREATE ${unique ? 'UNIQUE ' : ''}INDEX IF NOT EXISTS ${index} ON ${name} (${columns.map(quoted).join(', ')})` +
-          (where ? ` WHERE ${where}` : ''),
-      ),
+      ...sqliteIndexes(name, indexes),
     ]
   },
+  // In the transaction of the migration, so these are never met half done.
+  more: ({ name, columns, indexes = {} }) => [
+    ...Object.entries(columns).map(([column, kind]) => `ALTER TABLE ${name} ADD COLUMN ${quoted(column)} ${columnType(kind, sqliteTypes)}`),
+    ...sqliteIndexes(name, indexes),
+  ],
   rows: (table, column, values) => [`INSERT OR IGNORE INTO ${table} (${quoted(column)}) VALUES ${listed(values)}`],
 }
+
+const sqliteIndexes = (table: string, indexes: Record<string, Index>): string[] =>
+  Object.entries(indexes).map(
+    ([index, { columns, unique, where }]) =>
+      `CREATE ${unique ? 'UNIQUE ' : ''}INDEX IF NOT EXISTS ${index} ON ${table} (${columns.map(quoted).join(', ')})` +
+      (where ? ` WHERE ${where}` : ''),
+  )
 
 // Both databases take this quote, and some names are words of their languages.
 const quoted = (name: string) => `\`${name}\``

@@ -1,11 +1,7 @@
 import { Type } from 'typebox'
 import { coversScope } from '../../api/scopes.ts'
-import { showValue } from '../../api/show-value.ts'
 import { tokenActor } from '../../api/tokens.ts'
 import { actionName } from '../../catalog/scan-actions.ts'
-import { BgtaskError } from '../../errors.ts'
-import { findTaskByKey } from '../../store/find-task.ts'
-import type { Task } from '../../task/task.ts'
 import { actorOf } from '../actor.ts'
 import { lacksScope } from '../bearer.ts'
 import type { Panel } from '../panel.ts'
@@ -23,16 +19,17 @@ export const registerAddApi = (api: Api, panel: Panel) => {
     const { scopes, name } = request.token!
     const outside = wishes.find(({ action }) => !coversScope(scopes, { kind: 'task:add', action }))
     if (outside) return lacksScope(reply, actionName.test(outside.action) ? `task:add:${outside.action}` : 'task:add:<action>')
-    for (const { options } of wishes) if (options?.unique) await requireOwnHolder(panel, scopes, options.unique)
     const by = tokenActor(request.token!)
     const withCreator = wishes.map(wish => ({ ...wish, options: { creator: name, ...wish.options } }))
-    const stored = await background.storeTasks(withCreator, { by, actor: actorOf(request) })
+    const stored = await background.storeTasks(withCreator, {
+      by,
+      actor: actorOf(request),
+      // With a unique key a task may be shown, overwritten or replaced that somebody else added: no further than the token reaches.
+      mayMeet: ({ action }) => coversScope(scopes, { kind: 'task:add', action }),
+    })
     panel.live.poke()
-    // Of another action after all: one that came in this very moment.
-    const strange = stored.find(({ task, added }) => !added && !mayKnow(scopes, task))
-    if (strange) throw heldByAnother(strange.task.uniqueKey)
     const tell = createTeller(panel)
-    const answers = stored.map(({ task, added, replaced }) => ({ task: tell(task), added, replaced }))
+    const answers = stored.map(({ task, added, updated, replaced }) => ({ task: tell(task), added, updated, replaced }))
     reply.code(stored.some(({ added }) => added) ? 201 : 200)
     if (Array.isArray(request.body)) return { tasks: answers }
     return reply.header('location', `/api/v1/tasks/${stored[0]!.task.id}`).send(answers[0])
@@ -53,7 +50,7 @@ const addSchema = {
     ],
   }),
   response: {
-    200: { ...added, description: 'Nothing was added: a task with the same unique key was kept.' },
+    200: { ...added, description: 'Nothing was added: a task with the same unique key was kept, or has these params now (`updated`).' },
     201: { ...added, description: 'Added.' },
   },
   errors: [400, 409, 413, 415, 422],
@@ -61,18 +58,3 @@ const addSchema = {
 
 /** By readTaskWishes, whose sentences say which task of the list it is. */
 const checkedBelow = (value: unknown) => ({ value })
-
-/** With a unique key a task may be shown, or replaced, that somebody else added: no further than the token reaches. */
-const requireOwnHolder = async ({ background: { db } }: Panel, scopes: readonly string[], key: string) => {
-  const holder = await findTaskByKey(db, key)
-  if (holder && !coversScope(scopes, { kind: 'task:add', action: holder.action })) throw heldByAnother(key)
-}
-
-const mayKnow = (scopes: readonly string[], { action }: Task) =>
-  coversScope(scopes, { kind: 'task:add', action }) || coversScope(scopes, { kind: 'task:read' })
-
-const heldByAnother = (key: string | null) =>
-  new BgtaskError(
-    'conflict',
-    `The unique key ${showValue(key)} is held by a task of an action that this token may not add; nothing is stored.`,
-  )

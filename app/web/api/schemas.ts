@@ -64,6 +64,7 @@ export const taskSchema = Type.Object(
     crashCount: count('Runs in a row that died without an outcome.'),
     number: count('Number of its newest run; 0 before the first.'),
     wish: count('Grows with each wish for a fresh process.'),
+    superseded: count('Calls with keepLast whose params were overwritten by a newer one while it waited.'),
     host: orNull(Type.String()),
     epoch: orNull(Type.String()),
     createdAt: ms('When it was added.'),
@@ -98,6 +99,9 @@ export const runSchema = Type.Object(
     recycled: Type.Boolean(),
     attempt: Type.Integer(),
     adopted: Type.Boolean(),
+    dueAt: msOrNull('When it was due: what it began after that, it was late.'),
+    downFrom: msOrNull('No supervisor ran on its host from then; null when there was none before.'),
+    downTo: msOrNull('No supervisor ran on its host until then; null when that is not why it was late.'),
   } satisfies Record<keyof Run, TSchema>,
   { $id: 'Run', additionalProperties: false },
 )
@@ -119,7 +123,8 @@ export const errorSchema = Type.Object(
 export const addedSchema = Type.Object(
   {
     task: taskSchema,
-    added: Type.Boolean({ description: 'false: one with the same unique key was kept.' }),
+    added: Type.Boolean({ description: 'false: one with the same unique key was kept, or updated.' }),
+    updated: Type.Boolean({ description: 'keepLast: a task that waited already has these params and options now.' }),
     replaced: orNull(Type.Integer({ description: 'Id of the task that this one replaces.' })),
   },
   { $id: 'Added', additionalProperties: false },

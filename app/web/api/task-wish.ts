@@ -15,7 +15,9 @@ export const taskOptionsSchema = Type.Object(
     delayMs: Type.Optional(Type.Union([Type.Number(), Type.Null()])),
     priority: Type.Optional(Type.Integer()),
     unique: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-    onConflict: Type.Optional(Type.Union([Type.Literal('replace'), Type.Literal('keep'), Type.Literal('reject')])),
+    onConflict: Type.Optional(
+      Type.Union([Type.Literal('replace'), Type.Literal('keep'), Type.Literal('keepLast'), Type.Literal('reject')]),
+    ),
     maxAttempts: Type.Optional(Type.Integer()),
     timeoutMs: Type.Optional(Type.Union([Type.Integer(), Type.Null()])),
     graceMs: Type.Optional(Type.Integer()),
