@@ -5,6 +5,7 @@ import type { Task } from './task/task.ts'
 
 export type { Background } from './api/background.ts'
 export type { OnConflict, TaskOptions } from './api/check-options.ts'
+export type { ScheduleOptions } from './api/check-schedule.ts'
 export type { Queue, QueueItem } from './api/queue.ts'
 export type { TaskWish } from './api/store-tasks.ts'
 export type { CronContext, QueueInfo, QueueInfos, WorkerContext } from './cron/contexts.ts'
@@ -15,6 +16,7 @@ export { type Action, type ActionOptions, defineAction } from './runner/define-a
 export { execForeverInterval, type IntervalOptions, type Iteration } from './runner/exec-forever-interval.ts'
 export type { Log, LogFields } from './runner/log.ts'
 export { failure, success, type Verdict } from './task/outcome.ts'
+export type { Schedule } from './task/schedule.ts'
 /*
  * The library. Actions import it in every run, so only what is light is imported here; what needs a database is when it is called.
  */
@@ -58,6 +60,21 @@ export const queue = <Data = unknown>(name: string): Queue<Data> => {
  */
 export const runCron = async (): Promise<Task> =>
   (await (await import('./api/ask-cron.ts')).askCron(await shared(), { creator: 'runCron()' })).task
+
+/**
+ * Declares that an action be run at certain times; to be called at each start, since saying the same again changes nothing.
+ * @throws BgtaskError naming what is wrong; nothing is stored then
+ * @example
+ * await addSchedule('nightly-clean-up', { cron: '30 2 * * *', timeZone: 'Europe/Berlin', action: 'shop/clean-up', missed: 'once' })
+ * await addSchedule('poll-feeds', { everyMs: 900_000, action: 'feeds/poll', overlap: 'skip' })
+ */
+export const addSchedule: Background['addSchedule'] = async (...given) => (await shared()).addSchedule(...given)
+
+/** Its tasks stay. @returns false when there is none of that name */
+export const removeSchedule: Background['removeSchedule'] = async (...given) => (await shared()).removeSchedule(...given)
+
+/** All schedules, by name, with their next times. */
+export const schedules: Background['schedules'] = async () => (await shared()).schedules()
 
 /** For programs that want a connection of their own, with a configuration of their own; its `close()` ends it. */
 export const openBackground: typeof import('./api/background.ts').openBackground = async (...given) =>

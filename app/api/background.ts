@@ -5,8 +5,10 @@ import { readDatabaseUrl } from '../runs/database-url-file.ts'
 import { prepareRuntimeFolder } from '../runs/runtime-folder.ts'
 import { type Db, openDatabase } from '../store/database.ts'
 import { migrate } from '../store/migrate.ts'
+import type { Schedule } from '../task/schedule.ts'
 import type { ExecType, Task } from '../task/task.ts'
 import type { TaskOptions } from './check-options.ts'
+import type { ScheduleOptions } from './check-schedule.ts'
 import { type AddedBy, type StoredTask, storeTasks, type TaskWish } from './store-tasks.ts'
 
 /** An open database and the map of actions: all that is needed to add tasks and to act on them. */
@@ -36,6 +38,21 @@ export interface Background {
    * @throws as addTask, naming the first that cannot be by its place in the list, from 1
    */
   addTasks(wishes: readonly TaskWish[]): Promise<Task[]>
+  /**
+   * Declares a schedule: a ONCE task of the action at each of its times. To be called at each start of the application: saying the same again changes
+   * nothing, also where people changed it on the page since; saying something else is applied, and its next time is computed anew. A pause stays.
+   * @param name 1 to 50 letters, digits, dots, _ and -; a schedule is known by it
+   * @param options.cron five fields, or six with the second first; read in `timeZone` (default UTC). Or `everyMs`, 1 s to 366 days
+   * @param options.missed what becomes of due times that passed while no supervisor ran: `once` (default), `all` (the newest 1,000), `skip`
+   * @param options.overlap `skip`: no task is made while the last one has not ended. Default `allow`
+   * @returns the schedule as it is now, with `nextAt`
+   * @throws BgtaskError `refused`, in a sentence that says what is wrong with what
+   */
+  addSchedule(name: string, options: ScheduleOptions): Promise<Schedule>
+  /** Its tasks stay. @returns false when there is none of that name */
+  removeSchedule(name: string): Promise<boolean>
+  /** All schedules, by name. */
+  schedules(): Promise<Schedule[]>
   /** Like addTasks, and says of each whether it was added or an existing one kept. With `actor` it is the act of a person, and audited. */
   storeTasks(
     wishes: readonly TaskWish[],
@@ -71,10 +88,16 @@ export const backgroundOf = (config: Config, db: Db): Background => {
     ...tools,
     addTask: async (action, params, options) => (await storeTasks(tools, [{ action, params, options }]))[0]!.task,
     addTasks: async wishes => (await storeTasks(tools, wishes)).map(({ task }) => task),
+    addSchedule: async (name, options) => (await ofSchedules()).declareSchedule(tools, name, options),
+    removeSchedule: async name => (await ofSchedules()).dropSchedule(tools, name),
+    schedules: async () => (await ofSchedules()).allSchedules(tools),
     storeTasks: (wishes, options) => storeTasks(tools, wishes, options),
     close: () => db.close(),
   }
 }
+
+// Whoever only adds tasks does not load the reading of cron texts.
+const ofSchedules = () => import('./schedules.ts')
 
 let shared: Promise<Background> | undefined
 

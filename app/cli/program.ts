@@ -136,6 +136,56 @@ const commands = (report: (code: number | null) => void): Command => {
     .addOption(json())
     .action(does(async (id, options) => (await import('./debug.ts')).runDebug(id, options)))
 
+  program.commandsGroup('Schedules:')
+  const schedule = command('schedule', 'tasks that are made at certain times', [
+    "schedule add nightly shop/clean-up '{\"days\": 30}' --cron '30 2 * * *' --zone Europe/Berlin",
+    'schedule add feeds feeds/poll --every 15m --overlap skip',
+    'schedule list',
+    "schedule next '0 9 * * MON-FRI' --zone Asia/Shanghai",
+  ])
+  schedule
+    .command('list')
+    .description('which there are, with their next times')
+    .addOption(json())
+    .action(does(async options => (await import('./schedule.ts')).runScheduleList(options)))
+  schedule
+    .command('add <name> <action> [params]')
+    .description('make one; params as JSON, or - to read them from stdin')
+    .option('--cron <text>', 'minute hour day month weekday, with the second before them if wished; or @daily …')
+    .option('--zone <zone>', 'whose clock the cron text is read by (default: UTC)')
+    .option('--every <duration>', 'instead of a cron text: 15m, 6h, 1d')
+    .option('--missed <rule>', 'due times that passed while no supervisor ran: once, all or skip (default: once)')
+    .option('--overlap <rule>', 'while the last task has not ended: allow or skip (default: allow)')
+    .option('--type <type>', 'free text, to group by')
+    .option('--creator <creator>', 'free text, who wanted it')
+    .option('--unique <key>', 'only one task that has not ended has this key')
+    .option('--on-conflict <policy>', 'when another task has the key: keep or replace (default: keep)')
+    .option('--priority <number>', 'lower runs first (default: 0)')
+    .option('--max-attempts <number>', 'tries before it is failed')
+    .option('--timeout <duration>', 'a longer run is stopped')
+    .option('--grace <duration>', 'between asking a run to stop and making it (default: 10s)')
+    .addOption(json())
+    .action(does(async (name, action, params, options) => (await import('./schedule.ts')).runScheduleAdd(name, action, params, options)))
+  for (const [verb, about] of [
+    ['pause', 'it makes nothing until it is resumed'],
+    ['resume', 'it goes on with its next time'],
+    ['run', 'make one task now; its times stay as they are'],
+    ['remove', 'its tasks stay'],
+  ] as const) {
+    schedule
+      .command(`${verb} <name>`)
+      .description(about)
+      .addOption(json())
+      .action(does(async (name, options) => (await import('./schedule.ts')).runScheduleAct(verb, name, options)))
+  }
+  schedule
+    .command('next <cron>')
+    .description('the next times of a cron text, or of a schedule of that name; nothing is stored')
+    .option('--zone <zone>', 'whose clock the cron text is read by (default: UTC)')
+    .option('--count <number>', 'how many', '5')
+    .addOption(json())
+    .action(does(async (cron, options) => (await import('./schedule.ts')).runScheduleNext(cron, options)))
+
   program.commandsGroup('Set-up:')
   command('check', 'look at everything that keeps the loop from running; exit 78 when something does')
     .addOption(json())

@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto'
+import type { Catalog } from '../catalog/catalog.ts'
+import { BgtaskError } from '../errors.ts'
+import type { ScheduleWish } from '../store/schedule-rows.ts'
+import { readCronText } from '../task/cron-text.ts'
+import { nextDue } from '../task/due-times.ts'
+import { nearestNames } from '../task/nearest-names.ts'
+import { type DueRule, leastEveryMs, type MissedRule, missedRules, mostEveryMs, type OverlapRule, overlapRules } from '../task/schedule.ts'
+import { readTimeZone } from '../task/time-zone.ts'
+import type { TaskOptions } from './check-options.ts'
+import { checkTask } from './check-task.ts'
+import { showValue } from './show-value.ts'
+
+/** What is said of a schedule: when, what, and all that may be said of a task but for its time. */
+export interface ScheduleOptions extends Omit<TaskOptions, 'execType' | 'runAt' | 'delayMs' | 'trx' | 'onConflict'> {
+  /** Five fields, or six with the second first: `30 2 * * *`; or `@daily`. Either this or `everyMs`. */
+  cron?: string | null
+  /** 1 s to 366 days, counted from when the schedule was made. */
+  everyMs?: number | null
+  /** Whose clock the cron text is read by, like `Europe/Berlin`. Default UTC, which is the same on every machine. */
+  timeZone?: string | null
+  action: string
+  params?: unknown
+  /** What becomes of due times that passed while nothing ran. Default `once`: one task for all of them. */
+  missed?: MissedRule
+  /** Whether a task is made while the last one has not ended. Default `allow`. */
+  overlap?: OverlapRule
+  /** What happens when another task has the unique key. Default `keep`. */
+  onConflict?: 'keep' | 'replace'
+}
+
+export interface CheckedSchedule extends ScheduleWish {
+  /** null: it never comes due. */
+  nextAt: number | null
+  /** A hash of all that was said: the same words give the same one. */
+  fingerprint: string
+}
+
+/** @throws BgtaskError `refused`, in a sentence that names what is wrong and gives an example: nothing is stored */
+export const checkSchedule = async (catalog: Catalog, given: unknown, now: number): Promise<CheckedSchedule> => {
+  const options = asOptions(given)
+  const { cron, everyMs, timeZone, action, params, missed, overlap, ...ofTask } = options
+  const rule = checkRule({ cron, everyMs, timeZone }, now)
+  const nextAt = nextDue(rule, now)
+  if (nextAt === null) throw refused(`The cron text ${showValue(cron)} never comes: there is no such day.`)
+  if (ofTask.onConflict === 'reject')
+    throw refused('onConflict is reject, and a schedule has nobody to tell; allowed are keep and replace.')
+  const { task } = await checkTask(catalog, action, params, ofTask, { now })
+  const wish: ScheduleWish = {
+    rule,
+    action: task.action,
+    params: task.params,
+    options: {
+      type: task.type,
+      creator: task.creator,
+      priority: task.priority,
+      uniqueKey: task.uniqueKey,
+      onConflict: task.onConflict as 'keep' | 'replace',
+      maxAttempts: task.maxAttempts,
+      timeoutMs: task.timeoutMs,
+      graceMs: task.graceMs,
+      rerunAfterCrash: task.rerunAfterCrash,
+    },
+    missed: oneOf('missed', missed, missedRules, 'once'),
+    overlap: oneOf('overlap', overlap, overlapRules, 'allow'),
+  }
+  return { ...wish, nextAt, fingerprint: fingerprintOf(wish) }
+}
+
+/** @throws BgtaskError `refused` */
+export const checkScheduleName = (given: unknown): string => {
+  if (typeof given !== 'string') throw refused(`The name of the schedule is ${showValue(given)}; it must be text like nightly-clean-up.`)
+  const name = given.trim().normalize('NFC')
+  if (/^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{0,49}$/u.test(name) && !/^\d+$/.test(name)) return name
+  throw refused(
+    `The name of the schedule is ${showValue(given)}; allowed are 1 to 50 letters, digits, dots, _ and -, with a letter among them, like nightly-clean-up.`,
+  )
+}
+
+/**
+ * When it is due, checked on its own: for a preview.
+ * @throws BgtaskError `refused`
+ */
+export const checkRule = (given: { cron?: unknown; everyMs?: unknown; timeZone?: unknown }, now: number): DueRule => {
+  const { cron, everyMs, timeZone } = given
+  if (cron != null && everyMs != null) throw refused('Both cron and everyMs are given; a schedule has one of them.')
+  if (cron == null && everyMs == null)
+    throw refused(
+      'Neither cron nor everyMs is given; write cron: "30 2 * * *" for every day at 02:30, or everyMs: 900000 for every 15 minutes.',
+    )
+  if (everyMs != null) {
+    if (timeZone != null && timeZone !== '')
+      throw refused(`timeZone is ${showValue(timeZone)} beside everyMs, which counts milliseconds and reads no clock; leave it out.`)
+    if (typeof everyMs === 'number' && Number.isInteger(everyMs) && everyMs >= leastEveryMs && everyMs <= mostEveryMs)
+      return { everyMs, anchorAt: Math.floor(now / 1_000) * 1_000 }
+    throw refused(
+      `everyMs is ${showValue(everyMs)}; allowed are whole numbers from ${leastEveryMs} (1 second) to ${mostEveryMs} (366 days). ` +
+        'What is needed more often is a loop: execForeverInterval.',
+    )
+  }
+  if (typeof cron !== 'string') throw refused(`cron is ${showValue(cron)}; it must be text like "30 2 * * *".`)
+  if (timeZone != null && typeof timeZone !== 'string')
+    throw refused(`timeZone is ${showValue(timeZone)}; it must be text like Europe/Berlin.`)
+  const zone = readTimeZone(timeZone == null ? 'UTC' : timeZone)
+  if ('fault' in zone) throw refused(zone.fault)
+  const text = cron.trim().replace(/\s+/g, ' ')
+  const times = readCronText(text, zone.timeZone)
+  if ('fault' in times) throw refused(times.fault)
+  return { cron: text, timeZone: zone.timeZone }
+}
+
+const fingerprintOf = ({ rule, ...rest }: ScheduleWish): string => {
+  const when = 'cron' in rule ? [rule.cron, rule.timeZone] : [rule.everyMs]
+  return createHash('sha256')
+    .update(JSON.stringify([when, rest]))
+    .digest('hex')
+}
+
+const names = Object.keys({
+  cron: 0,
+  everyMs: 0,
+  timeZone: 0,
+  action: 0,
+  params: 0,
+  missed: 0,
+  overlap: 0,
+  type: 0,
+  creator: 0,
+  priority: 0,
+  unique: 0,
+  onConflict: 0,
+  maxAttempts: 0,
+  timeoutMs: 0,
+  graceMs: 0,
+  rerunAfterCrash: 0,
+} satisfies Partial<Record<keyof ScheduleOptions, 0>>)
+
+type Given = { [Name in keyof ScheduleOptions]?: unknown }
+
+const asOptions = (given: unknown): Given => {
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw refused(`The schedule is ${showValue(given)}; it must be an object like { cron: "30 2 * * *", action: "report/build" }.`)
+  const unknown = Object.keys(given).find(name => !names.includes(name))
+  if (unknown === undefined) return given
+  if (unknown === 'execType') throw refused('execType is given; a schedule makes ONCE tasks only. A loop is added with addTask.')
+  if (unknown === 'runAt' || unknown === 'delayMs')
+    throw refused(`${unknown} is given; when its tasks are due is for cron or everyMs to say.`)
+  if (unknown === 'trx') throw refused('trx is given; a schedule is not stored in a transaction of yours.')
+  const like = nearestNames(unknown, names)
+  throw refused(
+    `${showValue(unknown)} is no option of a schedule; ${like.length ? `did you mean ${like.join(' or ')}?` : `there are ${names.join(', ')}.`}`,
+  )
+}
+
+const oneOf = <Value extends string>(field: string, given: unknown, values: readonly Value[], standard: Value): Value => {
+  if (given == null) return standard
+  const found = values.find(value => value === given)
+  if (found !== undefined) return found
+  throw refused(`${field} is ${showValue(given)}; allowed are ${values.join(', ')}.`)
+}
+
+const refused = (sentence: string) => new BgtaskError('refused', sentence)

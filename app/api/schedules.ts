@@ -1,0 +1,179 @@
+import { BgtaskError } from '../errors.ts'
+import { ring } from '../runs/doorbell.ts'
+import { changeSchedule, setScheduleWanted } from '../store/change-schedule.ts'
+import { findSchedule } from '../store/find-schedule.ts'
+import { insertSchedule } from '../store/insert-schedule.ts'
+import { listSchedules } from '../store/list-schedules.ts'
+import { makeByHand } from '../store/make-due.ts'
+import { removeSchedule as storeRemove } from '../store/remove-schedule.ts'
+import { nextDue } from '../task/due-times.ts'
+import { nearestNames } from '../task/nearest-names.ts'
+import type { DueRule, MadeFrom, Schedule } from '../task/schedule.ts'
+import type { Task } from '../task/task.ts'
+import { type Actor, audited } from './audited.ts'
+import type { Background } from './background.ts'
+import { type CheckedSchedule, checkSchedule, checkScheduleName, type ScheduleOptions } from './check-schedule.ts'
+
+type Tools = Pick<Background, 'config' | 'db' | 'catalog'>
+
+/**
+ * The application declares a schedule, at each of its starts: what is declared already changes nothing, also where people changed it on a page
+ * since; a declaration that differs from the last one is applied. A pause stays. The audit tells what people do, so it has no row of this.
+ * @throws BgtaskError `refused`
+ */
+export const declareSchedule = async (tools: Tools, givenName: string, options: ScheduleOptions): Promise<Schedule> => {
+  const name = checkScheduleName(givenName)
+  const now = Date.now()
+  const checked = await checkSchedule(await tools.catalog(), options, now)
+  for (let tries = 0; tries < 5; tries++) {
+    const there = await findSchedule(tools.db, { name })
+    if (there?.declared === checked.fingerprint) return there
+    if (!there) {
+      const made = await insertSchedule(
+        tools.db,
+        { ...checked, name, madeBy: 'the application', madeFrom: 'code', declared: checked.fingerprint },
+        now,
+      )
+      ring(tools.config.runtime)
+      if (made.added) return made.schedule
+    } else if (
+      await changeSchedule(tools.db, there, { ...changeOf(there, checked, now), declared: checked.fingerprint, editedBy: null }, now)
+    ) {
+      ring(tools.config.runtime)
+      return existingSchedule(tools, { name })
+    }
+    // Somebody else declares, or edits, it in this very moment: what is there now is looked at again.
+  }
+  throw changedMeanwhile(name)
+}
+
+/** @returns false when there is none of that name */
+export const dropSchedule = async (tools: Tools, name: string): Promise<boolean> => {
+  const there = await findSchedule(tools.db, { name: checkScheduleName(name) })
+  if (!there || !(await storeRemove(tools.db, there.id))) return false
+  ring(tools.config.runtime)
+  return true
+}
+
+/** All of them, by name. */
+export const allSchedules = async ({ db }: Pick<Tools, 'db'>): Promise<Schedule[]> => {
+  const all: Schedule[] = []
+  for (;;) {
+    const after = all.at(-1)?.name
+    const page = await listSchedules(db, { limit: 500, ...(after === undefined ? {} : { after }) })
+    all.push(...page)
+    if (page.length < 500) return all
+  }
+}
+
+/** Who acts, as the audit and the schedule name them. */
+export interface Person {
+  by: string
+  actor: Actor
+  madeFrom: MadeFrom
+}
+
+/** @throws BgtaskError `refused`; `conflict` when there is one of that name */
+export const makeSchedule = async (tools: Tools, givenName: string, options: ScheduleOptions, who: Person): Promise<Schedule> => {
+  const name = checkScheduleName(givenName)
+  const now = Date.now()
+  const checked = await checkSchedule(await tools.catalog(), options, now)
+  if (await findSchedule(tools.db, { name })) throw nameTaken(name)
+  return audited(tools.db, who.actor, { act: 'schedule-added', subject: name, detail: inWords(checked) }, async () => {
+    const { schedule, added } = await insertSchedule(
+      tools.db,
+      { ...checked, name, madeBy: who.by, madeFrom: who.madeFrom, declared: null },
+      now,
+    )
+    if (!added) throw nameTaken(name)
+    ring(tools.config.runtime)
+    return schedule
+  })
+}
+
+/** What is said of it is replaced as a whole. @param seen as it was read: a change that was made since is not overwritten @throws BgtaskError `refused`, `busy` */
+export const editSchedule = async (tools: Tools, seen: Schedule, options: ScheduleOptions, who: Person): Promise<Schedule> => {
+  const now = Date.now()
+  const checked = await checkSchedule(await tools.catalog(), options, now)
+  const detail = `${inWords(checked)}; before: ${inWords(seen)}`
+  return audited(tools.db, who.actor, { act: 'schedule-changed', subject: seen.name, detail }, async () => {
+    if (!(await changeSchedule(tools.db, seen, { ...changeOf(seen, checked, now), editedBy: who.by }, now)))
+      throw changedMeanwhile(seen.name)
+    return rung(tools, seen)
+  })
+}
+
+/** It makes nothing until it is resumed; what is due until then is not made up for. */
+export const pauseSchedule = (tools: Tools, seen: Schedule, who: Pick<Person, 'actor'>): Promise<Schedule> =>
+  setWanted(tools, seen, who, 'down')
+
+/** It goes on with its next time from now on. */
+export const resumeSchedule = (tools: Tools, seen: Schedule, who: Pick<Person, 'actor'>): Promise<Schedule> =>
+  setWanted(tools, seen, who, 'up')
+
+/** Makes one task now, also of a paused one. Its times stay as they are. */
+export const runSchedule = (
+  tools: Tools,
+  seen: Schedule,
+  who: Pick<Person, 'actor' | 'by'>,
+): Promise<{ task: Task; added: boolean; replaced: number | null }> =>
+  audited(tools.db, who.actor, { act: 'schedule-run', subject: seen.name, detail: seen.action }, async () => {
+    const made = await makeByHand(tools.db, seen, who.by, Date.now())
+    ring(tools.config.runtime)
+    return made
+  })
+
+/** Its tasks stay. */
+export const removeSchedule = (tools: Tools, seen: Schedule, who: Pick<Person, 'actor'>): Promise<void> =>
+  audited(tools.db, who.actor, { act: 'schedule-removed', subject: seen.name, detail: inWords(seen) }, async () => {
+    if (!(await storeRemove(tools.db, seen.id))) throw notFound(seen.name)
+    ring(tools.config.runtime)
+  })
+
+/** @throws BgtaskError `not-found`, with the names that are like it */
+export const existingSchedule = async ({ db }: Pick<Tools, 'db'>, which: { id: number } | { name: string }): Promise<Schedule> => {
+  const schedule = await findSchedule(db, which)
+  if (schedule) return schedule
+  if ('id' in which) throw new BgtaskError('not-found', `Schedule ${which.id} does not exist.`)
+  const names = (await allSchedules({ db })).map(({ name }) => name)
+  throw notFound(which.name, nearestNames(which.name, names))
+}
+
+const setWanted = (tools: Tools, seen: Schedule, { actor }: Pick<Person, 'actor'>, wanted: 'up' | 'down'): Promise<Schedule> => {
+  const now = Date.now()
+  if (seen.wanted === wanted) return Promise.resolve(seen)
+  const act = wanted === 'up' ? 'schedule-resumed' : 'schedule-paused'
+  return audited(tools.db, actor, { act, subject: seen.name, detail: inWords(seen) }, async () => {
+    const nextAt = wanted === 'up' ? nextDue(seen.rule, now) : null
+    if (!(await setScheduleWanted(tools.db, seen, { wanted, nextAt }, now))) throw changedMeanwhile(seen.name)
+    return rung(tools, seen)
+  })
+}
+
+/** The same times go on as they did: what is said of the tasks changes no due time. */
+const changeOf = (there: Schedule, checked: CheckedSchedule, now: number) => {
+  const rule = isSameRule(there.rule, checked.rule) ? there.rule : checked.rule
+  const nextAt = there.wanted === 'down' ? null : rule === there.rule && there.nextAt !== null ? there.nextAt : nextDue(rule, now)
+  return { ...checked, rule, nextAt }
+}
+
+const isSameRule = (a: DueRule, b: DueRule) =>
+  'cron' in a ? 'cron' in b && a.cron === b.cron && a.timeZone === b.timeZone : !('cron' in b) && a.everyMs === b.everyMs
+
+const inWords = ({ rule, action }: Pick<Schedule, 'rule' | 'action'>) =>
+  `${'cron' in rule ? `${rule.cron} (${rule.timeZone})` : `every ${rule.everyMs} ms`}, ${action}`
+
+const rung = (tools: Tools, { id }: Schedule): Promise<Schedule> => {
+  ring(tools.config.runtime)
+  return existingSchedule(tools, { id })
+}
+
+const notFound = (name: string, like: readonly string[] = []) =>
+  new BgtaskError(
+    'not-found',
+    `There is no schedule ${JSON.stringify(name.slice(0, 64))}${like.length > 0 ? `; did you mean ${like.join(' or ')}?` : '.'}`,
+  )
+const nameTaken = (name: string) =>
+  new BgtaskError('conflict', `There is a schedule ${JSON.stringify(name)} already; take another name, or change that one.`)
+const changedMeanwhile = (name: string) =>
+  new BgtaskError('busy', `The schedule ${JSON.stringify(name)} was changed by somebody else meanwhile; look at it again.`)
