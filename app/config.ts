@@ -23,6 +23,8 @@ export interface Config {
   modules: string
   /** BGTASK_PUBLIC_URL: the address people use, when a proxy stands in front. Default: none. */
   publicUrl: string | null
+  /** BGTASK_PREFIX: the address of the panel, and what all its pages' addresses begin with. Default /admin. */
+  prefix: string
   /** BGTASK_TRUST_PROXY: addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-* are believed. Default: this machine, when BGTASK_PUBLIC_URL is https; else none. */
   trustProxy: readonly string[]
   /** BGTASK_INSECURE_LISTEN: allows HOST to be another address than loopback though nothing says that TLS stands in front. Default off. */
@@ -69,6 +71,7 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     actions: actionsFolders(env.BGTASK_ACTIONS || file.BGTASK_ACTIONS),
     modules: inWorkFolder(given('BGTASK_MODULES') ?? join('app', 'modules')),
     publicUrl: shownUrl,
+    prefix: checkPrefix('BGTASK_PREFIX', given('BGTASK_PREFIX') ?? '/admin'),
     trustProxy: networks(given('BGTASK_TRUST_PROXY')) ?? (shownUrl?.startsWith('https:') ? ['127.0.0.1', '::1'] : []),
     insecureListen: onOff('BGTASK_INSECURE_LISTEN', given('BGTASK_INSECURE_LISTEN'), false),
     adminPassword: takenFrom(env, secret('BGTASK_ADMIN_PASSWORD')) ?? null,
@@ -94,6 +97,7 @@ export const maskedConfig = (config: Config): Record<ConfigName, string> => ({
   BGTASK_ACTIONS: config.actions.join(delimiter),
   BGTASK_MODULES: config.modules,
   BGTASK_PUBLIC_URL: config.publicUrl ?? '(none)',
+  BGTASK_PREFIX: config.prefix,
   BGTASK_TRUST_PROXY: config.trustProxy.join(',') || '(none)',
   BGTASK_INSECURE_LISTEN: config.insecureListen ? 'on' : 'off',
   BGTASK_ADMIN_PASSWORD: config.adminPassword === null ? '(none)' : '(set)',
@@ -120,6 +124,7 @@ export const configNames = [
   'BGTASK_ACTIONS',
   'BGTASK_MODULES',
   'BGTASK_PUBLIC_URL',
+  'BGTASK_PREFIX',
   'BGTASK_TRUST_PROXY',
   'BGTASK_INSECURE_LISTEN',
   'BGTASK_ADMIN_PASSWORD',
@@ -229,6 +234,19 @@ const publicUrl = (given: string | undefined) => {
     throw new BgtaskError('misconfigured', `BGTASK_PUBLIC_URL is ${JSON.stringify(given)}; it must be like https://panel.example.com.`)
   }
   return new URL(given).origin
+}
+
+/** @param name of whatever sets it @throws BgtaskError `misconfigured` */
+export const checkPrefix = (name: string, given: string): string => {
+  if (!/^(?:\/[\w~-][\w.~-]*)+$/.test(given) || given.length > 100)
+    throw new BgtaskError(
+      'misconfigured',
+      `${name} is ${JSON.stringify(given)}; it must be like /admin or /ops/bgtask, without a slash at the end.`,
+    )
+  // What stands beside the panel has these.
+  if (/^\/(?:api|cron|healthz|metrics)(?:\/|$)/.test(given))
+    throw new BgtaskError('misconfigured', `${name} is ${given}, which is an address of the API, of cron or of a probe; take another one.`)
+  return given
 }
 
 const folders = (name: string, given: string | undefined): string[] => {

@@ -60,7 +60,7 @@ export const checkInstallation = async (config: Config, options: { newestAuditRo
     () => checkAudit(config, options),
     () => actions(config),
     () => checkMachine(config),
-    () => loop(config.runtime),
+    () => loop(config),
   ]
   const findings: Finding[] = []
   for (const step of steps) findings.push(...(await step()))
@@ -209,7 +209,12 @@ const configuration = (config: Config): Finding[] => {
   }
   return findings.length > 0
     ? findings
-    : [ok(subject, `The configuration is valid; the panel is at ${config.publicUrl ?? `http://${config.host}:${config.port}`}/admin.`)]
+    : [
+        ok(
+          subject,
+          `The configuration is valid; the panel is at ${config.publicUrl ?? `http://${config.host}:${config.port}`}${config.prefix}.`,
+        ),
+      ]
 }
 
 const actions = async (config: Config): Promise<Finding[]> => {
@@ -278,7 +283,7 @@ const misnamed = (folder: string): Finding[] => {
 
 const staleFlagMs = 60_000
 
-const loop = (runtime: string): Finding[] => {
+const loop = ({ runtime, prefix }: Pick<Config, 'runtime' | 'prefix'>): Finding[] => {
   try {
     const held = readHold(runtime)
     const running = readSupervisor(runtime)
@@ -294,7 +299,7 @@ const loop = (runtime: string): Finding[] => {
         warning(
           'loop',
           'The loop does not run: nothing new starts. What runs already goes on.',
-          'Visit /admin, or run: node index.js start',
+          `Visit ${prefix}, or run: node index.js start`,
         ),
       )
     if (flag && !running)

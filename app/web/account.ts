@@ -15,11 +15,12 @@ import { rateLimits } from './rate-limits.ts'
 import { absoluteMs, idleMs, sessionHash } from './session.ts'
 import { endAllSessions, endOneSession, endStreams, shownSessions } from './user-sessions.ts'
 
-const home = '/admin/account'
+const path = '/account'
 
 /** What everybody may do about themselves: the password, the second factor, the sessions. */
 export const registerAccount = (app: FastifyInstance, panel: Panel) => {
   const { db } = panel.background
+  const home = `${panel.root}${path}`
 
   const page = async (request: FastifyRequest, reply: FastifyReply, problem: string | null, status = 200) => {
     const person = await requirePerson(db, request.user!.id)
@@ -28,9 +29,9 @@ export const registerAccount = (app: FastifyInstance, panel: Panel) => {
   }
   const ending = (request: FastifyRequest) => ({ db, live: panel.live, actor: actorOf(request), user: request.user! })
 
-  app.get(home, async (request, reply) => page(request, reply, null))
+  app.get(path, async (request, reply) => page(request, reply, null))
 
-  app.post(home, { config: { rateLimit: rateLimits.account } }, async (request, reply) => {
+  app.post(path, { config: { rateLimit: rateLimits.account } }, async (request, reply) => {
     const user = request.user!
     const { current = '', password = '', repeated = '', code = '' } = fieldsOf(request.body)
     const again = (problem: string, status = 422) => page(request, reply, problem, status)
@@ -44,14 +45,14 @@ export const registerAccount = (app: FastifyInstance, panel: Panel) => {
     await audited(db, actorOf(request), { act: 'password-changed', subject: user.name }, () => changePassword(db, user.name, password))
     endStreams(panel.live, open)
     const changed = await findUserById(db, user.id)
-    if (!changed) return reply.redirect('/admin/login', 303)
+    if (!changed) return reply.redirect(`${panel.root}/login`, 303)
     // All sessions ended with the old password; this one goes on under a new id.
     await signIn(panel, request, changed, { secondFactor: changed.totpSecret !== null })
     rememberDevice(panel, reply, changed)
     return redirectWith(request, reply, home, { tone: 'good', text: translate(request.language, 'account.changed') })
   })
 
-  app.post('/admin/account/session-end', async (request, reply) => {
+  app.post(`${path}/session-end`, async (request, reply) => {
     const idHash = fieldsOf(request.body).session ?? ''
     try {
       await endOneSession(ending(request), idHash)
@@ -64,10 +65,10 @@ export const registerAccount = (app: FastifyInstance, panel: Panel) => {
       return redirectWith(request, reply, home, { tone: 'good', text: translate(request.language, 'session.ended') })
     }
     await request.session.destroy()
-    return reply.redirect('/admin/login', 303)
+    return reply.redirect(`${panel.root}/login`, 303)
   })
 
-  app.post('/admin/account/sessions-end', async (request, reply) => {
+  app.post(`${path}/sessions-end`, async (request, reply) => {
     const n = await endAllSessions(ending(request), sessionHash(request.session.sessionId))
     return redirectWith(request, reply, home, { tone: 'good', text: translate(request.language, 'session.othersEnded', { n }) })
   })

@@ -13,7 +13,7 @@ export interface Assets {
   register(app: FastifyInstance): void
 }
 
-export const loadAssets = (): Assets => {
+export const loadAssets = (root: string): Assets => {
   const files = new Map<string, Asset>()
   const hrefs = new Map<string, string>()
   const add = (name: string, path: string, change = (text: Buffer) => text) => {
@@ -21,7 +21,7 @@ export const loadAssets = (): Assets => {
     if (!type) return
     const body = change(readFileSync(path))
     const hash = createHash('sha256').update(body).digest('hex').slice(0, 12)
-    const href = `${prefix}${hash}/${name}`
+    const href = `${root}${prefix}${hash}/${name}`
     hrefs.set(name, href)
     files.set(href, { type, body, zipped: gzipSync(body, { level: 9 }) })
   }
@@ -72,7 +72,7 @@ interface Asset {
 
 /** One file for the browser, one for each concern here; the first names the order of the layers. */
 const styles = ['tokens', 'base', 'layout', 'controls', 'tasks', 'tables', 'forms', 'login', 'notes', 'output', 'narrow']
-const prefix = '/admin/assets/'
+const prefix = '/assets/'
 const types: Record<string, string> = {
   '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',

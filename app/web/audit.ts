@@ -12,11 +12,12 @@ import type { Panel } from './panel.ts'
 import { parseTaskId } from './task-id.ts'
 
 const pageSize = 50
-const path = '/admin/reports/audit'
+const path = '/reports/audit'
 
 /** What people did: a page of rows, the same as CSV, and whether the table is as it was written. */
 export const registerAudit = (app: FastifyInstance, panel: Panel) => {
   const { db } = panel.background
+  const at = `${panel.root}${path}`
 
   app.get(path, async (request, reply) => {
     const asked = readFilter(request.query)
@@ -30,16 +31,16 @@ export const registerAudit = (app: FastifyInstance, panel: Panel) => {
       rows: rows.map(row => rowModel(request.language, row)),
       users: (await listUsers(db)).map(({ name }) => name),
       acts: auditActs.map(act => ({ act, label: actLabel(request.language, act) })),
-      newer: newer === null ? null : address(path, { ...asked.given, after: String(newer) }),
-      older: older === null ? null : address(path, { ...asked.given, before: String(older) }),
-      csvPath: address(`${path}.csv`, asked.given),
+      newer: newer === null ? null : address(at, { ...asked.given, after: String(newer) }),
+      older: older === null ? null : address(at, { ...asked.given, before: String(older) }),
+      csvPath: address(`${at}.csv`, asked.given),
     }
     return reply.page('audit', model, asked.wrongDate === null ? 200 : 422)
   })
 
   app.get(`${path}.csv`, async (request, reply) => {
     const { filter, wrongDate } = readFilter(request.query)
-    if (wrongDate !== null) return reply.redirect(address(path, fieldsOf(request.query)), 303)
+    if (wrongDate !== null) return reply.redirect(address(at, fieldsOf(request.query)), 303)
     reply.header('content-disposition', `attachment; filename="audit-${new Date().toISOString().slice(0, 10)}.csv"`)
     return reply.type('text/csv; charset=utf-8; header=present').send(Readable.from(csvOf(db, filter), { objectMode: false }))
   })

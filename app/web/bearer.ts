@@ -4,6 +4,7 @@ import { coversScope } from '../api/scopes.ts'
 import { type CheckedToken, checkToken, type TokenRefusal } from '../api/tokens.ts'
 import { noteTokenUse, type Token } from '../store/tokens.ts'
 import { actorOf } from './actor.ts'
+import { canonicalAddress, routeName } from './addresses.ts'
 import { answerApiError, sendApiError } from './api/answer.ts'
 import type { Panel } from './panel.ts'
 import { rateLimits } from './rate-limits.ts'
@@ -33,7 +34,7 @@ export const registerBearer = (app: FastifyInstance, panel: Panel, methodsAt: (p
   app.addHook('onClose', uses.settled)
   app.addHook('onRequest', async (request, reply) => {
     const given = bearerOf(request)
-    if (given === null ? !isApi(request) || isPublic(request) : isOfAnother(request, given)) return
+    if (given === null ? !isApi(panel, request) || isPublic(panel, request) : isOfAnother(panel, request, given)) return
     let refused: Refused | null
     try {
       refused = await recognise({ panel, limits, uses, methodsAt }, request, given)
@@ -44,7 +45,7 @@ export const registerBearer = (app: FastifyInstance, panel: Panel, methodsAt: (p
   })
 }
 
-/** Where programs ask; nobody comes in here without a token. */
+/** Where programs ask, below `panel.top`; nobody comes in here without a token. */
 export const apiPrefix = '/api/v1'
 
 interface Limits {
@@ -92,7 +93,7 @@ const recognise = async (
   const tooMany = await exceeded(limits.token, request)
   if (tooMany) return tooMany
   if (request.is404) return notThere(request, methodsAt(pathOf(request)))
-  const need = tokenRoutes[routeName(request)]
+  const need = tokenRoutes[routeName(panel, request)]
   if (need === undefined)
     return { status: 403, code: 'no-token-here', sentence: 'This address takes no token; it is for people who are signed in.' }
   return meetsNeed(scopes, need) ? null : scopeMissing(need)
@@ -133,22 +134,21 @@ const bearerOf = ({ raw: { rawHeaders } }: FastifyRequest): string | null => {
 }
 
 /** The application's own pages may have tokens of their own; ours stay out of them. */
-const isOfAnother = (request: FastifyRequest, given: string): boolean =>
+const isOfAnother = (panel: Panel, request: FastifyRequest, given: string): boolean =>
   !request.is404 &&
   request.routeOptions.config.role !== undefined &&
-  routeRoles[routeName(request)] === undefined &&
+  routeRoles[routeName(panel, request)] === undefined &&
   !given.startsWith('bgt_')
 
-const isApi = (request: FastifyRequest): boolean => {
+const isApi = (panel: Panel, request: FastifyRequest): boolean => {
   const path = request.is404 ? pathOf(request) : (request.routeOptions.url ?? '')
-  return path === apiPrefix || path.startsWith(`${apiPrefix}/`)
+  const address = canonicalAddress(panel, path)
+  return address === apiPrefix || address.startsWith(`${apiPrefix}/`)
 }
 
-const isPublic = (request: FastifyRequest): boolean => !request.is404 && routeRoles[routeName(request)] === 'public'
+const isPublic = (panel: Panel, request: FastifyRequest): boolean => !request.is404 && routeRoles[routeName(panel, request)] === 'public'
 
 const pathOf = ({ url }: FastifyRequest): string => url.split('?', 1)[0] ?? ''
-
-const routeName = (request: FastifyRequest) => `${request.method} ${request.routeOptions.url}`
 
 const exceeded = async (limit: Limit, request: FastifyRequest): Promise<Refused | null> => {
   const looked = await limit(request)

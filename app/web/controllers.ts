@@ -4,12 +4,13 @@ import { pathToFileURL } from 'node:url'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { messageOf } from '../errors.ts'
 import { inWorkFolder, moduleEnding } from '../paths.ts'
+import { canonicalRoot } from './addresses.ts'
 import { apiPrefix } from './bearer.ts'
 import type { Panel } from './panel.ts'
 
 /**
  * Registers every file of app/controllers by itself. Each exports a Fastify plugin as its default; its pages are the application's own:
- * anybody may ask for them unless the controller says `onRequest: app.requireLogin()`. One that does not load harms nothing else.
+ * anybody may ask for them unless the controller says `onRequest: app.requireLogin()`. It is given the background, and the panel's root. One that does not load harms nothing else.
  */
 export const registerControllers = async (
   app: FastifyInstance,
@@ -21,16 +22,16 @@ export const registerControllers = async (
     try {
       const module = (await import(pathToFileURL(join(folder, name)).href)) as { default?: unknown }
       if (typeof module.default !== 'function') throw new Error('it has no default export that is a Fastify plugin')
-      const plugin = module.default as FastifyPluginAsync<{ background: Panel['background'] }>
+      const plugin = module.default as FastifyPluginAsync<Pick<Panel, 'background' | 'root'>>
       // Called and not registered: a plugin that throws while it is registered takes the whole panel with it.
       await app.register(async inner => {
         inner.addHook('onRoute', route => {
-          if (route.url.startsWith('/admin') || route.url.startsWith(apiPrefix))
+          if ([panel.root, canonicalRoot, apiPrefix].some(own => route.url === own || route.url.startsWith(`${own}/`)))
             throw new Error(`the address ${route.url} is the panel's own`)
           route.config = { role: 'public', ...route.config }
         })
         try {
-          await plugin(inner, { background: panel.background })
+          await plugin(inner, { background: panel.background, root: panel.root })
         } catch (error) {
           leaveOut(error)
         }

@@ -21,12 +21,12 @@ export const registerDebug = (app: FastifyInstance, panel: Panel) => {
   let underWay = 0
   app.addHook('preClose', async () => stopping.abort())
 
-  app.get('/admin/core/bgtask/debug', async (request, reply) => {
+  app.get('/core/bgtask/debug', async (request, reply) => {
     const found = await lookUp(panel, fieldsOf(request.query).id)
     return reply.page('debug', { ...found, limits, limitS: 60, phase: 'asked' }, found.asked !== '' && !found.task ? 404 : 200)
   })
 
-  app.post('/admin/core/bgtask/debug', { config: { fresh: true } }, async (request, reply) => {
+  app.post('/core/bgtask/debug', { config: { fresh: true } }, async (request, reply) => {
     const fields = fieldsOf(request.body)
     const found = await lookUp(panel, fields.id)
     const limitS = limits.find(limit => String(limit) === fields.limit_s) ?? 60

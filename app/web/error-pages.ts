@@ -18,7 +18,7 @@ export const registerErrorPages = (app: FastifyInstance, panel: Panel) => {
       request.method === 'GET' &&
       request.headers.accept !== 'text/event-stream'
     ) {
-      return reply.redirect(`/admin/login?next=${encodeURIComponent(nextPath(request.url))}`, 303)
+      return reply.redirect(`${panel.root}/login?next=${encodeURIComponent(nextPath(request.url, panel.root))}`, 303)
     }
     return answer(panel, request, reply, explainError(panel, error, request))
   })

@@ -14,14 +14,14 @@ export const loginPurpose = 'login'
 /**
  * A new one-time link for the first administrator, 256 bit; only its hash is stored. The token stands behind the #, which a browser sends to
  * nobody: no proxy and no log gets it.
- * @returns its path, null when there is a user already
+ * @returns its path below the panel's root, null when there is a user already
  */
 export const makeFirstLink = async (db: Db): Promise<string | null> =>
-  (await anyUser(db)) ? null : `/admin/setup#${await makeToken(db, firstUserPurpose, null)}`
+  (await anyUser(db)) ? null : `/setup#${await makeToken(db, firstUserPurpose, null)}`
 
-/** The same for somebody who has an account, made by whoever has the shell: it signs them in. @returns its path */
+/** The same for somebody who has an account, made by whoever has the shell: it signs them in. @returns its path below the panel's root */
 export const makeLoginLink = async (db: Db, user: { id: number }): Promise<string> =>
-  `/admin/login/link#${await makeToken(db, loginPurpose, String(user.id))}`
+  `/login/link#${await makeToken(db, loginPurpose, String(user.id))}`
 
 export const linkHash = (token: string): string => createHash('sha256').update(token).digest('hex')
 

@@ -29,6 +29,8 @@ interface LiveTools {
   config: Config
   background: Background
   pages: Pages
+  /** Of the panel. */
+  root: string
   report: (error: unknown) => void
 }
 
@@ -72,7 +74,7 @@ interface Group {
 }
 
 /** @param tools.report told of what should not have happened; it ends no stream and no process */
-export const createLiveHub = ({ config, background, pages, report }: LiveTools): LiveHub => {
+export const createLiveHub = ({ config, background, pages, root, report }: LiveTools): LiveHub => {
   const groups = new Map<string, Group>()
   const clients = new Set<JoiningClient>()
   let beat: NodeJS.Timeout | undefined
@@ -144,7 +146,7 @@ export const createLiveHub = ({ config, background, pages, report }: LiveTools):
     const region = (view: string, id: string, model: object) => ({ id, html: pages.render(view, group.reader, model) })
     const bar = barModel({ config })
     try {
-      const model = await group.view.build({ config, background })
+      const model = await group.view.build({ config, background, root })
       lastGood = Date.now()
       follow(group, model.shownNumber)
       return [region('bar', 'bar', { bar }), ...group.view.regions.map(id => region(id, id, { ...model, bar }))]
@@ -241,7 +243,7 @@ export const createLiveHub = ({ config, background, pages, report }: LiveTools):
       const known = groups.get(key)
       const group = known ?? {
         reader: { ...client.reader, theme: 'system' },
-        view: createLiveView(client.page),
+        view: createLiveView(client.page, root),
         clients: new Set(),
         regions: new Map(),
         tail: null,

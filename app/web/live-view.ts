@@ -10,7 +10,7 @@ export interface LiveView {
   regions: readonly string[]
   /** Whose output is shown. */
   taskId: number | null
-  build(panel: { config: Config; background: Background }): Promise<LiveModel>
+  build(panel: { config: Config; background: Background; root: string }): Promise<LiveModel>
 }
 
 export interface LiveModel {
@@ -19,13 +19,17 @@ export interface LiveModel {
   [more: string]: unknown
 }
 
-/** @param page path and query as the browser has them; on a page that is not listed only the bar is kept up to date */
-export const createLiveView = (page: string): LiveView => {
-  const [path = '', search = ''] = page.split('?', 2)
+/**
+ * @param page path and query as the browser has them; on a page that is not listed only the bar is kept up to date
+ * @param root of the panel
+ */
+export const createLiveView = (page: string, root: string): LiveView => {
+  const [address = '', search = ''] = page.split('?', 2)
+  const path = address.slice(root.length)
   const query = Object.fromEntries(new URLSearchParams(search))
-  if (path === '/admin') return { regions: ['overview-body'], taskId: null, build: overviewModel }
-  if (path === '/admin/core/bgtask') return { regions: ['task-rows'], taskId: null, build: panel => taskListModel(panel, query) }
-  const id = parseTaskId(/^\/admin\/core\/bgtask\/(\d+)$/.exec(path)?.[1] ?? '')
+  if (path === '') return { regions: ['overview-body'], taskId: null, build: overviewModel }
+  if (path === '/core/bgtask') return { regions: ['task-rows'], taskId: null, build: panel => taskListModel(panel, query) }
+  const id = parseTaskId(/^\/core\/bgtask\/(\d+)$/.exec(path)?.[1] ?? '')
   if (id === null) return { regions: [], taskId: null, build: async () => ({}) }
   return { regions: ['task-head', 'task-runs', 'output-head'], taskId: id, build: panel => taskModel(panel, id, query) }
 }

@@ -8,7 +8,7 @@ import { sessionHash } from './session.ts'
 
 /** One stream per tab (server-sent events): what changed on the page that is open. */
 export const registerLive = (app: FastifyInstance, panel: Panel) => {
-  app.get('/admin/live', async (request, reply) => {
+  app.get('/live', async (request, reply) => {
     if (!isOwnFetch(request, originsOf(request, panel.config.publicUrl))) throw new WebError(403, 'error.origin')
     const { page, at } = fieldsOf(request.query)
     const { raw } = reply
@@ -17,7 +17,7 @@ export const registerLive = (app: FastifyInstance, panel: Panel) => {
       raw,
       sessionHash: sessionHash(request.session.sessionId),
       reader: { language: request.language, theme: request.theme, user: request.user },
-      page: nextPath(page),
+      page: nextPath(page, panel.root),
       seen: positionIn(request.headers['last-event-id']) ?? positionIn(at) ?? '',
     }
     if (!panel.live.hasRoom(joining.sessionHash)) throw new WebError(429, 'error.tooManyStreams')

@@ -17,20 +17,20 @@ import { rateLimits } from './rate-limits.ts'
 export const registerLoginLink = (app: FastifyInstance, panel: Panel) => {
   const { db } = panel.background
 
-  app.get('/admin/login/link', { config: { rateLimit: rateLimits.setup } }, async (request, reply) =>
+  app.get('/login/link', { config: { rateLimit: rateLimits.setup } }, async (request, reply) =>
     // As at the login page: the form of somebody who comes from elsewhere would begin a new session in place of theirs.
     mayBeKeptBack(request, reply, panel.config)
       ? reply.page('login-link-continue', { csrf: null })
       : reply.page('login-link', { token: '' }),
   )
 
-  app.post('/admin/login/link', { config: { rateLimit: rateLimits.setup } }, async (request, reply) => {
+  app.post('/login/link', { config: { rateLimit: rateLimits.setup } }, async (request, reply) => {
     const link = await useOnceLink(db, linkHash((fieldsOf(request.body).token ?? '').trim()), loginPurpose, Date.now())
     const user = link === null ? null : await findUserById(db, Number(link.detail))
     if (!user) {
       await noteAct(db, actorOf(request, 'link'), { act: 'login-failed' })
       return reply.page('login-link-over', { csrf: null }, 410)
     }
-    return enter(panel, request, reply, user, { next: '/admin', device: null, via: 'link' })
+    return enter(panel, request, reply, user, { next: panel.root, device: null, via: 'link' })
   })
 }

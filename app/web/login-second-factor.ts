@@ -20,14 +20,14 @@ export const registerLoginSecondFactor = (app: FastifyInstance, panel: Panel) =>
   const { db } = panel.background
   const limited = { config: { rateLimit: { ...rateLimits.login, keyGenerator: loginKeyOf(panel) } } }
 
-  app.get('/admin/login/second-factor', limited, async (request, reply) => {
-    if (!(await halfLoggedIn(panel, request))) return reply.redirect('/admin/login', 303)
+  app.get('/login/second-factor', limited, async (request, reply) => {
+    if (!(await halfLoggedIn(panel, request))) return reply.redirect(`${panel.root}/login`, 303)
     return reply.page('login-second-factor', { problem: null })
   })
 
-  app.post('/admin/login/second-factor', limited, async (request, reply) => {
+  app.post('/login/second-factor', limited, async (request, reply) => {
     const user = await halfLoggedIn(panel, request)
-    if (!user) return reply.redirect('/admin/login', 303)
+    if (!user) return reply.redirect(`${panel.root}/login`, 303)
     const device = knownDevice(panel, request, user)
     const again = (problem: string, status: number) => reply.page('login-second-factor', { problem }, status)
     const subjects = codeSubjectsOf({ userId: user.id, device })

@@ -20,8 +20,8 @@ export const registerLogin = (app: FastifyInstance, panel: Panel) => {
   const { db } = panel.background
   const keyGenerator = loginKeyOf(panel)
 
-  app.get('/admin/login', { config: { rateLimit: { ...rateLimits.loginPage, keyGenerator } } }, async (request, reply) => {
-    const next = nextPath(fieldsOf(request.query).next)
+  app.get('/login', { config: { rateLimit: { ...rateLimits.loginPage, keyGenerator } } }, async (request, reply) => {
+    const next = nextPath(fieldsOf(request.query).next, panel.root)
     if (request.user) {
       // Who comes from elsewhere is sent on, but what acts on a visit must not act on this one.
       request.session.arrivedFromElsewhere = true
@@ -34,10 +34,10 @@ export const registerLogin = (app: FastifyInstance, panel: Panel) => {
     return reply.page('login', { next, name: '', problem: proxyProblem(panel, request), hasUsers: await anyUser(db) })
   })
 
-  app.post('/admin/login', { config: { rateLimit: { ...rateLimits.login, keyGenerator } } }, async (request, reply) => {
+  app.post('/login', { config: { rateLimit: { ...rateLimits.login, keyGenerator } } }, async (request, reply) => {
     const { name = '', password = '', next } = fieldsOf(request.body)
     const again = (problem: string, status: number) =>
-      reply.page('login', { next: nextPath(next), name: name.slice(0, 64), problem, hasUsers: true }, status)
+      reply.page('login', { next: nextPath(next, panel.root), name: name.slice(0, 64), problem, hasUsers: true }, status)
     const device = knownDevice(panel, request, await findUser(db, normalName(name)))
     const subjects = subjectsOf({ name, ip: request.ip, device, now: Date.now() })
     const waitMs = await takeLoginTry(db, subjects, Date.now(), failures => loginWaitMs(failures, Date.now()))
@@ -55,21 +55,21 @@ export const registerLogin = (app: FastifyInstance, panel: Panel) => {
       return again(translate(request.language, 'login.wrong'), 401)
     }
     await giveBackLoginTry(db, subjects)
-    if (user.totpSecret === null) return enter(panel, request, reply, user, { next: nextPath(next), device })
+    if (user.totpSecret === null) return enter(panel, request, reply, user, { next: nextPath(next, panel.root), device })
     // Whoever planted the session id before must not share what comes now, though it opens nothing but the question for the code.
     await noteAct(db, actorOf(request), { act: 'password-accepted', subject: user.name })
     await request.session.regenerate()
-    request.session.half = { userId: user.id, at: Date.now(), passwordChangedAt: user.passwordChangedAt, next: nextPath(next) }
-    return reply.redirect('/admin/login/second-factor', 303)
+    request.session.half = { userId: user.id, at: Date.now(), passwordChangedAt: user.passwordChangedAt, next: nextPath(next, panel.root) }
+    return reply.redirect(`${panel.root}/login/second-factor`, 303)
   })
 
-  app.post('/admin/logout', async (request, reply) => {
+  app.post('/logout', async (request, reply) => {
     if (request.user) {
       await noteAct(db, actorOf(request), { act: 'logout' })
       panel.live.endSession(sessionHash(request.session.sessionId))
     }
     await request.session.destroy()
-    return reply.redirect('/admin/login', 303)
+    return reply.redirect(`${panel.root}/login`, 303)
   })
 }
 
@@ -87,7 +87,7 @@ export const enter = async (
   await clearLoginFailures(panel.background.db, [...clearedSubjectsOf(user), ...own])
   rememberDevice(panel, reply, user)
   // A page elsewhere may have sent the visitor here to stop the loop: after the login that address asks, and does not act.
-  if (next.startsWith('/admin/core/bgtask/restart')) request.session.arrivedFromElsewhere = true
+  if (next.startsWith(`${panel.root}/core/bgtask/restart`)) request.session.arrivedFromElsewhere = true
   return reply.redirect(next, 303)
 }
 

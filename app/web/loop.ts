@@ -19,9 +19,9 @@ import { stopByToken } from './token-visits.ts'
 
 /** Starting, stopping, holding and reloading the loop of this host. */
 export const registerLoop = (app: FastifyInstance, panel: Panel) => {
-  const restartPath = '/admin/core/bgtask/restart'
+  const restartPath = '/core/bgtask/restart'
   const stopAndTell = async (request: FastifyRequest, reply: FastifyReply, how: { via: AuditVia; hold?: boolean }) =>
-    redirectWith(request, reply, '/admin', await tellStop(panel, request, reply, how))
+    redirectWith(request, reply, panel.root, await tellStop(panel, request, reply, how))
 
   // Named by the specification: the visit itself stops the loop, when it is beyond doubt that a person meant it. Else the page asks.
   app.get(restartPath, async (request, reply) => {
@@ -32,24 +32,24 @@ export const registerLoop = (app: FastifyInstance, panel: Panel) => {
     const isStopping = supervisor !== null && whyNotStop(panel.config) !== null
     const isGood = k !== undefined && supervisor !== null && !isStopping && isStopToken(panel, supervisor.epoch, k)
     if (isGood && isPageVisit(request)) return stopAndTell(request, reply, { via: 'link' })
-    const isMeant = k === undefined && ask === undefined && isClickOfOurs(request, kind)
+    const isMeant = k === undefined && ask === undefined && isClickOfOurs(request, kind, panel.root)
     if (supervisor !== null && !isStopping && isMeant) return stopAndTell(request, reply, { via: 'ours' })
     const own = panel.config.publicUrl ?? `${request.protocol}://${request.headers.host}`
-    const link = supervisor === null || isStopping ? null : `${own}${restartPath}?k=${stopToken(panel, supervisor.epoch)}`
+    const link = supervisor === null || isStopping ? null : `${own}${panel.root}${restartPath}?k=${stopToken(panel, supervisor.epoch)}`
     return reply.page('restart', { supervisor, isStopping, isOver: k !== undefined && !isGood, link })
   })
-  for (const path of [restartPath, '/admin/core/bgtask/loop/stop']) {
+  for (const path of [restartPath, '/core/bgtask/loop/stop']) {
     app.post(path, async (request, reply) => stopAndTell(request, reply, { via: 'form' }))
   }
-  app.post('/admin/core/bgtask/loop/hold', async (request, reply) => stopAndTell(request, reply, { via: 'form', hold: true }))
+  app.post('/core/bgtask/loop/hold', async (request, reply) => stopAndTell(request, reply, { via: 'form', hold: true }))
 
-  app.post('/admin/core/bgtask/loop/start', async (request, reply) =>
-    redirectWith(request, reply, '/admin', await tellStart(panel, request, reply)),
+  app.post('/core/bgtask/loop/start', async (request, reply) =>
+    redirectWith(request, reply, panel.root, await tellStart(panel, request, reply)),
   )
 
-  app.post('/admin/core/bgtask/loop/reload', async (request, reply) => {
+  app.post('/core/bgtask/loop/reload', async (request, reply) => {
     const { asked } = await reloadAudited(toolsOf(panel), actorOf(request))
-    return redirectWith(request, reply, '/admin', say(request, asked ? 'loop.reloading' : 'loop.notRunning', asked ? 'good' : 'plain'))
+    return redirectWith(request, reply, panel.root, say(request, asked ? 'loop.reloading' : 'loop.notRunning', asked ? 'good' : 'plain'))
   })
 }
 
@@ -61,7 +61,7 @@ export const visitClass = (panel: Panel, request: FastifyRequest): RequestClass 
   return fromElsewhere ? 'foreign' : kind
 }
 
-/** A visit to /admin starts the loop when it is down and nobody holds it; the page is there in any case. @returns what to say about it */
+/** A visit to the overview starts the loop when it is down and nobody holds it; the page is there in any case. @returns what to say about it */
 export const startByVisit = async (panel: Panel, request: FastifyRequest): Promise<Flash | null> => {
   const kind = visitClass(panel, request)
   if (kind === 'foreign' || kind === 'look' || whyNotStart(panel.config, { releaseHold: false })) return null

@@ -18,7 +18,7 @@ import { parseTaskId } from './task-id.ts'
 export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
   const { background } = panel
 
-  app.get('/admin/core/bgtask/new', async (request, reply) => {
+  app.get('/core/bgtask/new', async (request, reply) => {
     const { action, like } = fieldsOf(request.query)
     const likeId = parseTaskId(like ?? '')
     const model = likeId === null ? null : await findTask(background.db, likeId)
@@ -41,7 +41,7 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
     })
   })
 
-  app.post('/admin/core/bgtask', async (request, reply) => {
+  app.post('/core/bgtask', async (request, reply) => {
     const fields = fieldsOf(request.body)
     const entry = (await background.catalog()).get(fields.action ?? '')
     if (!entry)
@@ -55,7 +55,7 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
       const id = String(task.id)
       if (added) panel.live.poke()
       const text = translate(request.language, added ? 'new.added' : 'new.kept', { id })
-      return redirectWith(request, reply, `/admin/core/bgtask/${id}`, { tone: added ? 'good' : 'plain', text })
+      return redirectWith(request, reply, `${panel.root}/core/bgtask/${id}`, { tone: added ? 'good' : 'plain', text })
     } catch (error) {
       if (error instanceof BgtaskError && (error.code === 'refused' || error.code === 'conflict'))
         return form(reply, entry, error.message, fields)

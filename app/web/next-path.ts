@@ -1,5 +1,7 @@
-/** Where to go after logging in: a path of the panel, never another site. @returns '/admin' for anything else */
-export const nextPath = (given: unknown): string =>
-  typeof given === 'string' && given.length <= 500 && allowed.test(given) ? given : '/admin'
+/** Where to go after logging in: a path of the panel, never another site. @param root of the panel @returns the root for anything else */
+export const nextPath = (given: unknown, root: string): string => {
+  if (typeof given !== 'string' || given.length > 500 || !given.startsWith(root)) return root
+  return below.test(given.slice(root.length)) ? given : root
+}
 
-const allowed = /^\/admin(?:\/[\w.-]+)*(?:\?[\w=&%.-]*)?$/
+const below = /^(?:\/(?!\.{1,2}(?:[/?]|$))[\w.-]+)*(?:\?[\w=&%.-]*)?$/

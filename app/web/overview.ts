@@ -19,7 +19,7 @@ import { startByToken } from './token-visits.ts'
 const dayMs = 86_400_000
 
 export const registerOverview = (app: FastifyInstance, panel: Panel) => {
-  app.get('/admin', async (request, reply) => {
+  app.get('', async (request, reply) => {
     if (request.token) return startByToken(panel, request, reply)
     const said = mayAct(request.user!.role, 'operator') ? await startByVisit(panel, request) : null
     // One message has room; that something failed is not put off, the other one waits for the next page.

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 
 /** Where people find the panel: BGTASK_PUBLIC_URL, else the address it listens on, as a browser of this machine reaches it. */
-export const panelAddress = ({ publicUrl, host, port }: Pick<Config, 'publicUrl' | 'host' | 'port'>): string =>
-  publicUrl ?? `http://${host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host}:${port}`
+export const panelAddress = ({ publicUrl, host, port, prefix }: Pick<Config, 'publicUrl' | 'host' | 'port' | 'prefix'>): string =>
+  (publicUrl ?? `http://${host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host}:${port}`) +
+  prefix

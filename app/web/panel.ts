@@ -2,13 +2,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Background } from '../api/background.ts'
 import type { Config } from '../config.ts'
 import type { Language } from '../texts/format.ts'
+import type { Addresses } from './addresses.ts'
 import type { Assets } from './assets.ts'
 import type { LiveHub } from './live-hub.ts'
 import type { Pages } from './render.ts'
 import type { Role } from './roles.ts'
 
 /** What every page stands on. */
-export interface Panel {
+export interface Panel extends Addresses {
   config: Config
   background: Background
   assets: Assets

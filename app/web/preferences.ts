@@ -2,11 +2,11 @@ import type { FastifyInstance } from 'fastify'
 import { languages } from '../texts/format.ts'
 import { fieldsOf } from './fields.ts'
 import { nextPath } from './next-path.ts'
-import { themes } from './panel.ts'
+import { type Panel, themes } from './panel.ts'
 
 /** Language and theme: a matter of this browser, so they lie in cookies of their own. */
-export const registerPreferences = (app: FastifyInstance) => {
-  app.post('/admin/preferences', async (request, reply) => {
+export const registerPreferences = (app: FastifyInstance, { root }: Pick<Panel, 'root'>) => {
+  app.post('/preferences', async (request, reply) => {
     const fields = fieldsOf(request.body)
     const language = languages.find(known => known === fields.language)
     const theme = themes.find(known => known === fields.theme)
@@ -15,6 +15,6 @@ export const registerPreferences = (app: FastifyInstance) => {
     if (theme) reply.setCookie('bgtask-theme', theme, cookie)
     // The page from which this was asked is only to be looked at once more: to come back to it is no click that stops the loop.
     request.session.arrivedFromElsewhere = true
-    return reply.redirect(nextPath(fields.next), 303)
+    return reply.redirect(nextPath(fields.next, root), 303)
   })
 }

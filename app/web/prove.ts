@@ -21,10 +21,11 @@ export const provedMs = 5 * 60_000
  * with a session is asked for it, in place, with a code when the second factor is on; then goes on what was asked for. A form loses no
  * field but those of passwords and codes, which are typed anew. Requests with a token have no session and are not asked.
  */
-export const registerProve = (app: FastifyInstance, panel: Panel) => {
+export const guardProof = (app: FastifyInstance, panel: Panel) =>
   app.addHook('preHandler', async (request, reply) => {
     if (request.is404 || !request.routeOptions.config.fresh || !request.user || isFresh(request)) return
-    if (request.method === 'GET') return ask(panel, request, reply, { action: '/admin/prove', fields: [['next', nextPath(request.url)]] })
+    if (request.method === 'GET')
+      return ask(panel, request, reply, { action: `${panel.root}/prove`, fields: [['next', nextPath(request.url, panel.root)]] })
     const given = fieldsOf(request.body)
     const form = { action: request.url, fields: kept(request.body) }
     if (given.proof_password === undefined) return ask(panel, request, reply, form)
@@ -34,13 +35,15 @@ export const registerProve = (app: FastifyInstance, panel: Panel) => {
     await request.session.save()
   })
 
-  app.post('/admin/prove', { config: { rateLimit: rateLimits.account } }, async (request, reply) => {
+/** Where a page that was asked for waits until the password is given. */
+export const registerProve = (app: FastifyInstance, panel: Panel) =>
+  app.post('/prove', { config: { rateLimit: rateLimits.account } }, async (request, reply) => {
     const { next, proof_password: password = '', proof_code: code = '' } = fieldsOf(request.body)
     const problem = await takeProof(panel, request, reply, { password, code })
-    if (problem) return ask(panel, request, reply, { action: '/admin/prove', fields: [['next', nextPath(next)]] }, problem)
-    return reply.redirect(nextPath(next), 303)
+    if (problem)
+      return ask(panel, request, reply, { action: `${panel.root}/prove`, fields: [['next', nextPath(next, panel.root)]] }, problem)
+    return reply.redirect(nextPath(next, panel.root), 303)
   })
-}
 
 export interface Problem {
   text: string

@@ -6,6 +6,7 @@ import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { formatBytes, formatDuration, formatExact, formatNumber, formatRelative, type Language, languages } from '../texts/format.ts'
 import { type TextKey, type TextValues, translate, translateParts } from '../texts/translate.ts'
+import type { Addresses } from './addresses.ts'
 import type { Assets } from './assets.ts'
 import { type SignedIn, type Theme, themes } from './panel.ts'
 import { mayAct, type Role } from './roles.ts'
@@ -24,21 +25,28 @@ export interface Pages {
 
 /**
  * Built once: templates are compiled at their first use and kept. What a template gets is a view model made here, never a request.
+ * @param options.root every address of the panel begins with it, as `it.root`; what stands beside the panel with `it.top`
  * @param options.isOpen every page warns that others can reach the panel without TLS. Default false
  */
-export const createPages = (assets: Assets, { isOpen = false, now = Date.now }: { isOpen?: boolean; now?: () => number } = {}): Pages => {
+export const createPages = (
+  assets: Assets,
+  { isOpen = false, now = Date.now, ...addresses }: Addresses & { isOpen?: boolean; now?: () => number },
+): Pages => {
   const eta = new Eta({ views: inPackage('views'), cache: true, autoTrim: ['nl', 'nl'] })
   return {
-    render: (view, reader, model) => eta.render(`./${view}`, { ...viewWords(assets, reader, now()), ...model, isOpenToNetwork: isOpen }),
+    render: (view, reader, model) =>
+      eta.render(`./${view}`, { ...viewWords(assets, addresses, reader, now()), ...model, isOpenToNetwork: isOpen }),
   }
 }
 
 /** Everything a template can say. What returns HTML is called raw (`<%~`), and escapes what it is given; test/web/views.test.ts lists these. */
-const viewWords = (assets: Assets, { language, theme, user }: Reader, now: number) => {
+const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, user }: Reader, now: number) => {
   const text = (key: TextKey, values?: TextValues) => translate(language, key, values, now)
   const time = (at: number | null | undefined, form: 'relative' | 'exact' = 'relative') => timeTag(language, at, now, form)
-  const sentence = (message: Message | null) => (message ? sentenceHtml(language, message, now) : '')
+  const sentence = (message: Message | null) => (message ? sentenceHtml(root, language, message, now) : '')
   return {
+    root,
+    top,
     now,
     language,
     languages,
@@ -77,15 +85,16 @@ const timeTag = (language: Language, at: number | null | undefined, now: number,
   return `<time datetime="${new Date(at).toISOString()}" title="${escapeHtml(exact)}" data-form="${form}">${escapeHtml(shown)}</time>`
 }
 
-const sentenceHtml = (language: Language, message: Message, now: number) =>
+const sentenceHtml = (root: string, language: Language, message: Message, now: number) =>
   translateParts(language, message.key as TextKey, message.values)
     .map(part => {
       if (typeof part === 'string') return escapeHtml(part)
-      return 'task' in part ? taskLink(part.task) : timeTag(language, part.at, now, part.exact ? 'exact' : 'relative')
+      return 'task' in part ? taskLink(root, part.task) : timeTag(language, part.at, now, part.exact ? 'exact' : 'relative')
     })
     .join('')
 
-const taskLink = (id: string) => (/^\d{1,16}$/.test(id) ? `<a href="/admin/core/bgtask/${id}">#${id}</a>` : `#${escapeHtml(id)}`)
+const taskLink = (root: string, id: string) =>
+  /^\d{1,16}$/.test(id) ? `<a href="${root}/core/bgtask/${id}">#${id}</a>` : `#${escapeHtml(id)}`
 
 const iconTag = (assets: Assets, name: string, label?: string) => {
   const said = label === undefined ? 'aria-hidden="true"' : `role="img" aria-label="${escapeHtml(label)}"`

@@ -30,10 +30,13 @@ export const isPageVisit = (request: FastifyRequest): boolean => {
  * Nor does what has no Referer, which our pages always send to us: when a page elsewhere goes back in the history, the browser asks once more,
  * as same-origin and as if somebody had pressed something.
  */
-export const isClickOfOurs = (request: FastifyRequest, kind: RequestClass): boolean => {
+export const isClickOfOurs = (request: FastifyRequest, kind: RequestClass, root: string): boolean => {
   const { referer, 'sec-fetch-user': user } = request.headers
   if (kind !== 'ours' || user !== '?1' || referer === undefined) return false
-  return URL.canParse(referer) && !/^\/admin\/(?:login|core\/bgtask\/restart)(?:\/|$)/.test(new URL(referer).pathname)
+  if (!URL.canParse(referer)) return false
+  const from = new URL(referer).pathname
+  // What stands beside the panel is the application's own.
+  return !from.startsWith(`${root}/`) || !/^\/(?:login|core\/bgtask\/restart)(?:\/|$)/.test(from.slice(root.length))
 }
 
 const isFetchedAhead = ({ headers }: FastifyRequest): boolean => {

@@ -17,7 +17,7 @@ import { rateLimits } from './rate-limits.ts'
 import { sessionHash } from './session.ts'
 import { endStreams } from './user-sessions.ts'
 
-const path = '/admin/account/second-factor'
+const path = '/account/second-factor'
 
 /** Everybody's own second factor: an app that shows a code every 30 seconds (TOTP), and recovery codes for when it is lost. */
 export const registerSecondFactor = (app: FastifyInstance, panel: Panel) => {
@@ -30,7 +30,7 @@ export const registerSecondFactor = (app: FastifyInstance, panel: Panel) => {
     const user = request.user!
     const secret = request.session.newTotpSecret
     // The page that showed it belongs to another session, or it is on already: the page says how it stands now.
-    if (secret === undefined) return reply.redirect(path, 303)
+    if (secret === undefined) return reply.redirect(`${panel.root}${path}`, 303)
     const step = totpStepOf(secret, bareCode(fieldsOf(request.body).code ?? ''), Date.now())
     if (step === null) return statePage(panel, request, reply, { text: translate(request.language, 'secondFactor.wrong'), status: 422 })
     const exceptSession = sessionHash(request.session.sessionId)
@@ -40,7 +40,7 @@ export const registerSecondFactor = (app: FastifyInstance, panel: Panel) => {
         startSecondFactor(db, user.id, { secret, step, exceptSession }),
       ),
     )
-    if (codes === 'on') return reply.redirect(path, 303)
+    if (codes === 'on') return reply.redirect(`${panel.root}${path}`, 303)
     request.session.newTotpSecret = undefined
     request.session.secondFactor = true
     endStreams(panel.live, others)
@@ -62,7 +62,7 @@ export const registerSecondFactor = (app: FastifyInstance, panel: Panel) => {
     const problem = await takeProof(panel, request, reply, { password, code })
     if (problem) return statePage(panel, request, reply, problem)
     await audited(db, actorOf(request), { act: 'second-factor-off', subject: user.name }, () => turnOffSecondFactor(db, user.id))
-    return redirectWith(request, reply, path, { tone: 'good', text: translate(request.language, 'secondFactor.isOff') })
+    return redirectWith(request, reply, `${panel.root}${path}`, { tone: 'good', text: translate(request.language, 'secondFactor.isOff') })
   })
 }
 

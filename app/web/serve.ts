@@ -36,7 +36,7 @@ export const serve = async (config: Config): Promise<void> => {
   const app = await buildServer(config, { background })
   const port = await listen(app, config)
   const address = panelAddress({ ...config, port })
-  console.log(`bgtask is at ${address}/admin`)
+  console.log(`bgtask is at ${address}`)
   if (listeningOf(config) === 'open') console.error(`WARNING: ${openSentence(config)} ${openRemedy}`)
   // Before anything lies in the folder that has to go when we are asked to end.
   const asked = new Promise<NodeJS.Signals>(resolve => {

@@ -19,6 +19,7 @@ import { findUserById, type User } from '../store/users.ts'
 import { languages } from '../texts/format.ts'
 import { chooseLanguage, translate } from '../texts/translate.ts'
 import { registerAccount } from './account.ts'
+import { type Addresses, canonicalAddress, routeName } from './addresses.ts'
 import { registerApi } from './api/register.ts'
 import { loadAssets } from './assets.ts'
 import { registerAudit } from './audit.ts'
@@ -41,7 +42,7 @@ import { registerNewTask } from './new-task.ts'
 import { registerOverview } from './overview.ts'
 import { type Panel, themes } from './panel.ts'
 import { registerPreferences } from './preferences.ts'
-import { registerProve } from './prove.ts'
+import { guardProof, registerProve } from './prove.ts'
 import { rateLimiting } from './rate-limits.ts'
 import { createPages } from './render.ts'
 import { registerReply } from './reply.ts'
@@ -79,14 +80,17 @@ export const buildServer = async (config: Config, { background }: { background: 
     // A proxy with TLS says by X-Forwarded-Proto that the reader's side is safe, and by X-Forwarded-For who reads.
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
   })
-  const assets = loadAssets()
-  const pages = createPages(assets, { isOpen: listeningOf(config) === 'open' })
+  const addresses: Addresses = { root: config.prefix, top: '' }
+  const { root } = addresses
+  const assets = loadAssets(root)
+  const pages = createPages(assets, { ...addresses, isOpen: listeningOf(config) === 'open' })
   const panel: Panel = {
+    ...addresses,
     config,
     background,
     assets,
     pages,
-    live: createLiveHub({ config, background, pages, report: error => log.error(error) }),
+    live: createLiveHub({ config, background, pages, root, report: error => log.error(error) }),
     secret: readSessionSecret(config.runtime),
     databaseAwaySince: null,
   }
@@ -96,14 +100,19 @@ export const buildServer = async (config: Config, { background }: { background: 
   app.decorateRequest('theme', 'system')
   await registerHeaders(app, { secure })
   guardHost(app, config)
-  demandRoles(app)
+  demandRoles(app, addresses)
   const methodsAt = collectMethods(app)
   registerErrorPages(app, panel)
   await app.register(rateLimit, rateLimiting)
   registerBearer(app, panel, methodsAt)
-  assets.register(app)
-  registerHealthz(app, panel)
-  await app.register(async inner => registerApi(inner, panel))
+  await app.register(async inner => assets.register(inner), { prefix: root })
+  await app.register(
+    async inner => {
+      registerHealthz(inner, panel)
+      await registerApi(inner, panel)
+    },
+    { prefix: panel.top },
+  )
   await app.register(async inner => {
     registerNotThere(inner, panel, methodsAt)
     await registerPages(inner, panel)
@@ -117,9 +126,16 @@ const registerPages = async (app: FastifyInstance, panel: Panel) => {
   await app.register(formbody, { bodyLimit: httpLimits.bodyBytes })
   registerReply(app, panel)
   recogniseReader(app, panel)
-  guardRole(app)
+  guardRole(app, panel)
   guardChange(app, panel)
-  app.get('/', async (_request, reply) => reply.redirect('/admin', 303))
+  guardProof(app, panel)
+  app.get('/', async (_request, reply) => reply.redirect(panel.root, 303))
+  await app.register(async pages => registerOwnPages(pages, panel), { prefix: panel.root })
+  await registerControllers(app, panel)
+}
+
+/** Below the panel's root: `/core/bgtask` here is `/admin/core/bgtask` in roles.ts and, unless it is mounted elsewhere, in the browser. */
+const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerProve(app, panel)
   registerLogin(app, panel)
   registerLoginSecondFactor(app, panel)
@@ -129,7 +145,7 @@ const registerPages = async (app: FastifyInstance, panel: Panel) => {
   registerSecondFactor(app, panel)
   registerUsers(app, panel)
   registerTokens(app, panel)
-  registerPreferences(app)
+  registerPreferences(app, panel)
   registerOverview(app, panel)
   registerLoop(app, panel)
   registerTaskList(app, panel)
@@ -140,7 +156,6 @@ const registerPages = async (app: FastifyInstance, panel: Panel) => {
   registerStatus(app, panel)
   registerAudit(app, panel)
   registerLive(app, panel)
-  await registerControllers(app, panel)
 }
 
 /** An address that is no address is answered before any hook runs, so it brings its own headers along. */
@@ -150,11 +165,13 @@ const answerUnreadable = (config: Config, request: FastifyRequest, reply: Fastif
     .code(forUs ? 400 : 421)
     .headers(bareHeaders({ secure: config.publicUrl?.startsWith('https:') ?? false }))
     .type('text/plain; charset=utf-8')
-    .send(forUs ? 'This address cannot be read: look for a stray % in it, or go to /admin.\n' : `${translate('en', 'error.host')}\n`)
+    .send(
+      forUs ? `This address cannot be read: look for a stray % in it, or go to ${config.prefix}.\n` : `${translate('en', 'error.host')}\n`,
+    )
 }
 
 /** Closed unless said otherwise: a route for which nobody named a role does not let the panel start. */
-const demandRoles = (app: FastifyInstance) => {
+const demandRoles = (app: FastifyInstance, addresses: Addresses) => {
   const routes: RouteOptions[] = []
   app.addHook('onRoute', route => {
     routes.push(route)
@@ -162,9 +179,9 @@ const demandRoles = (app: FastifyInstance) => {
   app.addHook('onReady', async () => {
     for (const route of routes) {
       for (const method of [route.method].flat()) {
-        if (route.config?.role === undefined && ![routeRoles, tokenRoutes].some(table => `${method} ${route.url}` in table)) {
-          throw new Error(`Nobody said who may ask for ${method} ${route.url}: name its role in app/web/roles.ts.`)
-        }
+        const name = `${method} ${canonicalAddress(addresses, route.url)}`
+        if (route.config?.role === undefined && ![routeRoles, tokenRoutes].some(table => name in table))
+          throw new Error(`Nobody said who may ask for ${name}: name its role in app/web/roles.ts.`)
       }
     }
   })
@@ -218,7 +235,7 @@ const recogniseReader = (app: FastifyInstance, panel: Panel) =>
 const isStillGood = ({ passwordChangedAt, secondFactor }: Session, user: User) =>
   passwordChangedAt === user.passwordChangedAt && (secondFactor === true || user.totpSecret === null)
 
-const guardRole = (app: FastifyInstance) => {
+const guardRole = (app: FastifyInstance, panel: Panel) => {
   app.decorate(
     'requireLogin',
     (role: Parameters<typeof mayAct>[1] = 'viewer') =>
@@ -229,7 +246,7 @@ const guardRole = (app: FastifyInstance) => {
     // What is not there is nobody's secret; the page for it comes from the handler of unknown addresses.
     // A token's scopes were held against the table before.
     if (request.is404 || request.token) return
-    const role = request.routeOptions.config.role ?? routeRoles[`${request.method} ${request.routeOptions.url}`]
+    const role = request.routeOptions.config.role ?? routeRoles[routeName(panel, request)]
     if (role !== 'public') demand(request, role ?? 'admin')
   })
 }

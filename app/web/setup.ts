@@ -19,11 +19,11 @@ export const registerSetup = (app: FastifyInstance, panel: Panel) => {
   const { db, config } = panel.background
   const limited = { config: { rateLimit: rateLimits.setup } }
 
-  app.get('/admin/setup', limited, async (_request, reply) =>
+  app.get('/setup', limited, async (_request, reply) =>
     (await anyUser(db)) ? over(reply, true) : reply.page('setup', { name: 'admin', token: '', problem: null }),
   )
 
-  app.post('/admin/setup', limited, async (request, reply) => {
+  app.post('/setup', limited, async (request, reply) => {
     const { name = '', password = '', repeated = '', token = '' } = fieldsOf(request.body)
     // Some paste the whole link.
     const given = token.slice(token.lastIndexOf('#') + 1).trim()
@@ -58,7 +58,7 @@ export const registerSetup = (app: FastifyInstance, panel: Panel) => {
     removeFirstRun(config.runtime)
     await signIn(panel, request, user, { via: 'link', secondFactor: false })
     rememberDevice(panel, reply, user)
-    return redirectWith(request, reply, '/admin', { tone: 'good', text: translate(request.language, 'setup.done', { name: user.name }) })
+    return redirectWith(request, reply, panel.root, { tone: 'good', text: translate(request.language, 'setup.done', { name: user.name }) })
   })
 }
 

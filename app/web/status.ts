@@ -8,7 +8,7 @@ import { version } from './version.ts'
 
 /** What `check` finds, each with what to do, and what is in force. */
 export const registerStatus = (app: FastifyInstance, panel: Panel) => {
-  app.get('/admin/reports/status', async (_request, reply) => {
+  app.get('/reports/status', async (_request, reply) => {
     const findings = await checkInstallation(panel.config, { newestAuditRows: 1_000 })
     const hosts = await listHosts(panel.background.db)
     return reply.page('status', {

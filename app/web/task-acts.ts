@@ -28,9 +28,9 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
     clone: { done: 'acted.clone', act: ({ id }, by, actor) => cloneTask(background, id, by, { actor }) },
   }
   for (const [noun, { done, act }] of Object.entries(acts)) {
-    app.post(`/admin/core/bgtask/:id/${noun}`, async (request, reply) => {
+    app.post(`/core/bgtask/:id/${noun}`, async (request, reply) => {
       const id = taskIdOf(request)
-      const page = `/admin/core/bgtask/${id}`
+      const page = `${panel.root}/core/bgtask/${id}`
       let task: Task | null
       try {
         task = await act(await existing(background, id), request.user!.name, actorOf(request))
@@ -43,7 +43,7 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
       }
       panel.live.poke()
       const flash = { tone: 'good', text: translate(request.language, done, { id: String(id) }) } as const
-      return redirectWith(request, reply, task === null ? '/admin/core/bgtask' : `/admin/core/bgtask/${task.id}`, flash)
+      return redirectWith(request, reply, `${panel.root}/core/bgtask${task === null ? '' : `/${task.id}`}`, flash)
     })
   }
 }

@@ -10,14 +10,14 @@ const pageSize = 50
 const states = [...new Set([...onceStates, ...loopStates])]
 
 export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
-  app.get('/admin/core/bgtask', async (request, reply) => {
+  app.get('/core/bgtask', async (request, reply) => {
     const model = await taskListModel(panel, request.query)
     return reply.page('task-list', model, model.unknown === null ? 200 : 422)
   })
 }
 
 /** @param query what the address says: state, exec_type, type, action, creator, text, and after or before for the page */
-export const taskListModel = async (panel: Pick<Panel, 'config' | 'background'>, query: unknown) => {
+export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' | 'root'>, query: unknown) => {
   const given = fieldsOf(query)
   const unknown = unknownOf(given)
   const chosen = {
@@ -45,7 +45,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background'>,
   const set = Object.entries(chosen).filter(([, value]) => value !== '')
   const address = (more: Record<string, string>) => {
     const text = new URLSearchParams([...set, ...Object.entries(more)]).toString()
-    return text === '' ? '/admin/core/bgtask' : `/admin/core/bgtask?${text}`
+    return `${panel.root}/core/bgtask${text === '' ? '' : `?${text}`}`
   }
   return {
     states,

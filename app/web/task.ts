@@ -23,12 +23,12 @@ const runsOnPage = 20
 export const outputOnPage = 128 * 1024
 
 export const registerTaskPage = (app: FastifyInstance, panel: Panel) => {
-  app.get('/admin/core/bgtask/:id', async (request, reply) => {
+  app.get('/core/bgtask/:id', async (request, reply) => {
     const model = await taskModel(panel, taskIdOf(request), request.query)
     return reply.page('task', { ...model, ...outputModel(panel, model.task.id, model.shownNumber) })
   })
 
-  app.get('/admin/core/bgtask/:id/output', async (request, reply) => {
+  app.get('/core/bgtask/:id/output', async (request, reply) => {
     const id = taskIdOf(request)
     const task = await existing(panel.background, id)
     const number = parseTaskId(fieldsOf(request.query).run ?? '') ?? task.number

@@ -12,7 +12,7 @@ import { classifyRequest } from './request-class.ts'
  */
 
 /**
- * GET /admin/core/bgtask/restart: 202 when the supervisor was asked to stop, 200 when there was nothing to stop.
+ * GET …/core/bgtask/restart: 202 when the supervisor was asked to stop, 200 when there was nothing to stop.
  * @param stop stops it, as seldom as anybody may
  */
 export const stopByToken = async (request: FastifyRequest, reply: FastifyReply, stop: () => Promise<LoopStop>) => {
@@ -22,7 +22,7 @@ export const stopByToken = async (request: FastifyRequest, reply: FastifyReply, 
 }
 
 /**
- * GET /admin: 202 when a supervisor was started, 200 when one runs. While the last one is stopping 503 with Retry-After, so that
+ * GET the overview: 202 when a supervisor was started, 200 when one runs. While the last one is stopping 503 with Retry-After, so that
  * `curl --retry` waits for it; 409 on hold.
  */
 export const startByToken = async (panel: Panel, request: FastifyRequest, reply: FastifyReply) => {

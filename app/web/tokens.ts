@@ -5,13 +5,14 @@ import { BgtaskError } from '../errors.ts'
 import { NotAdmin } from '../store/lock-users.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
+import { apiPrefix } from './bearer.ts'
 import { WebError } from './explain-error.ts'
 import { fieldsOf } from './fields.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { originsOf } from './request-class.ts'
 import { parseTaskId } from './task-id.ts'
 
-const page = '/admin/config/tokens'
+const page = '/config/tokens'
 const onPage = 50
 
 /** Tokens of programs: which there are, making one, and revoking one. */
@@ -44,7 +45,10 @@ export const registerTokens = (app: FastifyInstance, panel: Panel) => {
     const id = parseTaskId(given)
     if (id === null) throw new BgtaskError('not-found', `Token ${given.slice(0, 40)} does not exist.`)
     const { name } = await stillAdmin(revokeToken(db, actorOf(request), id, byOf(request)))
-    return redirectWith(request, reply, page, { tone: 'good', text: translate(request.language, 'tokens.revoked', { name }) })
+    return redirectWith(request, reply, `${panel.root}${page}`, {
+      tone: 'good',
+      text: translate(request.language, 'tokens.revoked', { name }),
+    })
   })
 }
 
@@ -127,14 +131,14 @@ const foldersAbove = (action: string): string[] => {
 
 /** Lines for a terminal that use the token for what it may do. */
 const examplesFor = async (panel: Panel, request: FastifyRequest, { token: { scopes }, text }: MadeToken): Promise<string[]> => {
-  const address = panel.config.publicUrl ?? originsOf(request, null)[0]!
+  const address = `${panel.config.publicUrl ?? originsOf(request, null)[0]!}${panel.top}${apiPrefix}`
   const curl = `curl -H "Authorization: Bearer ${text}"`
   const names = (await panel.background.catalog()).entries.map(({ name }) => name)
   const action = names.find(name => coversScope(scopes, { kind: 'task:add', action: name }))
   return [
-    ...(action ? [`${curl} --json '{"action": "${action}", "params": {}}' ${address}/api/v1/tasks`] : []),
-    ...(scopes.includes('task:read') ? [`${curl} ${address}/api/v1/tasks/1`] : []),
-    ...(scopes.includes('task:control') ? [`${curl} -X POST ${address}/api/v1/tasks/1/retry`] : []),
-    ...(scopes.includes('loop:restart') ? [`${curl} -X POST ${address}/api/v1/loop/restart`] : []),
+    ...(action ? [`${curl} --json '{"action": "${action}", "params": {}}' ${address}/tasks`] : []),
+    ...(scopes.includes('task:read') ? [`${curl} ${address}/tasks/1`] : []),
+    ...(scopes.includes('task:control') ? [`${curl} -X POST ${address}/tasks/1/retry`] : []),
+    ...(scopes.includes('loop:restart') ? [`${curl} -X POST ${address}/loop/restart`] : []),
   ]
 }

@@ -16,7 +16,7 @@ import { rateLimits } from './rate-limits.ts'
 import { parseTaskId } from './task-id.ts'
 import { endAllSessions, endOneSession, endStreams, shownSessions } from './user-sessions.ts'
 
-const list = '/admin/config/users'
+const path = '/config/users'
 const fresh = { config: { fresh: true } }
 /** A password is hashed, which costs. */
 const hashing = { config: { fresh: true, rateLimit: rateLimits.account } }
@@ -24,12 +24,14 @@ const hashing = { config: { fresh: true, rateLimit: rateLimits.account } }
 /** Who may come in, for administrators. Nobody changes themselves here: that is what the account page is for. */
 export const registerUsers = (app: FastifyInstance, panel: Panel) => {
   const { db } = panel.background
+  const list = `${panel.root}${path}`
+  const at = ({ id }: { id: number }) => `${list}/${id}`
 
-  app.get(list, async (_request, reply) => reply.page('users', { people: await listPeople(db, Date.now()) }))
+  app.get(path, async (_request, reply) => reply.page('users', { people: await listPeople(db, Date.now()) }))
 
-  app.get(`${list}/new`, fresh, async (_request, reply) => reply.page('user-new', { name: '', role: 'viewer', roles, problem: null }))
+  app.get(`${path}/new`, fresh, async (_request, reply) => reply.page('user-new', { name: '', role: 'viewer', roles, problem: null }))
 
-  app.post(list, hashing, async (request, reply) => {
+  app.post(path, hashing, async (request, reply) => {
     const { name = '', role = '', password = '', repeated = '' } = fieldsOf(request.body)
     const again = (problem: string, status = 422) =>
       reply.page('user-new', { here: `${list}/new`, name: name.slice(0, 64), role, roles, problem }, status)
@@ -60,18 +62,18 @@ export const registerUsers = (app: FastifyInstance, panel: Panel) => {
       status,
     )
 
-  app.get(`${list}/:id`, async (request, reply) => page(request, reply, await personOf(panel, request), null))
+  app.get(`${path}/:id`, async (request, reply) => page(request, reply, await personOf(panel, request), null))
 
   /** One change to one user: asked for by an administrator, about somebody else, and answered on the page of that user. */
   const change = (noun: string, act: (changing: Changing) => Promise<Done>) =>
-    app.post(`${list}/:id/${noun}`, noun === 'password' ? hashing : fresh, async (request, reply) => {
+    app.post(`${path}/:id/${noun}`, noun === 'password' ? hashing : fresh, async (request, reply) => {
       const person = await personOf(panel, request)
       const say = (key: TextKey, values?: TextValues) => translate(request.language, key, values)
       if (person.id === request.user!.id) return page(request, reply, person, say('users.yourself'), 409)
       const note = <T>(done: Act, work: () => Promise<T>) => audited(db, actorOf(request), { subject: person.name, ...done }, work)
       try {
-        const { key, values = {}, path = at(person) } = await act({ request, person, fields: fieldsOf(request.body), note })
-        return redirectWith(request, reply, path, { tone: 'good', text: say(key, { name: person.name, ...values }) })
+        const { key, values = {}, to = at(person) } = await act({ request, person, fields: fieldsOf(request.body), note })
+        return redirectWith(request, reply, to, { tone: 'good', text: say(key, { name: person.name, ...values }) })
       } catch (error) {
         if (error instanceof NotAdmin) throw notAdmin()
         const problem = problemOf(error)
@@ -121,7 +123,7 @@ export const registerUsers = (app: FastifyInstance, panel: Panel) => {
   change('removal', async ({ request, person, note }) => {
     const { sessions, tokens } = await note({ act: 'user-removed', detail: person.role }, () => removeUser(db, request.user, person.id))
     endStreams(panel.live, sessions)
-    return { key: 'users.removed', values: { sessions: sessions.length, tokens }, path: list }
+    return { key: 'users.removed', values: { sessions: sessions.length, tokens }, to: list }
   })
 }
 
@@ -130,8 +132,6 @@ const byOf = (request: FastifyRequest) => ({ userId: request.user!.id })
 
 /** A page of its own: whoever is no administrator any more is shown nothing of users. */
 const notAdmin = () => new WebError(403, 'users.refused.not-admin')
-
-const at = ({ id }: { id: number }) => `${list}/${id}`
 
 interface Changing {
   request: FastifyRequest
@@ -145,7 +145,7 @@ interface Done {
   key: TextKey
   values?: TextValues
   /** Where it goes on; default: the page of that user. */
-  path?: string
+  to?: string
 }
 
 /** What was typed cannot be used. */

@@ -222,8 +222,8 @@ export const guards: readonly Guard[] = [
   guard(
     'next= stays here',
     'app/web/next-path.ts',
-    'given.length <= 500 && allowed.test(given) ? given',
-    "given.length <= 500 && given.startsWith('/') ? given",
+    'return below.test(given.slice(root.length)) ? given : root',
+    'return given',
     'web/small-guards.test.ts',
   ),
 

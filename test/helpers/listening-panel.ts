@@ -14,6 +14,7 @@ import { removeFlag } from '../../app/runs/flags.ts'
 import { identify } from '../../app/runs/process-identity.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { readSupervisor, removeSupervisor, writeSupervisor } from '../../app/runs/supervisor-file.ts'
+import { canonicalAddress, canonicalRoot } from '../../app/web/addresses.ts'
 import type { Role } from '../../app/web/roles.ts'
 import { buildServer } from '../../app/web/server.ts'
 import { password } from './browser.ts'
@@ -22,7 +23,10 @@ import { until } from './scene.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
-/** The whole panel in this process, listening on a port of its own: what a test sends goes over a socket, as everybody's does. */
+/**
+ * The whole panel in this process, listening on a port of its own: what a test sends goes over a socket, as everybody's does.
+ * With BGTASK_TEST_PREFIX it is mounted there; what is asked and answered is the same as at /admin, so that every test can be tried so.
+ */
 export interface ListeningPanel {
   app: FastifyInstance
   background: Background
@@ -92,12 +96,16 @@ export const listenPanel = async ({
     BGTASK_RUNTIME: runtime,
     BGTASK_ACTIONS: join(root, 'test', 'fixtures', 'actions'),
     PORT: String(port),
+    BGTASK_PREFIX: process.env.BGTASK_TEST_PREFIX ?? '/admin',
     ...env,
   })
   prepareRuntimeFolder(runtime)
   const background = await openBackground(config)
   for (const role of ['viewer', 'operator', 'admin'] as const) await createUser(background.db, { name: role, password, role })
-  const { app, routes } = await withRoutes(() => buildServer(config, { background }))
+  const { app, routes } = await withRoutes(
+    () => buildServer(config, { background }),
+    url => canonicalAddress({ root: config.prefix, top: '' }, url),
+  )
   await app.listen({ host: '127.0.0.1', port })
   const ownPort = (app.server.address() as { port: number }).port
   const origin = config.publicUrl ?? `http://127.0.0.1:${ownPort}`
@@ -116,6 +124,9 @@ export const listenPanel = async ({
   subscribe('http.server.response.finish', answered)
 
   const sql = (statement: string, ...values: SQLInputValue[]) => database.prepare(statement).all(...values) as Record<string, unknown>[]
+
+  const mounted = (text: string) => text.replace(/\/admin(?=$|[/?#])/, config.prefix)
+  const canonical = (text: string) => (config.prefix === canonicalRoot ? text : text.replaceAll(config.prefix, canonicalRoot))
 
   let fit: Promise<ReturnType<typeof createFit>> | undefined
   /** Whatever the API answers, in any test, is what its document says. */
@@ -140,11 +151,16 @@ export const listenPanel = async ({
       ...(payload === undefined ? {} : { 'content-length': String(Buffer.byteLength(payload)) }),
       ...headers,
     }
+    for (const [name, value] of Object.entries(all)) all[name] = name === 'referer' ? mounted(value) : value
     return new Promise((resolve, reject) => {
       const sent = httpRequest(
-        { host: '127.0.0.1', port: ownPort, path: url, method, headers: all, localAddress: from, agent: false, setHost: false },
+        { host: '127.0.0.1', port: ownPort, path: mounted(url), method, headers: all, localAddress: from, agent: false, setHost: false },
         response => {
-          const answer = (text: string) => resolve({ status: response.statusCode!, headers: response.headers, body: text })
+          const answer = (text: string) => {
+            const { location } = response.headers
+            const all = location === undefined ? response.headers : { ...response.headers, location: canonical(location) }
+            resolve({ status: response.statusCode!, headers: all, body: canonical(text) })
+          }
           if (response.headers['content-type']?.startsWith('text/event-stream')) {
             // A stream goes on for ever: that it began is the answer.
             answer('')
@@ -248,16 +264,16 @@ const hashIn = (cookie: string): string => {
 }
 
 /** Fastify tells of each instance that it makes: a hook put on it there sees every route, whoever registers it. */
-const withRoutes = async (build: () => Promise<FastifyInstance>) => {
+const withRoutes = async (build: () => Promise<FastifyInstance>, canonical: (url: string) => string) => {
   const routes: ListeningPanel['routes'] = []
   const collect = (message: unknown) => {
     const { fastify } = message as { fastify: FastifyInstance }
     fastify.addHook('onRoute', (route: RouteOptions) => {
       for (const method of [route.method].flat()) {
         routes.push({
-          name: `${method} ${route.url}`,
+          name: `${method} ${canonical(route.url)}`,
           method,
-          url: route.url,
+          url: canonical(route.url),
           get role() {
             return route.config?.role
           },

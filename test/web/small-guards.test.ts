@@ -8,7 +8,11 @@ import { nextPath } from '../../app/web/next-path.ts'
 import { fieldsFromParams, paramsFields, readParams } from '../../app/web/params-form.ts'
 
 test('after logging in nobody is sent to another site', () => {
-  for (const good of ['/admin', '/admin/core/bgtask?state=failed&text=a%20b', '/admin/core/bgtask/7']) assert.equal(nextPath(good), good)
+  for (const root of ['/admin', '/ops/bg'])
+    for (const good of ['', '/core/bgtask?state=failed&text=a%20b', '/core/bgtask/7'])
+      assert.equal(nextPath(`${root}${good}`, root), `${root}${good}`)
+  for (const bad of ['/admin', '/ops', '/ops/bgx', '/ops/bg/../x', '/ops/bg/..', '/ops/bg/./../x?y'])
+    assert.equal(nextPath(bad, '/ops/bg'), '/ops/bg')
   for (const bad of [
     undefined,
     7,
@@ -21,14 +25,17 @@ test('after logging in nobody is sent to another site', () => {
     'javascript:alert(1)',
     '/admin\n/x',
     '/admin/../x?a=<b>',
+    '/admin/../x',
+    '/admin/core/..',
+    '/administrator',
     `/admin/${'a'.repeat(600)}`,
   ]) {
-    assert.equal(nextPath(bad), '/admin')
+    assert.equal(nextPath(bad, '/admin'), '/admin')
   }
   fc.assert(
     fc.property(fc.string({ maxLength: 60 }), text => {
       const origin = 'http://127.0.0.1:8080'
-      assert.equal(new URL(nextPath(`/${text}`), origin).origin, origin)
+      assert.equal(new URL(nextPath(`/${text}`, '/admin'), origin).origin, origin)
     }),
     { numRuns: 5_000 },
   )

@@ -19,6 +19,22 @@ test('everything in a page is escaped, except what a list says', () => {
   }
 })
 
+test('no page takes it for granted that the panel is at /admin', () => {
+  const named = ['app/web/addresses.ts', 'app/web/roles.ts']
+  const sources = ['app/web', 'app/controllers', 'public'].flatMap(folder =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter(name => /\.(ts|js)$/.test(name))
+      .map(name => ({ name: `${folder}/${name}`, text: withoutComments(readFileSync(join(root, folder, name), 'utf8')) })),
+  )
+  assert.deepEqual(
+    [...sources, ...views].filter(({ name, text }) => !named.includes(name) && text.includes('/admin')).map(({ name }) => name),
+    [],
+    'in a view write <%= it.root %>/…, begin a link or a redirect in code with panel.root, and register a route without /admin: the server gives it',
+  )
+})
+
+const withoutComments = (source: string) => source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
+
 test('no view has inline style or script, which the policy would refuse', () => {
   for (const { name, text } of views) {
     assert.doesNotMatch(text, /\sstyle=|<style|\son[a-z]+=["']|javascript:/i, name)

@@ -3,7 +3,7 @@ import { coversScope } from '../../api/scopes.ts'
 import { tokenActor } from '../../api/tokens.ts'
 import { actionName } from '../../catalog/scan-actions.ts'
 import { actorOf } from '../actor.ts'
-import { lacksScope } from '../bearer.ts'
+import { apiPrefix, lacksScope } from '../bearer.ts'
 import type { Panel } from '../panel.ts'
 import type { Api } from './register.ts'
 import { addedSchema } from './schemas.ts'
@@ -32,7 +32,7 @@ export const registerAddApi = (api: Api, panel: Panel) => {
     const answers = stored.map(({ task, added, updated, replaced }) => ({ task: tell(task), added, updated, replaced }))
     reply.code(stored.some(({ added }) => added) ? 201 : 200)
     if (Array.isArray(request.body)) return { tasks: answers }
-    return reply.header('location', `/api/v1/tasks/${stored[0]!.task.id}`).send(answers[0])
+    return reply.header('location', `${panel.top}${apiPrefix}/tasks/${stored[0]!.task.id}`).send(answers[0])
   })
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
 import { BgtaskError } from '../../errors.ts'
+import { type Addresses, canonicalAddress } from '../addresses.ts'
 import { tokenRoutes } from '../roles.ts'
 import { errorSchema } from './schemas.ts'
 
@@ -19,7 +20,7 @@ declare module 'fastify' {
  * Gathers the routes of the API as they are registered, and makes the OpenAPI 3.1 document of their very schemas: those are JSON schema, as the
  * document wants them, so nothing is translated. Call it before the routes are registered: one without a summary and answers is refused.
  */
-export const collectOpenApi = (api: FastifyInstance): (() => object) => {
+export const collectOpenApi = (api: FastifyInstance, addresses: Addresses): (() => object) => {
   const routes: RouteOptions[] = []
   api.addHook('onRoute', route => {
     if (!route.schema?.summary || !route.schema.response)
@@ -28,7 +29,7 @@ export const collectOpenApi = (api: FastifyInstance): (() => object) => {
   })
   let document: object | undefined
   return () => {
-    document ??= documentOf(routes, api.prefix)
+    document ??= documentOf(routes, api.prefix, url => canonicalAddress(addresses, url))
     return document
   }
 }
@@ -36,7 +37,7 @@ export const collectOpenApi = (api: FastifyInstance): (() => object) => {
 /** Of this address; what it takes and tells may only grow. */
 const version = '1.0.0'
 
-const documentOf = (routes: readonly RouteOptions[], prefix: string): object => {
+const documentOf = (routes: readonly RouteOptions[], prefix: string, canonical: (url: string) => string): object => {
   const schemas: Record<string, object> = {}
   const shown = (schema: unknown) => withComponents(schema, schemas)
   const paths: Record<string, Record<string, object>> = {}
@@ -44,7 +45,7 @@ const documentOf = (routes: readonly RouteOptions[], prefix: string): object => 
     const path = route.url.slice(prefix.length).replace(/:(\w+)/g, '{$1}') || '/'
     for (const method of [route.method].flat()) {
       paths[path] ??= {}
-      paths[path][method.toLowerCase()] = operationOf(route, method, prefix, shown)
+      paths[path][method.toLowerCase()] = operationOf(route, `${method} ${canonical(route.url)}`, route.url.slice(prefix.length), shown)
     }
   }
   shown(errorSchema)
@@ -78,9 +79,9 @@ const documentOf = (routes: readonly RouteOptions[], prefix: string): object => 
   }
 }
 
-const operationOf = (route: RouteOptions, method: string, prefix: string, shown: (schema: unknown) => unknown): object => {
+const operationOf = (route: RouteOptions, name: string, path: string, shown: (schema: unknown) => unknown): object => {
   const { summary, description, body, querystring, params, response, headers, errors = [], answerHeaders } = route.schema as FastifySchema
-  const need = tokenRoutes[`${method} ${route.url}`]
+  const need = tokenRoutes[name]
   const isPublic = need === undefined || need === 'any'
   const scope = need === 'task:add' ? 'task:add:<action>' : need
   const statuses = new Set<string | number>([...(need === undefined ? [] : door), ...errors, ...(body || querystring ? [422] : [])])
@@ -91,7 +92,7 @@ const operationOf = (route: RouteOptions, method: string, prefix: string, shown:
   return {
     summary,
     description: [description, isPublic ? undefined : `Scope: \`${scope}\`.`].filter(Boolean).join('\n\n'),
-    operationId: operationId(method, route.url.slice(prefix.length)),
+    operationId: operationId(name.split(' ', 1)[0]!, path),
     ...(isPublic ? { security: [] } : { security: [{ bearer: [scope] }] }),
     parameters: [
       ...parametersOf(shown(params), 'path'),

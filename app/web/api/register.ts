@@ -4,6 +4,7 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { isDeeperThan, jsonLimits } from '../../api/check-json.ts'
 import { showValue } from '../../api/show-value.ts'
 import { BgtaskError } from '../../errors.ts'
+import { routeName } from '../addresses.ts'
 import { apiPrefix } from '../bearer.ts'
 import { WebError } from '../explain-error.ts'
 import type { Panel } from '../panel.ts'
@@ -41,12 +42,11 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       api.setValidatorCompiler(validatorCompiler)
       // Answers are told as they are: one that does not fit its schema is a fault for the tests to find, and not to be cut to fit.
       api.setSerializerCompiler(() => answer => JSON.stringify(answer))
-      const document = collectOpenApi(plain)
+      const document = collectOpenApi(plain, panel)
       api.addHook('onRoute', takeNoBodyUnasked)
       // Second to bearer.ts, should a route here ever be asked for in a way that it does not see.
       api.addHook('onRequest', async request => {
-        if (!request.token && routeRoles[`${request.method} ${request.routeOptions.url}`] !== 'public')
-          throw new WebError(401, 'error.signIn')
+        if (!request.token && routeRoles[routeName(panel, request)] !== 'public') throw new WebError(401, 'error.signIn')
       })
       const schema = {
         summary: 'This document',
