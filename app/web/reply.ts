@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { readHold } from '../runs/flags.ts'
 import { isSilent, readSupervisor } from '../runs/supervisor-file.ts'
 import type { Panel } from './panel.ts'
+import { prepareForms } from './session.ts'
 
 /** `reply.page(view, model)`: the page in the reader's language, with what the frame around it needs. */
 export const registerReply = (app: FastifyInstance, panel: Panel) => {
@@ -15,12 +16,14 @@ export const registerReply = (app: FastifyInstance, panel: Panel) => {
 export const pageModel = (panel: Panel, request: FastifyRequest, reply: FastifyReply, model: object): object => {
   const flash = request.session?.flash
   if (flash) request.session.flash = undefined
+  // Without a session (the Host was wrong, say, or the database is away) there is no form either.
+  const hasForms = request.session?.sessionId !== undefined && !('csrf' in model)
+  if (hasForms) prepareForms(request, panel.secret)
   return {
     path: request.url.split('?', 1)[0],
     here: request.url,
     flash: flash ?? null,
-    // Without a session (the Host was wrong, say, or the database is away) there is no form either.
-    csrf: request.session?.sessionId && !('csrf' in model) ? reply.generateCsrf() : null,
+    csrf: hasForms ? reply.generateCsrf() : null,
     bar: request.user ? barModel(panel) : null,
     ...model,
   }

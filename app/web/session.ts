@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import cookie from '@fastify/cookie'
 import csrfProtection from '@fastify/csrf-protection'
 import session, { type SessionStore } from '@fastify/session'
-import type { FastifyInstance, Session } from 'fastify'
+import type { FastifyInstance, FastifyRequest, Session } from 'fastify'
 import { hostId } from '../runs/host-id.ts'
 import type { Db } from '../store/database.ts'
 import { deleteSession, findSession, saveSession, touchSession, updateSession } from '../store/sessions.ts'
@@ -18,7 +18,7 @@ export const registerSessions = async (app: FastifyInstance, panel: Panel) => {
   await app.register(cookie)
   await app.register(session, {
     secret: panel.secret,
-    store: createStore(panel.background.db),
+    store: createStore(panel),
     // Cookies belong to a host whatever the port, so another panel on this machine must not share the name.
     cookieName: secure ? '__Host-bgtask' : `bgtask-${hostId(panel.config.runtime)}`,
     cookie: { httpOnly: true, sameSite: 'strict', path: '/', secure },
@@ -31,6 +31,17 @@ export const registerSessions = async (app: FastifyInstance, panel: Panel) => {
 /** Under what a session lies in the table. */
 export const sessionHash = (sessionId: string): string => createHash('sha256').update(sessionId).digest('hex')
 
+/**
+ * The secret behind the tokens in this session's forms follows from its id, which its signed cookie holds: so a form can be shown, and comes
+ * back, before there is anything to store.
+ */
+export const prepareForms = (request: FastifyRequest, secret: string): void => {
+  const { session }: { session: FastifyRequest['session'] & { _csrf?: string } } = request
+  session._csrf ??= csrfSecret(secret, session.sessionId)
+}
+
+const csrfSecret = (secret: string, sessionId: string) => createHmac('sha256', secret).update(`csrf ${sessionId}`).digest('base64url')
+
 const formToken = (body: unknown): string | undefined => {
   const token = typeof body === 'object' && body !== null && '_csrf' in body ? body._csrf : undefined
   return typeof token === 'string' ? token : undefined
@@ -39,10 +50,10 @@ const formToken = (body: unknown): string | undefined => {
 /** A visit is noted at most this often, so that reading pages writes next to nothing. */
 const noteEveryMs = 60_000
 
-const createStore = (db: Db): SessionStore => ({
+const createStore = ({ background: { db }, secret }: Panel): SessionStore => ({
   get: (sessionId, done) => {
     read(db, sessionHash(sessionId)).then(
-      found => done(null, found),
+      found => done(null, found === 'none' ? ({ _csrf: csrfSecret(secret, sessionId) } as unknown as Session) : found),
       error => done(error),
     )
   },
@@ -60,10 +71,11 @@ const createStore = (db: Db): SessionStore => ({
   },
 })
 
-const read = async (db: Db, idHash: string): Promise<Session | null> => {
+/** @returns null when it has expired */
+const read = async (db: Db, idHash: string): Promise<Session | 'none' | null> => {
   const now = Date.now()
   const row = await findSession(db, idHash)
-  if (!row) return null
+  if (!row) return 'none'
   if (row.expiresAt <= now) {
     await deleteSession(db, idHash)
     return null
@@ -86,8 +98,13 @@ const write = async (db: Db, idHash: string, data: Session) => {
   }
   // One that was ended while this request was under way stays ended.
   if (data.stored) return updateSession(db, session)
+  if (holdsNothing(data)) return
   await saveSession(db, session)
   data.stored = true
 }
+
+// Whoever merely looks at the login page costs no row and no flush to the disk, however often it is asked for.
+const holdsNothing = ({ cookie: _, _csrf, ...rest }: Session & { _csrf?: string }) =>
+  Object.values(rest).every(value => value === undefined)
 
 const expiry = (now: number, createdAt: number) => Math.min(now + idleMs, createdAt + absoluteMs)

@@ -244,6 +244,25 @@ test('a flood of logins does not pile up: the rest is told to come again, and wh
   assert.equal(counted, answers.length - busy.length)
 })
 
+test('who looks at the login page, or gives a wrong password, makes no session in the table', async t => {
+  const panel = await openPanel(t)
+  const rows = () => panel.sql('SELECT id_hash FROM bg_session').length
+  const before = rows()
+  const form = await panel.ask({ url: '/admin/login' })
+  const cookie = cookieOf(form)
+  assert.match(cookie, /bgtask-/)
+  const again = await panel.ask({ url: '/admin/login', headers: { cookie } })
+  const as = { cookie, csrf: tokenIn(again.body) }
+  const post = (password: string, csrf = as.csrf) =>
+    panel.ask({ method: 'POST', url: '/admin/login', body: { name: 'admin', password }, as: { cookie, csrf } })
+  assert.equal((await post('not this one at all')).status, 401)
+  const strange = await panel.ask({ url: '/admin/login' })
+  assert.equal((await post('not this one at all', tokenIn(strange.body))).status, 403, 'the form of another session')
+  assert.equal(rows(), before)
+  assert.equal((await post('not this one at all', tokenIn(form.body))).status === 403, false, 'the first form still fits')
+  assert.equal(rows(), before)
+})
+
 test('a hash made at other costs is made anew at the next login, and nothing else changes', async t => {
   const panel = await openPanel(t)
   // From the test vectors of the reference implementation: two passes.
