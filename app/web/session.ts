@@ -32,12 +32,12 @@ export const registerSessions = async (app: FastifyInstance, panel: Panel) => {
 export const sessionHash = (sessionId: string): string => createHash('sha256').update(sessionId).digest('hex')
 
 /**
- * The secret behind the tokens in this session's forms follows from its id, which its signed cookie holds: so a form can be shown, and comes
- * back, before there is anything to store.
+ * Before the login, the secret behind the tokens in a form follows from the session's id, which its signed cookie holds: so a form can be shown,
+ * and comes back, before there is anything to store. Tokens of a session that was signed in are of another secret, and end with it.
  */
-export const prepareForms = (request: FastifyRequest, secret: string): void => {
-  const { session }: { session: FastifyRequest['session'] & { _csrf?: string } } = request
-  session._csrf ??= csrfSecret(secret, session.sessionId)
+export const prepareForms = ({ session }: FastifyRequest, secret: string): void => {
+  const { userId, stored, _csrf }: FastifyRequest['session'] & { _csrf?: string } = session
+  if (userId === undefined && !stored && _csrf === undefined) Object.assign(session, { _csrf: csrfSecret(secret, session.sessionId) })
 }
 
 const csrfSecret = (secret: string, sessionId: string) => createHmac('sha256', secret).update(`csrf ${sessionId}`).digest('base64url')

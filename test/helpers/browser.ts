@@ -85,6 +85,31 @@ export const openBrowser = async (
   return { browser, context, page, problems }
 }
 
+/** The cookies of a new session of `admin`, without a browser. */
+export const cookiesOfAdmin = async ({ address }: ServedPanel): Promise<string> => {
+  const cookieOf = (answer: Response) =>
+    answer.headers
+      .getSetCookie()
+      .map(one => one.split(';')[0])
+      .join('; ')
+  const form = await fetch(`${address}/admin/login`)
+  const token = /name="_csrf" value="([^"]+)"/.exec(await form.text())![1]!
+  const headers = { origin: address, cookie: cookieOf(form) }
+  const body = new URLSearchParams({ _csrf: token, name: 'admin', password })
+  const answer = await fetch(`${address}/admin/login`, { method: 'POST', redirect: 'manual', headers, body })
+  if (answer.status !== 303) throw new Error(`Signing in was answered by ${answer.status}.`)
+  return cookieOf(answer)
+}
+
+/** As `admin`, by the form. */
+export const signInByForm = async (page: Page, panel: ServedPanel) => {
+  await page.goto(`${panel.address}/admin/login`)
+  await page.fill('#f-name', 'admin')
+  await page.fill('#f-password', password)
+  await page.click('main button')
+  await page.waitForURL('**/admin')
+}
+
 export const chromiumArguments = [
   '--no-sandbox',
   '--disable-gpu',

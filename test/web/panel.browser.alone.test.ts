@@ -1,31 +1,19 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import type { Page } from 'playwright-core'
 import { type Background, openBackground } from '../../app/api/background.ts'
 import { loadConfig } from '../../app/config.ts'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
 import { listAudit } from '../../app/store/audit.ts'
-import { openBrowser, password, type ServedPanel, servePanel } from '../helpers/browser.ts'
+import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
 import { until } from '../helpers/scene.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 const backgroundOf = async (panel: ServedPanel): Promise<Background> =>
   openBackground(await loadConfig({ BGTASK_RUNTIME: panel.runtime }), { migrate: false })
-
-const signIn = async (page: Page, panel: ServedPanel) => {
-  await page.goto(`${panel.address}/admin/login`)
-  await page.fill('#f-name', 'admin')
-  await page.fill('#f-password', password)
-  await page.click('main button')
-  await page.waitForURL('**/admin')
-}
 
 for (const script of [true, false]) {
   test(`from the first link to a loop that is stopped and started again, ${script ? 'with' : 'without'} script`, {
@@ -139,7 +127,7 @@ test('what changes is on the open page by itself; a lost connection is told, and
   const { page } = await openBrowser(t)
   const background = await backgroundOf(panel)
   t.after(() => background.close())
-  await signIn(page, panel)
+  await signInByForm(page, panel)
   await page.goto(`${panel.address}/admin/core/bgtask`)
   await page.locator('text=There are no tasks yet').waitFor()
   await background.addTask('demo/greet', { name: 'you' })
@@ -175,7 +163,7 @@ test('no page of another site starts or stops anything; a link from there is rea
   const background = await backgroundOf(panel)
   t.after(() => background.close())
   const task = await background.addTask('demo/greet', {}, { delayMs: 3_600_000 })
-  await signIn(page, panel)
+  await signInByForm(page, panel)
   await until('the supervisor runs', () => readSupervisor(panel.runtime))
   const { epoch } = readSupervisor(panel.runtime)!
 
@@ -221,7 +209,7 @@ test('no page of another site starts or stops anything; a link from there is rea
 test('the same pages in Chinese, and in the theme that was chosen', { skip, timeout: 60_000 }, async t => {
   const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password })
   const { page } = await openBrowser(t, { locale: 'zh-CN' })
-  await signIn(page, panel)
+  await signInByForm(page, panel)
   assert.match(await page.locator('nav').innerText(), /概览/)
   await page.click('button:has-text("English")')
   assert.match(await page.locator('nav').innerText(), /Overview/)
@@ -229,78 +217,6 @@ test('the same pages in Chinese, and in the theme that was chosen', { skip, time
   assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
   const ground = await page.evaluate<string>('getComputedStyle(document.documentElement).backgroundColor')
   assert.match(ground, /^rgb\((\d|[1-4]\d), /)
-})
-
-test('axe finds nothing on any page, in both themes, wide and narrow; nothing is wider than the screen', {
-  skip,
-  timeout: 240_000,
-}, async t => {
-  const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password })
-  const background = await backgroundOf(panel)
-  t.after(() => background.close())
-  const windows = await Promise.all(
-    (['light', 'dark'] as const).flatMap(theme =>
-      [1280, 360].map(async width => ({ theme, width, ...(await openBrowser(t, { theme, width })) })),
-    ),
-  )
-  const look = async (path: string, prepare: (page: Page) => Promise<unknown> = async () => undefined) => {
-    for (const { page, theme, width } of windows) {
-      await page.goto(`${panel.address}${path}`)
-      await prepare(page)
-      const where = `${path} ${theme} ${width}`
-      assert.deepEqual(await violations(page), [], where)
-      assert.ok(
-        await page.evaluate<boolean>('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
-        `${where} is wider than the screen`,
-      )
-    }
-  }
-  await look('/admin/login')
-  await look('/admin/setup')
-  for (const { page } of windows) await signIn(page, panel)
-  await look('/admin/account/second-factor')
-  await look('/admin')
-  await look('/admin/core/bgtask')
-
-  const loop = await background.addTask('demo/heartbeat', { intervalMs: 500 }, { execType: 'FOREVER', type: 'a-type', creator: 'somebody' })
-  const done = await background.addTask('demo/greet', { name: '<b>you</b>' })
-  const failed = await background.addTask('demo/fail', { times: 3 }, { maxAttempts: 1 })
-  const broken = await background.addTask('demo/fail', { times: 3 }, 'FOREVER')
-  const later = await background.addTask('demo/greet', {}, { delayMs: 3_600_000 })
-  const state = async (id: number) =>
-    (await background.db.kysely.selectFrom('bg_task').select('state').where('id', '=', id).executeTakeFirst())?.state
-  await until('something has failed', async () => (await state(failed.id)) === 'failed')
-  await until('a loop backs off', async () => (await state(broken.id)) === 'backing-off', 20_000)
-  await look('/admin')
-  await look('/admin/core/bgtask')
-  await look('/admin/core/bgtask?state=failed')
-  await look('/admin/core/bgtask?text=nothing-is-like-this')
-  for (const { id } of [loop, done, failed, broken]) await look(`/admin/core/bgtask/${id}`)
-  await look(`/admin/core/bgtask/${later.id}`, page => page.click('summary:has-text("Cancel")'))
-  await look('/admin/core/bgtask/new')
-  await look('/admin/core/bgtask/new?action=demo/disk-watch', page => page.click('.more summary'))
-  await look('/admin/core/bgtask/debug')
-  await look(`/admin/core/bgtask/debug?id=${done.id}`, async page => {
-    await page.click('main button')
-    await page.locator('#debug-end').waitFor()
-  })
-  await look('/admin/core/bgtask/restart')
-  await look('/admin/core/bgtask?state=bogus')
-  await look('/admin/core/bgtask/restart?k=old')
-  await look('/admin/reports/status')
-  await look('/admin/reports/audit')
-  await look('/admin/reports/audit?act=login&from=2026-01-01')
-  await look('/admin/reports/audit?user=nobody')
-  await look('/admin/reports/audit/chain')
-  await look('/admin/account', page => page.click('.menu summary'))
-  await look('/admin/core/bgtask/99')
-  await look('/nowhere')
-  await look('/demo')
-  for (const { problems } of windows)
-    assert.deepEqual(
-      [...new Set(problems)].filter(problem => !/status of 4(04|10|22)/.test(problem)),
-      [],
-    )
 })
 
 /** Runs in the browser. */
@@ -316,11 +232,3 @@ const measureLateness = `new Promise(resolve => {
     if (late.length >= 10) resolve(late)
   }).observe(document.querySelector('#output'), { childList: true })
 })`
-
-const violations = async (page: Page): Promise<string[]> => {
-  await page.evaluate(axeSource)
-  const found = await page.evaluate<{ id: string; nodes: { html: string; failureSummary: string }[] }[]>(
-    'axe.run().then(({ violations }) => violations)',
-  )
-  return found.flatMap(({ id, nodes }) => nodes.map(node => `${id}: ${node.html.slice(0, 200)} ${node.failureSummary}`))
-}

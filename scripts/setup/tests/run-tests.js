@@ -33,15 +33,18 @@ export async function runTests(filters) {
   }
 }
 
-/** Files that need the machine for themselves (its two cores, its clock) are named *.alone.test.ts and come last. */
+/**
+ * Files that need the machine for themselves (its two cores, its clock) are named *.alone.test.ts and come last. Those that do little but wait for
+ * the product's own time limits are named *.waits.test.ts and run one after another beside all others.
+ */
 async function runFiles(files, signal) {
-  const isAlone = file => file.endsWith('.alone.test.ts')
-  const together = await runAll(
-    files.filter(file => !isAlone(file)),
-    Math.min(availableParallelism(), 4),
-    signal,
-  )
-  return [...together, ...(await runAll(files.filter(isAlone), 1, signal))]
+  const kindOf = file => /\.(alone|waits)\.test\.ts$/.exec(file)?.[1] ?? 'together'
+  const of = kind => files.filter(file => kindOf(file) === kind)
+  const [together, waiting] = await Promise.all([
+    runAll(of('together'), Math.min(availableParallelism(), 4), signal),
+    runAll(of('waits'), 1, signal),
+  ])
+  return [...together, ...waiting, ...(await runAll(of('alone'), 1, signal))]
 }
 
 async function runAll(files, atOnce, signal) {
