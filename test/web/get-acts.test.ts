@@ -181,7 +181,18 @@ test('the address that stops asks, unless a person clicked on a page of ours', a
   try {
     // A page elsewhere that goes back in the history makes a browser send all of a click but the Referer.
     const back = click
-    const asking = [...ahead, ...parts, ...elsewhere, back, unclicked, typed, {}, fromOurs(), { ...typed, ...fromOurs() }]
+    const asking = [
+      ...ahead,
+      ...parts,
+      ...elsewhere,
+      back,
+      unclicked,
+      { ...unclicked, ...fromOurs() },
+      typed,
+      {},
+      fromOurs(),
+      { ...typed, ...fromOurs() },
+    ]
     const before = await acts('loop-stopped')
     for (const headers of asking) {
       const { status, body } = await look(restart, headers)
