@@ -107,6 +107,19 @@ export const releaseSuccessors = async (db: Db, executor: Executor, id: number, 
   }
 }
 
+/**
+ * The task that the holder of a key waits for, when it has not ended: its run lives, so when the holder goes before it does, it has the key
+ * again. Else the next one to take the key would run beside it. To be asked before the holder lets go; what it returns is done after.
+ */
+export const keyBack = async (db: Db, executor: Executor, holder: Task): Promise<() => Promise<void>> => {
+  const after = holder.uniqueKey === null ? null : await afterOf(db, executor, holder.id)
+  const row = await executor.selectFrom('bg_task').select('held_key').where('id', '=', holder.id).executeTakeFirst()
+  return async () => {
+    if (after === null || !row?.held_key) return
+    await executor.updateTable('bg_task').set({ held_key: row.held_key }).where('id', '=', after).execute()
+  }
+}
+
 // The task waited for is locked, so that its end comes either before this, and nothing is waited for, or after it, and releases us too.
 const afterOf = async (db: Db, executor: Executor, id: number): Promise<number | null> => {
   const row = await forUpdate(db, executor.selectFrom('bg_task').select('after_id').where('id', '=', id)).executeTakeFirst()

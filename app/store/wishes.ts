@@ -7,7 +7,7 @@ import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
 import { isDuplicate } from './is-away.ts'
 import { lockNext } from './keep-last.ts'
-import { releaseSuccessors } from './replace-task.ts'
+import { keyBack, releaseSuccessors } from './replace-task.ts'
 import { fromReason, heldKey, toTask } from './rows.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -69,6 +69,7 @@ const cancel = async (db: Db, trx: Executor, task: Task, by: string, now: number
   const update = trx.updateTable('bg_task').where('id', '=', task.id)
   if (task.state === 'waiting') {
     const reason: Reason = { code: 'cancelled', at: now, by }
+    const giveKeyBack = await keyBack(db, trx, task)
     await update
       .set({
         state: 'cancelled',
@@ -83,6 +84,7 @@ const cancel = async (db: Db, trx: Executor, task: Task, by: string, now: number
       })
       .execute()
     await noteEnded(db, trx, [{ state: 'cancelled', n: 1 }], '', now)
+    await giveKeyBack()
     if (task.uniqueKey !== null) await releaseSuccessors(db, trx, task.id, now)
     return 'cancelled'
   }
@@ -160,7 +162,9 @@ export const deleteTask = (db: Db, id: number): Promise<boolean> =>
     const task = await lockTask(db, trx, id)
     if (!task) return maybeDone
     if (!isFinal(task.state) && task.state !== 'stopped') return false
+    const giveKeyBack = await keyBack(db, trx, task)
     await trx.deleteFrom('bg_task').where('id', '=', id).execute()
+    await giveKeyBack()
     await trx.deleteFrom('bg_run').where('task_id', '=', id).execute()
     if (isFinal(task.state)) await noteRemoved(db, trx, [{ state: task.state, n: 1 }])
     await releaseSuccessors(db, trx, id, Date.now())

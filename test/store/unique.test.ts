@@ -12,7 +12,7 @@ import { isDuplicate } from '../../app/store/is-away.ts'
 import { listDue } from '../../app/store/list-due.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
-import { cancelByKey, cancelTask, deleteTask } from '../../app/store/wishes.ts'
+import { cancelByKey, cancelTask, deleteTask, wishDown } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import type { Task } from '../../app/task/task.ts'
 import { freshDb, insertDialects, reopen } from './dialects.ts'
@@ -88,6 +88,26 @@ for (const dialect of insertDialects) {
       assert.deepEqual([ended?.state, ended?.reason?.code, ended?.reason?.detail], ['cancelled', 'replaced', String(second.task.id)])
       assert.equal((await dueIds()).includes(third.task.id), true)
       assert.equal((await findTaskByKey(db, 'k3'))?.id, third.task.id)
+    })
+
+    test('when the task that replaced a running one goes before it does, the running one has the key again', async () => {
+      const replaced = async (key: string, more: Partial<NewTask> = {}) => {
+        const old = await claim((await add({ uniqueKey: key })).task)
+        return { old, newer: (await add({ uniqueKey: key, onConflict: 'replace', ...more })).task }
+      }
+      const a = await replaced('b1')
+      await cancelTask(db, a.newer.id, 'eva', 5_000)
+      assert.equal((await findTaskByKey(db, 'b1'))?.id, a.old.id)
+      await assert.rejects(add({ uniqueKey: 'b1', onConflict: 'reject' }), { code: 'conflict' })
+      const next = await add({ uniqueKey: 'b1', onConflict: 'keepLast' })
+      await endOnce(db, a.old.id, 1, end, task => afterOnce(task, end, 4_000, 0))
+      assert.equal((await findTaskByKey(db, 'b1'))?.id, next.task.id)
+      const b = await replaced('b2', { execType: 'FOREVER' })
+      await wishDown(db, b.newer.id, 'eva', 5_000)
+      assert.equal(await deleteTask(db, b.newer.id), true)
+      assert.equal((await findTaskByKey(db, 'b2'))?.id, b.old.id)
+      await endOnce(db, b.old.id, 1, end, task => afterOnce(task, end, 4_000, 0))
+      assert.equal(await findTaskByKey(db, 'b2'), null)
     })
 
     test('keepLast: what has not begun is overwritten, and says by how many', async () => {
