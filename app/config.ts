@@ -21,6 +21,8 @@ export interface Config {
   actions: readonly string[]
   /** BGTASK_MODULES: absolute path of the folder of modules, which have cron hooks and queues. Default ./app/modules. */
   modules: string
+  /** BGTASK_COMMANDS: absolute path of the commands file. Default: commands.ts, .js or .json beside bgtask.config.ts, whichever is there. */
+  commands: string | null
   /** BGTASK_PUBLIC_URL: the address people use, when a proxy stands in front. Default: none. */
   publicUrl: string | null
   /** BGTASK_PREFIX: the address of the panel, and what all its pages' addresses begin with. Default /admin. */
@@ -70,6 +72,7 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     runtime,
     actions: actionsFolders(env.BGTASK_ACTIONS || file.BGTASK_ACTIONS),
     modules: inWorkFolder(given('BGTASK_MODULES') ?? join('app', 'modules')),
+    commands: given('BGTASK_COMMANDS') ? inWorkFolder(given('BGTASK_COMMANDS')!) : null,
     publicUrl: shownUrl,
     prefix: checkPrefix('BGTASK_PREFIX', given('BGTASK_PREFIX') ?? '/admin'),
     trustProxy: networks(given('BGTASK_TRUST_PROXY')) ?? (shownUrl?.startsWith('https:') ? ['127.0.0.1', '::1'] : []),
@@ -96,6 +99,7 @@ export const maskedConfig = (config: Config): Record<ConfigName, string> => ({
   BGTASK_RUNTIME: config.runtime,
   BGTASK_ACTIONS: config.actions.join(delimiter),
   BGTASK_MODULES: config.modules,
+  BGTASK_COMMANDS: config.commands ?? '(commands.ts, .js or .json, if there)',
   BGTASK_PUBLIC_URL: config.publicUrl ?? '(none)',
   BGTASK_PREFIX: config.prefix,
   BGTASK_TRUST_PROXY: config.trustProxy.join(',') || '(none)',
@@ -123,6 +127,7 @@ export const configNames = [
   'BGTASK_RUNTIME',
   'BGTASK_ACTIONS',
   'BGTASK_MODULES',
+  'BGTASK_COMMANDS',
   'BGTASK_PUBLIC_URL',
   'BGTASK_PREFIX',
   'BGTASK_TRUST_PROXY',

@@ -18,11 +18,12 @@ export class BgtaskError extends Error {
   }
 }
 
-/** `refused`: bad input, nothing stored. `conflict`: the unique key is held. `busy`: already running, or not possible in this state. */
-export type ErrorCode = 'refused' | 'conflict' | 'not-found' | 'busy' | 'usage' | 'misconfigured' | 'database-away' | 'failed'
+/** `refused`: bad input, nothing stored. `forbidden`: who asks may not. `conflict`: the unique key is held. `busy`: already running, or not possible in this state. */
+export type ErrorCode = 'refused' | 'forbidden' | 'conflict' | 'not-found' | 'busy' | 'usage' | 'misconfigured' | 'database-away' | 'failed'
 
 const kinds = {
   refused: { exitCode: exitCodes.failed, httpStatus: 422 },
+  forbidden: { exitCode: exitCodes.failed, httpStatus: 403 },
   conflict: { exitCode: exitCodes.failed, httpStatus: 409 },
   'not-found': { exitCode: exitCodes.failed, httpStatus: 404 },
   busy: { exitCode: exitCodes.busy, httpStatus: 409 },

@@ -7,7 +7,9 @@ export type { Background } from './api/background.ts'
 export type { OnConflict, TaskOptions } from './api/check-options.ts'
 export type { ScheduleOptions } from './api/check-schedule.ts'
 export type { Queue, QueueItem } from './api/queue.ts'
+export type { CommandArgs, CommandOptions } from './api/send-command.ts'
 export type { TaskWish } from './api/store-tasks.ts'
+export { type CommandDefinition, defineCommands, type ParameterDefinition } from './commands/define-commands.ts'
 export type { CronContext, QueueInfo, QueueInfos, WorkerContext } from './cron/contexts.ts'
 export { RequeueItem, SuspendQueue } from './cron/queue-signals.ts'
 export { BgtaskError } from './errors.ts'
@@ -75,6 +77,13 @@ export const removeSchedule: Background['removeSchedule'] = async (...given) => 
 
 /** All schedules, by name, with their next times. */
 export const schedules: Background['schedules'] = async () => (await shared()).schedules()
+
+/**
+ * Asks that a command of the commands file be run, and wakes the supervisor on this host: a task like any other, of type `command`.
+ * @throws BgtaskError `not-found`, `refused` or `misconfigured`, in a sentence; nothing is stored then
+ * @example await sendCommand('deploy', { environment: 'staging', revision: 'a1b2c3d' }, { creator: 'kim' })
+ */
+export const sendCommand: Background['sendCommand'] = async (...given) => (await shared()).sendCommand(...given)
 
 /** For programs that want a connection of their own, with a configuration of their own; its `close()` ends it. */
 export const openBackground: typeof import('./api/background.ts').openBackground = async (...given) =>

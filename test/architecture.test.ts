@@ -18,13 +18,14 @@ const mayImport: Record<string, readonly string[]> = {
   runs: floor,
   store: [...floor, 'runs'],
   catalog: [...floor, 'runs'],
-  api: [...floor, 'runs', 'store', 'catalog'],
+  commands: [...floor, 'runs'],
+  api: [...floor, 'runs', 'store', 'catalog', 'commands'],
   supervisor: [...floor, 'runs', 'store', 'catalog'],
   runner: ['task', 'runs', 'errors', 'paths', 'config'],
-  cron: [...floor, 'runs', 'store', 'catalog', 'api'],
-  web: [...floor, 'runs', 'store', 'catalog', 'api', 'cron'],
-  cli: [...floor, 'runs', 'store', 'catalog', 'api', 'cron', 'runner', 'supervisor', 'web'],
-  index: [...floor, 'runs', 'runner', 'api', 'cron'],
+  cron: [...floor, 'runs', 'store', 'catalog', 'commands', 'api'],
+  web: [...floor, 'runs', 'store', 'catalog', 'commands', 'api', 'cron'],
+  cli: [...floor, 'runs', 'store', 'catalog', 'commands', 'api', 'cron', 'runner', 'supervisor', 'web'],
+  index: [...floor, 'runs', 'commands', 'runner', 'api', 'cron'],
   actions: ['index'],
   modules: ['index'],
   core: [...floor, 'index'],
@@ -34,7 +35,7 @@ const mayImport: Record<string, readonly string[]> = {
 const mayImportLate: Record<string, readonly string[]> = {
   runner: ['api', 'store'],
   index: ['api'],
-  core: ['runs', 'store', 'catalog', 'api', 'cron', 'runner'],
+  core: ['runs', 'store', 'catalog', 'commands', 'api', 'cron', 'runner'],
 }
 
 /** Packages that one room alone may import. */

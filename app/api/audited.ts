@@ -1,6 +1,7 @@
 import { BgtaskError, messageOf } from '../errors.ts'
 import { type AuditVia, appendAudit } from '../store/audit.ts'
 import { type CallerTransaction, type Db, isAway } from '../store/database.ts'
+import type { Reach } from './command-reach.ts'
 
 /** Who acts, from where, and by which kind of request. */
 export interface Actor {
@@ -8,6 +9,8 @@ export interface Actor {
   name: string | null
   ip: string | null
   via: AuditVia
+  /** Which commands this one may run. Default: none. */
+  reach?: Reach
 }
 
 export interface Act {

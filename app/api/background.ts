@@ -9,6 +9,7 @@ import type { Schedule } from '../task/schedule.ts'
 import type { ExecType, Task } from '../task/task.ts'
 import type { TaskOptions } from './check-options.ts'
 import type { ScheduleOptions } from './check-schedule.ts'
+import { type CommandArgs, type CommandOptions, sendCommand } from './send-command.ts'
 import { type AddedBy, type StoredTask, storeTasks, type TaskWish } from './store-tasks.ts'
 
 /** An open database and the map of actions: all that is needed to add tasks and to act on them. */
@@ -58,6 +59,12 @@ export interface Background {
     wishes: readonly TaskWish[],
     options?: { by?: string; actor?: AddedBy; mayMeet?: (other: Task) => boolean },
   ): Promise<StoredTask[]>
+  /**
+   * Asks that a command of the commands file be run: a program of this machine with arguments of the file's making.
+   * @param args values of its parameters, by name
+   * @throws BgtaskError `not-found` when the file has no such command, `refused` when a value does not fit, `misconfigured` when the file is wrong
+   */
+  sendCommand(name: string, args?: CommandArgs, options?: CommandOptions): Promise<Task>
   /** Waits for what is under way, then closes the database. */
   close(): Promise<void>
 }
@@ -84,7 +91,7 @@ export const openBackground = async (config?: Config, options: { migrate?: boole
 export const backgroundOf = (config: Config, db: Db): Background => {
   const catalog = () => loadCatalog(config)
   const tools = { config, db, catalog }
-  return {
+  const background: Background = {
     ...tools,
     addTask: async (action, params, options) => (await storeTasks(tools, [{ action, params, options }]))[0]!.task,
     addTasks: async wishes => (await storeTasks(tools, wishes)).map(({ task }) => task),
@@ -92,8 +99,10 @@ export const backgroundOf = (config: Config, db: Db): Background => {
     removeSchedule: async name => (await ofSchedules()).dropSchedule(tools, name),
     schedules: async () => (await ofSchedules()).allSchedules(tools),
     storeTasks: (wishes, options) => storeTasks(tools, wishes, options),
+    sendCommand: async (name, args, options) => (await sendCommand(background, name, args, options)).task,
     close: () => db.close(),
   }
+  return background
 }
 
 // Whoever only adds tasks does not load the reading of cron texts.

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { faultOf } from '../catalog/action-entry.ts'
 import { type ActionEntry, loadCatalog, type RefusedFile } from '../catalog/catalog.ts'
 import { misnamedFiles, ownPrefix } from '../catalog/scan-actions.ts'
+import { loadCommands } from '../commands/load-commands.ts'
 import type { Config } from '../config.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
 import { whyNotMakeable } from '../runs/can-be-made.ts'
@@ -24,6 +25,7 @@ export const subjects = [
   'node',
   'database',
   'actions',
+  'commands',
   'loop',
   'configuration',
   'clock',
@@ -59,6 +61,7 @@ export const checkInstallation = async (config: Config, options: { newestAuditRo
     () => checkDatabase(config),
     () => checkAudit(config, options),
     () => actions(config),
+    () => commands(config),
     () => checkMachine(config),
     () => loop(config),
   ]
@@ -279,6 +282,17 @@ const misnamed = (folder: string): Finding[] => {
   } catch {
     return [] // told with the folders that cannot be read
   }
+}
+
+const commands = async (config: Config): Promise<Finding[]> => {
+  const subject = 'commands'
+  const { file, fault: why, entries, broken } = await loadCommands(config)
+  if (why !== null) return [fault(subject, why, 'All else works; the page Commands and the README show what such a file looks like.')]
+  if (file === null) return [ok(subject, 'There is no commands file, so no command can be run.')]
+  if (broken.length > 0) return broken.map(({ sentence }) => fault(subject, sentence, `Mend ${file}; all other commands work.`))
+  return [
+    ok(subject, `${file} allows ${entries.length === 1 ? 'one command' : `${entries.length} commands`}, and nobody else can write it.`),
+  ]
 }
 
 const staleFlagMs = 60_000

@@ -16,6 +16,7 @@ import { runName } from '../task/run.ts'
 import { EXEC_TYPE_FOREVER, isFinal, type Json, type Task } from '../task/task.ts'
 import type { Actor } from './audited.ts'
 import type { Background } from './background.ts'
+import { type Reach, requireReachOfTask } from './command-reach.ts'
 
 /** What these need of an open background. */
 type Tools = Pick<Background, 'config' | 'db'>
@@ -45,8 +46,9 @@ export const restartTask = async (tools: Tools, id: number, by: string): Promise
 }
 
 /** A waiting ONCE task is due now; a loop gets a fresh process now. */
-export const runTaskNow = async (tools: Tools, id: number, by: string): Promise<Task> => {
+export const runTaskNow = async (tools: Tools, id: number, by: string, reach?: Reach): Promise<Task> => {
   const task = await existing(tools, id)
+  await requireReachOfTask(tools.config, task, reach)
   if (task.execType === EXEC_TYPE_FOREVER) return restartTask(tools, id, by)
   if (task.state !== 'waiting')
     throw busy(task, 'only a waiting one can be run now', task.state === 'running' ? 'It runs.' : 'Retry it instead.')
@@ -67,9 +69,13 @@ export const cancelTask = async (tools: Tools, id: number, by: string): Promise<
   return rung(tools, id)
 }
 
-/** A final ONCE task waits again, with all its tries, and is due now; a loop gets a fresh process. */
-export const retryTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
+/**
+ * A final ONCE task waits again, with all its tries, and is due now; a loop gets a fresh process.
+ * @param reach of whoever asks: a command is run again only by those who may run it
+ */
+export const retryTask = async (tools: Tools, id: number, by: string, reach?: Reach): Promise<Task> => {
   const task = await existing(tools, id)
+  await requireReachOfTask(tools.config, task, reach)
   if (task.execType === EXEC_TYPE_FOREVER) return restartTask(tools, id, by)
   if (!isFinal(task.state))
     throw busy(task, 'only a succeeded, failed or cancelled one can be retried', 'Cancel it first, or wait for its end.')

@@ -1,4 +1,5 @@
 import { actionName } from '../catalog/scan-actions.ts'
+import { commandName } from '../commands/command-name.ts'
 import { BgtaskError } from '../errors.ts'
 import { showValue } from './show-value.ts'
 
@@ -62,7 +63,6 @@ const coversAction = (scope: string, action: string): boolean => {
 }
 
 const folderName = /^[a-z][a-z0-9_-]{0,31}(\/[a-z][a-z0-9_-]{0,31}){0,2}$/
-const commandName = /^[a-z][a-z0-9_-]{0,63}$/
 
 const actionOf = (given: string): string => {
   const action = given.slice('task:add:'.length)

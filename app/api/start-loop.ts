@@ -98,6 +98,7 @@ export const supervisorEnvironment = (
     BGTASK_RUNTIME: config.runtime,
     BGTASK_ACTIONS: config.actions.join(delimiter),
     BGTASK_MODULES: config.modules,
+    ...(config.commands ? { BGTASK_COMMANDS: config.commands } : {}),
     BGTASK_MAX_RUNNING: String(config.maxRunning),
     BGTASK_OUTPUT_BYTES: String(config.outputBytes),
     BGTASK_KEEP_RUNS: String(config.keepRuns),

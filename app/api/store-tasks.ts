@@ -1,4 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts'
+import type { CommandsConfig } from '../commands/load-commands.ts'
 import type { Config } from '../config.ts'
 import { BgtaskError } from '../errors.ts'
 import { ring } from '../runs/doorbell.ts'
@@ -8,6 +9,7 @@ import { type ExecType, isFinal, type Task } from '../task/task.ts'
 import { type Act, type Actor, noteAct } from './audited.ts'
 import type { TaskOptions } from './check-options.ts'
 import { checkTask } from './check-task.ts'
+import { asCommandWish } from './command-wish.ts'
 import { requireSameDatabase } from './require-same-database.ts'
 import { showValue } from './show-value.ts'
 
@@ -50,7 +52,7 @@ export interface AddedBy extends Actor {
  * @throws BgtaskError `refused`: nothing is stored; `conflict`: a unique key is held and `onConflict` is reject
  */
 export const storeTasks = async (
-  { config, db, catalog }: { config: Pick<Config, 'runtime'>; db: Db; catalog: () => Promise<Catalog> },
+  { config, db, catalog }: { config: Pick<Config, 'runtime' | 'commands'>; db: Db; catalog: () => Promise<Catalog> },
   wishes: readonly TaskWish[],
   {
     by,
@@ -72,7 +74,7 @@ export const storeTasks = async (
   const actions = await catalog()
   const checked: { task: NewTask; trx: CallerTransaction | undefined }[] = []
   for (const [index, wish] of wishes.entries())
-    checked.push(await checkedWish(actions, wish, { by, now }, wishes.length > 1 ? index : null))
+    checked.push(await checkedWish({ config, actions, actor }, wish, { by, now }, wishes.length > 1 ? index : null))
   const trx = oneTransaction(checked.map(one => one.trx))
   const tasks = checked.map(one => one.task)
   if (trx) {
@@ -114,7 +116,12 @@ const actOf = ({ act, detail }: AddedBy, added: readonly StoredTask[]): Act => {
   return { act: act ?? 'task-added', subject: String(task.id), detail: [task.action, ...more].join(', ') }
 }
 
-const checkedWish = async (catalog: Catalog, wish: unknown, about: { by: string | undefined; now: number }, index: number | null) => {
+const checkedWish = async (
+  { config, actions, actor }: { config: CommandsConfig; actions: Catalog; actor: Actor | undefined },
+  wish: unknown,
+  about: { by: string | undefined; now: number },
+  index: number | null,
+) => {
   try {
     if (typeof wish !== 'object' || wish === null || Array.isArray(wish)) {
       throw new BgtaskError('refused', `A task is given as ${showValue(wish)}; it must be an object with action, params and options.`)
@@ -122,8 +129,8 @@ const checkedWish = async (catalog: Catalog, wish: unknown, about: { by: string 
     const strange = Object.keys(wish).find(key => key !== 'action' && key !== 'params' && key !== 'options')
     if (strange)
       throw new BgtaskError('refused', `${showValue(strange)} stands beside the action; allowed there are action, params and options.`)
-    const { action, params, options } = wish as TaskWish
-    return await checkTask(catalog, action, params, options, about)
+    const { action, params, options } = await asCommandWish(config, wish as TaskWish, actor)
+    return await checkTask(actions, action, params, options, about)
   } catch (error) {
     if (index === null || !(error instanceof BgtaskError)) throw error
     throw new BgtaskError(error.code, `Task ${index + 1} of the list: ${error.message} None of them is stored.`, { cause: error })

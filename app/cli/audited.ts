@@ -5,4 +5,4 @@ import { thisUser } from '../api/this-user.ts'
 export const actor = (): string => `${thisUser().name} (command line)`
 
 /** The same, for the audit. */
-export const commandLine = (): Actor => ({ name: actor(), ip: null, via: 'command-line' })
+export const commandLine = (): Actor => ({ name: actor(), ip: null, via: 'command-line', reach: 'all' })

@@ -135,6 +135,16 @@ const commands = (report: (code: number | null) => void): Command => {
     .option('--timeout <duration>', 'stop it then', '10m')
     .addOption(json())
     .action(does(async (id, options) => (await import('./debug.ts')).runDebug(id, options)))
+  command('command', 'run a command of the commands file; list shows which there are', [
+    'command list',
+    'command deploy environment=staging revision=a1b2c3d',
+    'command deploy environment=staging revision=a1b2c3d --wait',
+  ])
+    .argument('<name>', 'of the command, or list')
+    .argument('[values...]', 'as name=value')
+    .option('-w, --wait', 'show its output and wait for its end; exit 1 when it fails')
+    .addOption(json())
+    .action(does(async (name, values, options) => (await import('./command.ts')).runCommand(name, values, options)))
 
   program.commandsGroup('Schedules:')
   const schedule = command('schedule', 'tasks that are made at certain times', [

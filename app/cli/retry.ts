@@ -11,7 +11,7 @@ export const runRetry = async (given: string, { json }: { json?: boolean }): Pro
   withBackground(async background => {
     const { id } = await taskGiven(background, given)
     const act = { act: 'task-retry', subject: String(id) }
-    const task = await audited(background.db, commandLine(), act, () => retryTask(background, id, actor()))
+    const task = await audited(background.db, commandLine(), act, () => retryTask(background, id, actor(), 'all'))
     if (json) printJson(redactionOf(background.config).task(task))
     else print(task.execType === 'FOREVER' ? `Loop ${id} gets a fresh process.` : `Task ${id} is ${task.state} again.`)
     return exitCodes.done

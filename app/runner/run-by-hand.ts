@@ -66,8 +66,13 @@ const leaveRoot = async (user: RunUser): Promise<number | null> => {
 /** An action finds these two in its environment, as it does when the supervisor starts it. */
 const giveRunEnvironment = async () => {
   const { loadConfig } = await import('../config.ts')
-  const { runtime, actions, modules } = await loadConfig()
-  Object.assign(process.env, { BGTASK_RUNTIME: runtime, BGTASK_ACTIONS: actions.join(delimiter), BGTASK_MODULES: modules })
+  const { runtime, actions, modules, commands } = await loadConfig()
+  Object.assign(process.env, {
+    BGTASK_RUNTIME: runtime,
+    BGTASK_ACTIONS: actions.join(delimiter),
+    BGTASK_MODULES: modules,
+    ...(commands ? { BGTASK_COMMANDS: commands } : {}),
+  })
 }
 
 /** Where whoever shows our output wants to know what to hide; null when it goes straight to a terminal. */

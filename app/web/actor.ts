@@ -7,4 +7,5 @@ export const actorOf = (request: FastifyRequest, via: Actor['via'] = 'form'): Ac
   name: request.token ? tokenActor(request.token) : (request.user?.name ?? null),
   ip: request.ip,
   via: request.token ? 'token' : via,
+  ...(request.token ? { reach: { scopes: request.token.scopes } } : request.user ? { reach: { role: request.user.role } } : {}),
 })

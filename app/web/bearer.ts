@@ -108,6 +108,7 @@ const notThere = ({ method }: FastifyRequest, methods: readonly string[]): Refus
 /** Of `task:add` any will do here: which action it is stands in the body, and is held against the scopes there. */
 const meetsNeed = (scopes: readonly string[], need: TokenNeed): boolean => {
   if (need === 'any') return true
+  if (need === 'command') return scopes.some(scope => scope.startsWith('command:'))
   return need === 'task:add' ? scopes.some(scope => scope.startsWith('task:add:')) : coversScope(scopes, { kind: need })
 }
 

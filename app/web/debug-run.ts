@@ -33,7 +33,7 @@ const graceMs = 1_500
  * @param print called with what it prints, stdout and stderr as they come and without secrets; it is not read faster than `print` takes it
  */
 export const runForDebug = async (
-  config: Pick<Config, 'runtime' | 'actions' | 'childEnv'> & SecretConfig,
+  config: Pick<Config, 'runtime' | 'actions' | 'commands' | 'childEnv'> & SecretConfig,
   task: Pick<Task, 'id' | 'action' | 'execType' | 'params'>,
   { limitMs, signal, print }: { limitMs: number; signal: AbortSignal; print: (text: string) => Promise<void> },
 ): Promise<DebugEnd> => {

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { audited } from '../api/audited.ts'
+import { requireReachOfTask } from '../api/command-reach.ts'
 import { findTask } from '../store/find-task.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
@@ -32,6 +33,7 @@ export const registerDebug = (app: FastifyInstance, panel: Panel) => {
     const limitS = limits.find(limit => String(limit) === fields.limit_s) ?? 60
     const { task } = found
     if (!task) return reply.page('debug', { ...found, limits, limitS, phase: 'asked' }, 404)
+    await requireReachOfTask(panel.config, task, actorOf(request).reach)
     if (underWay >= mostAtOnce) throw new WebError(429, 'debug.tooMany', { most: mostAtOnce })
     const showRun = async () => {
       const [head, middle, tail] = split(panel, request, reply, { ...found, limits, limitS, phase: 'running' })

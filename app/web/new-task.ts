@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { TaskOptions } from '../api/check-options.ts'
 import type { ActionEntry } from '../catalog/catalog.ts'
+import { commandAction } from '../commands/command-name.ts'
 import { BgtaskError } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { prefillParams, restoreParams } from '../secrets/prefill.ts'
@@ -9,6 +10,7 @@ import type { Json, Task } from '../task/task.ts'
 import type { Language } from '../texts/format.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
+import { commandPath } from './commands.ts'
 import { fieldsOf } from './fields.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
@@ -22,6 +24,9 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
     const { action, like } = fieldsOf(request.query)
     const likeId = parseTaskId(like ?? '')
     const model = likeId === null ? null : await findTask(background.db, likeId)
+    // A command has a form of its own, which shows what will run.
+    if (model?.action === commandAction) return reply.redirect(panel.root + commandPath(model), 303)
+    if (action === commandAction) return reply.redirect(`${panel.root}/core/commands`, 303)
     const { entries, refused } = await background.catalog()
     const entry = entries.find(({ name }) => name === (model?.action ?? action))
     if (!entry) return reply.page('new-task-choice', { entries, refused, asked: action ?? null })
@@ -46,6 +51,7 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
     const entry = (await background.catalog()).get(fields.action ?? '')
     if (!entry)
       throw new BgtaskError('refused', `There is no action ${JSON.stringify((fields.action ?? '').slice(0, 140))}; choose one of the list.`)
+    if (entry.name === commandAction) return reply.redirect(`${panel.root}/core/commands`, 303)
     const by = request.user!.name
     try {
       const options = readOptions(fields, by, request.language)

@@ -20,6 +20,9 @@ export interface ParamsField {
   min: number | null
   max: number | null
   step: string
+  /** Of a text: what the whole of it must be like, and how long it may be. */
+  pattern?: string
+  longest?: number
 }
 
 /** What of a schema a form can show; the schema itself is checked by the action's own validator. */

@@ -66,6 +66,9 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'POST /admin/core/bgtask/:id/retry': 'operator',
   'POST /admin/core/bgtask/:id/clone': 'operator',
   'POST /admin/core/bgtask/:id/deletion': 'operator',
+  'GET /admin/core/commands': 'viewer',
+  'GET /admin/core/commands/:name': 'viewer',
+  'POST /admin/core/commands/:name': 'operator',
   'GET /admin/reports/status': 'viewer',
   'GET /admin/reports/audit': 'admin',
   'GET /admin/reports/audit.csv': 'admin',
@@ -75,7 +78,7 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
 }
 
 /** What a token needs for a route: a scope, for `task:add` one that names the action, which stands in the body; `any`: to be good. */
-export type TokenNeed = 'any' | 'task:add' | 'task:read' | 'task:control' | 'loop:restart'
+export type TokenNeed = 'any' | 'task:add' | 'task:read' | 'task:control' | 'loop:restart' | 'command'
 
 /** The routes that take a token, and no others: a token anywhere else is refused. Those of the API take nothing but a token. */
 export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
@@ -93,5 +96,7 @@ export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
   'POST /api/v1/tasks/:id/restart': 'task:control',
   'POST /api/v1/tasks/:id/cancellation': 'task:control',
   'POST /api/v1/tasks/:id/retry': 'task:control',
+  'GET /api/v1/commands': 'command',
+  'POST /api/v1/commands/:name': 'command',
   'POST /api/v1/loop/restart': 'loop:restart',
 }

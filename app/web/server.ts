@@ -25,6 +25,7 @@ import { loadAssets } from './assets.ts'
 import { registerAudit } from './audit.ts'
 import { bareHeaders } from './bare-answer.ts'
 import { registerBearer } from './bearer.ts'
+import { registerCommands } from './commands.ts'
 import { registerControllers } from './controllers.ts'
 import { registerDebug } from './debug.ts'
 import { registerErrorPages, registerNotThere, WebError } from './error-pages.ts'
@@ -153,6 +154,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerDebug(app, panel)
   registerTaskPage(app, panel)
   registerTaskActs(app, panel)
+  registerCommands(app, panel)
   registerStatus(app, panel)
   registerAudit(app, panel)
   registerLive(app, panel)

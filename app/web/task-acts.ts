@@ -1,10 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { type Actor, audited } from '../api/audited.ts'
 import { cancelTask, cloneTask, deleteTask, existing, restartTask, retryTask, runTaskNow, startTask, stopTask } from '../api/control.ts'
+import { commandAction } from '../commands/command-name.ts'
 import { BgtaskError } from '../errors.ts'
 import type { Task } from '../task/task.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
+import { commandPath } from './commands.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { taskIdOf } from './task-id.ts'
 
@@ -13,16 +15,16 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
   const { background } = panel
   type Done = Promise<Task | null>
   const told =
-    (noun: string, act: (id: number, by: string) => Done) =>
+    (noun: string, act: (id: number, by: string, actor: Actor) => Done) =>
     ({ id, action }: Task, by: string, actor: Actor): Done =>
-      audited(background.db, actor, { act: `task-${noun}`, subject: String(id), detail: action }, () => act(id, by))
+      audited(background.db, actor, { act: `task-${noun}`, subject: String(id), detail: action }, () => act(id, by, actor))
   const acts: Record<string, { done: TextKey; act: (task: Task, by: string, actor: Actor) => Done }> = {
     start: { done: 'acted.start', act: told('start', (id, by) => startTask(background, id, by)) },
     stop: { done: 'acted.stop', act: told('stop', (id, by) => stopTask(background, id, by)) },
     restart: { done: 'acted.restart', act: told('restart', (id, by) => restartTask(background, id, by)) },
-    run: { done: 'acted.run', act: told('run', (id, by) => runTaskNow(background, id, by)) },
+    run: { done: 'acted.run', act: told('run', (id, by, { reach }) => runTaskNow(background, id, by, reach)) },
     cancellation: { done: 'acted.cancellation', act: told('cancellation', (id, by) => cancelTask(background, id, by)) },
-    retry: { done: 'acted.retry', act: told('retry', (id, by) => retryTask(background, id, by)) },
+    retry: { done: 'acted.retry', act: told('retry', (id, by, { reach }) => retryTask(background, id, by, reach)) },
     deletion: { done: 'acted.deletion', act: told('deletion', id => deleteTask(background, id).then(() => null)) },
     // Audited with the task that it adds, whose id is not known before.
     clone: { done: 'acted.clone', act: ({ id }, by, actor) => cloneTask(background, id, by, { actor }) },
@@ -31,12 +33,22 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
     app.post(`/core/bgtask/:id/${noun}`, async (request, reply) => {
       const id = taskIdOf(request)
       const page = `${panel.root}/core/bgtask/${id}`
+      const asked = await existing(background, id)
+      // A command is run again as it was run: shown first, and by who has given the password lately.
+      if (asked.action === commandAction && (noun === 'retry' || noun === 'clone'))
+        return redirectWith(request, reply, panel.root + commandPath(asked), {
+          tone: 'plain',
+          text: translate(request.language, 'commands.again'),
+        })
       let task: Task | null
       try {
-        task = await act(await existing(background, id), request.user!.name, actorOf(request))
+        task = await act(asked, request.user!.name, actorOf(request))
       } catch (error) {
         // Refused because of the task's state, which may have changed since the page was drawn: say so where the buttons are.
-        if (error instanceof BgtaskError && (error.code === 'busy' || error.code === 'conflict' || error.code === 'refused')) {
+        if (
+          error instanceof BgtaskError &&
+          (error.code === 'busy' || error.code === 'conflict' || error.code === 'refused' || error.code === 'forbidden')
+        ) {
           return redirectWith(request, reply, page, { tone: 'bad', text: error.message })
         }
         throw error

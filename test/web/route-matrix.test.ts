@@ -314,6 +314,30 @@ const lines: Record<string, Line> = {
     token: { scope: 'task:read', good: 200, changes: false },
     make: async () => ({ url: `/api/v1/tasks/${await waiting()}` }),
   },
+  'GET /admin/core/commands': { role: 'viewer', good: 200 },
+  'GET /admin/core/commands/:name': { role: 'viewer', good: 200, make: async () => ({ url: '/admin/core/commands/deploy' }) },
+  'POST /admin/core/commands/:name': {
+    role: 'operator',
+    good: 303,
+    fresh: true,
+    make: async role => {
+      const url = '/admin/core/commands/deploy'
+      const values = { 'args.environment': 'staging', 'args.revision': 'a1b2c3d' }
+      const shown = await panel.ask({ method: 'POST', url, as: people[role], body: { step: 'show', ...values }, from: freshAddress() })
+      return { url, body: { step: 'run', seen: /name="seen" value="(\w+)"/.exec(shown.body)?.[1] ?? '', ...values } }
+    },
+  },
+  'GET /api/v1/commands': { role: 'token', good: 200, token: { scope: 'command:deploy', good: 200, changes: false } },
+  'POST /api/v1/commands/:name': {
+    role: 'token',
+    good: 201,
+    token: { scope: 'command:deploy', good: 201, changes: true },
+    make: async () => ({
+      url: '/api/v1/commands/deploy',
+      body: JSON.stringify({ args: { environment: 'staging', revision: 'a1b2c3d' } }),
+      headers: { 'content-type': 'application/json' },
+    }),
+  },
   'POST /api/v1/loop/restart': {
     role: 'token',
     good: 200,
@@ -338,7 +362,7 @@ before(async () => {
   panel.sql('UPDATE bg_session SET expires_at = ? WHERE id_hash = ?', Date.now() - 1, expired.hash)
   revoked = await panel.signIn('admin', { from: freshAddress() })
   panel.sql('DELETE FROM bg_session WHERE id_hash = ?', revoked.hash)
-  const scopes = ['task:add:test/ok', 'task:read', 'task:control', 'loop:restart']
+  const scopes = ['task:add:test/ok', 'task:read', 'task:control', 'loop:restart', 'command:deploy']
   for (const kind of ['able', 'expired', 'revoked'] as const) programs[kind] = (await newToken(scopes)).text
   panel.sql('UPDATE bg_token SET expires_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.expired))
   panel.sql('UPDATE bg_token SET revoked_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.revoked))
@@ -375,7 +399,7 @@ test('each route has the role and the scope that this table says, and asks for t
     if (!line || name.includes('/demo')) continue
     assert.equal(role ?? routeRoles[name] ?? 'token', line.role, name)
     assert.equal(fresh, line.fresh ?? false, `fresh: ${name}`)
-    assert.equal(tokenRoutes[name], line.token?.scope.replace(/^(task:add):.*/, '$1'), `scope: ${name}`)
+    assert.equal(tokenRoutes[name], line.token?.scope.replace(/^(task:add|command):.*/, '$1'), `scope: ${name}`)
   }
 })
 

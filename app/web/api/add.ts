@@ -1,7 +1,9 @@
 import { Type } from 'typebox'
+import { nameIn } from '../../api/command-reach.ts'
 import { coversScope } from '../../api/scopes.ts'
 import { tokenActor } from '../../api/tokens.ts'
 import { actionName } from '../../catalog/scan-actions.ts'
+import { commandAction } from '../../commands/command-name.ts'
 import { actorOf } from '../actor.ts'
 import { apiPrefix, lacksScope } from '../bearer.ts'
 import type { Panel } from '../panel.ts'
@@ -19,13 +21,19 @@ export const registerAddApi = (api: Api, panel: Panel) => {
     const { scopes, name } = request.token!
     const outside = wishes.find(({ action }) => !coversScope(scopes, { kind: 'task:add', action }))
     if (outside) return lacksScope(reply, actionName.test(outside.action) ? `task:add:${outside.action}` : 'task:add:<action>')
+    const unnamed = wishes.find(
+      ({ action, params }) => action === commandAction && !coversScope(scopes, { kind: 'command', name: nameIn(params) }),
+    )
+    if (unnamed) return lacksScope(reply, `command:${nameIn(unnamed.params) || '<name>'}`)
     const by = tokenActor(request.token!)
     const withCreator = wishes.map(wish => ({ ...wish, options: { creator: name, ...wish.options } }))
     const stored = await background.storeTasks(withCreator, {
       by,
       actor: actorOf(request),
       // With a unique key a task may be shown, overwritten or replaced that somebody else added: no further than the token reaches.
-      mayMeet: ({ action }) => coversScope(scopes, { kind: 'task:add', action }),
+      mayMeet: ({ action, params }) =>
+        coversScope(scopes, { kind: 'task:add', action }) &&
+        (action !== commandAction || coversScope(scopes, { kind: 'command', name: nameIn(params) })),
     })
     panel.live.poke()
     const tell = createTeller(panel)

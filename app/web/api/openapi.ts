@@ -83,7 +83,7 @@ const operationOf = (route: RouteOptions, name: string, path: string, shown: (sc
   const { summary, description, body, querystring, params, response, headers, errors = [], answerHeaders } = route.schema as FastifySchema
   const need = tokenRoutes[name]
   const isPublic = need === undefined || need === 'any'
-  const scope = need === 'task:add' ? 'task:add:<action>' : need
+  const scope = need === 'task:add' ? 'task:add:<action>' : need === 'command' ? 'command:<name>' : need
   const statuses = new Set<string | number>([...(need === undefined ? [] : door), ...errors, ...(body || querystring ? [422] : [])])
   const answers = Object.entries(response as Record<string, object>).map(([status, schema]) => [
     status,

@@ -12,6 +12,7 @@ import { rateLimits } from '../rate-limits.ts'
 import { routeRoles } from '../roles.ts'
 import { registerAddApi } from './add.ts'
 import { answerApiError } from './answer.ts'
+import { registerCommandsApi } from './commands.ts'
 import { registerLoopApi } from './loop.ts'
 import { collectOpenApi } from './openapi.ts'
 import { registerOutputApi } from './output.ts'
@@ -57,6 +58,7 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       registerAddApi(api, panel)
       registerTasksApi(api, panel)
       registerOutputApi(api, panel)
+      registerCommandsApi(api, panel)
       registerLoopApi(api, panel)
     },
     { prefix: apiPrefix },

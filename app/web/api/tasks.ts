@@ -49,7 +49,7 @@ export const registerTasksApi = (api: Api, panel: Panel) => {
 
   const act = async (request: FastifyRequest, noun: Noun, { id, action }: Task) => {
     const done = await audited(background.db, actorOf(request), { act: `task-${noun}`, subject: String(id), detail: action }, () =>
-      acts[noun].act(background, id, tokenActor(request.token!)),
+      acts[noun].act(background, id, tokenActor(request.token!), actorOf(request).reach),
     )
     panel.live.poke()
     return { task: createTeller(panel)(done) }

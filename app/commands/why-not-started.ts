@@ -1,0 +1,24 @@
+import { accessSync, constants, statSync } from 'node:fs'
+import { messageOf } from '../errors.ts'
+import type { Command } from './command.ts'
+import { modeOf, openFolder } from './who-may-write.ts'
+
+/** Why a command cannot be started on this machine, after "the command <name>" and with what to do; null: nothing is in its way. */
+export const whyNotStarted = ({ executable, cwd }: Pick<Command, 'executable' | 'cwd'>): string | null => {
+  try {
+    const stat = statSync(executable, { throwIfNoEntry: false })
+    if (!stat) return `names ${executable}, which is not there; mend the path, or install it`
+    if (!stat.isFile()) return `names ${executable}, which is no file`
+    if (!(stat.mode & 0o111)) return `names ${executable}, which cannot be executed; run: chmod +x ${JSON.stringify(executable)}`
+    if (stat.mode & 0o002)
+      return `names ${executable}, which everybody can change (mode ${modeOf(stat)}); run: chmod o-w ${JSON.stringify(executable)}`
+    const folder = openFolder(executable)
+    if (folder !== null)
+      return `names ${executable}, which everybody can replace, since ${folder} is open to all; run: chmod o-w ${JSON.stringify(folder)}`
+    accessSync(executable, constants.X_OK)
+    if (!statSync(cwd, { throwIfNoEntry: false })?.isDirectory()) return `names the folder ${cwd} (cwd), which is not there`
+    return null
+  } catch (error) {
+    return `cannot be looked at: ${messageOf(error)}`
+  }
+}
