@@ -1,7 +1,7 @@
 import { type Cron, noteAsked, noteAskedNow, readCron } from '../store/cron.ts'
 import type { Task } from '../task/task.ts'
 import type { Background } from './background.ts'
-import { type AddedBy, storeTasks } from './store-tasks.ts'
+import { type AddedBy, storeTasks, type Together } from './store-tasks.ts'
 
 /** The action that is a cron run, and the key that one task of it holds: while one waits or runs, no other is added. */
 export const cronAction = 'core/cron'
@@ -42,7 +42,7 @@ export const askCronIf = async (
   const cron = await readCron(tools.db)
   const now = Date.now()
   if (!isTime(cron, now)) return { asked: null, cron }
-  const together = async (trx: Parameters<typeof noteAsked>[3]) => {
+  const together: Together = async (_stored, trx) => {
     if (!(await noteAsked(tools.db, cron, now, trx))) throw new AskedMeanwhile()
   }
   try {

@@ -10,7 +10,7 @@ import type { ExecType, Task } from '../task/task.ts'
 import type { TaskOptions } from './check-options.ts'
 import type { ScheduleOptions } from './check-schedule.ts'
 import { type CommandArgs, type CommandOptions, sendCommand } from './send-command.ts'
-import { type AddedBy, type StoredTask, storeTasks, type TaskWish } from './store-tasks.ts'
+import { type AddedBy, type StoredTask, storeTasks, type TaskWish, type Together } from './store-tasks.ts'
 
 /** An open database and the map of actions: all that is needed to add tasks and to act on them. */
 export interface Background {
@@ -54,10 +54,10 @@ export interface Background {
   removeSchedule(name: string): Promise<boolean>
   /** All schedules, by name. */
   schedules(): Promise<Schedule[]>
-  /** Like addTasks, and says of each whether it was added or an existing one kept. With `actor` it is the act of a person, and audited. */
+  /** Like addTasks, and says of each whether it was added or an existing one kept. With `actor` it is the act of a person, and audited; `together` is done in the same transaction. */
   storeTasks(
     wishes: readonly TaskWish[],
-    options?: { by?: string; actor?: AddedBy; mayMeet?: (other: Task) => boolean },
+    options?: { by?: string; actor?: AddedBy; together?: Together; mayMeet?: (other: Task) => boolean },
   ): Promise<StoredTask[]>
   /**
    * Asks that a command of the commands file be run: a program of this machine with arguments of the file's making.

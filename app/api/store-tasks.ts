@@ -63,7 +63,7 @@ export const storeTasks = async (
   }: {
     by?: string
     actor?: AddedBy
-    together?: (trx: CallerTransaction) => Promise<void>
+    together?: Together
     mayMeet?: (other: Task) => boolean
     now?: number
   } = {},
@@ -84,9 +84,31 @@ export const storeTasks = async (
     // The caller's plugins (camel case names, say) are for the caller's own queries.
     return insertTasks(db, tasks, { now, trx: trx.withoutPlugins() as CallerTransaction, ...(mayMeet ? { mayMeet } : {}) })
   }
+  return storeChecked({ config, db }, tasks, {
+    now,
+    ...(actor ? { actor } : {}),
+    ...(together ? { together } : {}),
+    ...(mayMeet ? { mayMeet } : {}),
+  })
+}
+
+/** What is done in the transaction that stores the tasks: without it nothing is stored. */
+export type Together = (stored: StoredTask[], trx: CallerTransaction) => Promise<void>
+
+/** The same for tasks that have been checked (`checkTask`). */
+export const storeChecked = async (
+  { config, db }: { config: Pick<Config, 'runtime'>; db: Db },
+  tasks: readonly NewTask[],
+  {
+    actor,
+    together,
+    mayMeet,
+    now = Date.now(),
+  }: { actor?: AddedBy; together?: Together; mayMeet?: (other: Task) => boolean; now?: number } = {},
+): Promise<StoredTask[]> => {
   const audit = actor ? auditOf(db, actor) : null
-  const all = async (inserted: StoredTask[], trx: CallerTransaction) => {
-    await together?.(trx)
+  const all: Together = async (inserted, trx) => {
+    await together?.(inserted, trx)
     await audit?.(inserted, trx)
   }
   const stored = await insertTasks(db, tasks, {

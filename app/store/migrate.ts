@@ -5,6 +5,7 @@ import { BgtaskError } from '../errors.ts'
 import { type Db, openDatabase } from './database.ts'
 import * as first from './migrations/0001-first.ts'
 import * as keys from './migrations/0003-keys.ts'
+import * as requestKeys from './migrations/0004-request-keys.ts'
 import * as cron from './migrations/0007-cron.ts'
 import * as schedules from './migrations/0008-schedules.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
@@ -16,7 +17,7 @@ interface Migration {
 }
 
 /** In the order they are applied. */
-export const migrations: readonly Migration[] = [first, keys, cron, schedules]
+export const migrations: readonly Migration[] = [first, keys, requestKeys, cron, schedules]
 
 /**
  * Brings the tables up to this version of the code. Several processes may do it at once.

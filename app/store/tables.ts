@@ -11,6 +11,7 @@ export interface Tables {
   bg_user: UserRow
   bg_recovery_code: RecoveryCodeRow
   bg_token: TokenRow
+  bg_request_key: RequestKeyRow
   bg_session: SessionRow
   bg_once_link: OnceLinkRow
   bg_login_failure: LoginFailureRow
@@ -165,6 +166,20 @@ export interface TokenRow {
   last_used_ip: string | null
   revoked_at: number | null
   revoked_by: string | null
+}
+
+/** What a request with an Idempotency-Key was answered. One that is read line by line has a row for the whole and one for each piece. */
+export interface RequestKeyRow {
+  token_id: number
+  key_hash: string
+  /** 0: the request as a whole; else where a piece of its lines begins. */
+  first_line: number
+  /** Of the whole: how many lines are done. */
+  last_line: number
+  body_hash: string
+  status: number
+  answer: string
+  created_at: number
 }
 
 export interface SessionRow {

@@ -3,6 +3,7 @@ import { oldestAuditAt, pruneAudit } from '../store/audit.ts'
 import type { Db } from '../store/database.ts'
 import { pruneRows } from '../store/prune.ts'
 import { pruneDues } from '../store/prune-dues.ts'
+import { pruneRequestKeys } from '../store/request-keys.ts'
 import type { Log } from './supervisor.ts'
 
 /** Rows deleted in one statement: small, so that nobody waits for the lock. */
@@ -14,8 +15,12 @@ const auditRowsAtOnce = 2_000
 const dayMs = 86_400_000
 const keepDuesDays = 7
 
+/** An hour longer than the API promises, since a request of many lines may take a while. */
+const keepRequestKeysMs = 25 * 3_600_000
+
 /**
- * Removes what is older than the configuration keeps: rows of ended ONCE tasks and of a loop's old runs, and rows of the audit.
+ * Removes what is older than the configuration keeps: rows of ended ONCE tasks and of a loop's old runs, rows of the audit,
+ * and what requests with a key were answered.
  * In small steps, so that the database does not notice. Run folders are pruned apart: that needs no database.
  */
 export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' | 'keepAuditDays'>, db: Db, log: Log): Promise<void> => {
@@ -30,6 +35,7 @@ export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' 
   // For some days at least, since a clock may be set back, and then they keep a due time from being served twice.
   const duesBefore = Math.min(endedBefore, Date.now() - keepDuesDays * dayMs)
   while ((await pruneDues(db, duesBefore, rowsAtOnce)) > 0);
+  while ((await pruneRequestKeys(db, Date.now() - keepRequestKeysMs, rowsAtOnce)) > 0);
   const rows = await pruneOldAudit(db, config.keepAuditDays)
   if (rows) log.info(`pruned ${rows} rows of the audit`)
 }

@@ -15,6 +15,8 @@ export const httpLimits = {
   headersMs: 10_000,
   /** For a whole request. */
   requestMs: 30_000,
+  /** For one that a route reads piece by piece (`allowLong`). */
+  longRequestMs: 600_000,
   /** Between two requests; longer than the proxies in front of us keep theirs (nginx: 60 s), so that they close first. */
   keepAliveMs: 65_000,
   /** A reader who takes nothing of what waits for it, for this long. */
@@ -39,7 +41,8 @@ export const createHttpServer = (handler: RequestListener, { secure }: { secure:
   const limits = {
     maxHeaderSize: httpLimits.headerBytes,
     headersTimeout: httpLimits.headersMs,
-    requestTimeout: httpLimits.requestMs,
+    // What is not meant to take so long is ended sooner, below.
+    requestTimeout: httpLimits.longRequestMs,
     keepAliveTimeout: httpLimits.keepAliveMs,
     connectionsCheckingInterval: httpLimits.checkMs,
     insecureHTTPParser: false,
@@ -50,6 +53,7 @@ export const createHttpServer = (handler: RequestListener, { secure }: { secure:
     connections.serve(request, response)
     if (request.headers.upgrade !== undefined) response.setHeader('connection', 'close')
     if (request.rawHeaders.length > 2 * httpLimits.headers) return refuse(response, 431)
+    if (hasBody(request)) hurry(request)
     handler(request, response)
   })
   // What is beyond this number is dropped unseen, and a second Host with it: one more is let in, and found above.
@@ -66,6 +70,15 @@ export const createHttpServer = (handler: RequestListener, { secure }: { secure:
     if (error.code === 'ECONNRESET' || connections.hasBegun(socket as Socket)) socket.destroy()
     else end(socket, statusOf(error))
   })
+  const hurry = (request: IncomingMessage) => {
+    const { socket } = request
+    const late = setTimeout(() => {
+      if (request.complete || mayTakeLong.has(request)) return
+      if (connections.hasBegun(socket)) socket.destroy()
+      else end(socket, 408)
+    }, httpLimits.requestMs).unref()
+    for (const over of ['end', 'close']) request.once(over, () => clearTimeout(late))
+  }
   const refuse = (response: ServerResponse, status: keyof typeof sentences) => {
     const body = `${sentences[status]}\n`
     const headers = { 'content-type': 'text/plain; charset=utf-8', 'content-length': body.length, connection: 'close' }
@@ -82,6 +95,12 @@ export const createHttpServer = (handler: RequestListener, { secure }: { secure:
   }
   return server
 }
+
+/** The body of this request may take `longRequestMs`: its route reads it piece by piece, and has limits of its own. */
+export const allowLong = (request: IncomingMessage): void => {
+  mayTakeLong.add(request)
+}
+const mayTakeLong = new WeakSet<IncomingMessage>()
 
 /** Keeps count of the connections, and knows which of them keep us waiting for a request. */
 const keepRoom = (most: number) => {

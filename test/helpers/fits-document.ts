@@ -51,6 +51,7 @@ export const createFit = (given: object, prefix = '/api/v1') => {
     if (!answer) return [`${method} ${found.path} answers ${status}, which is not in the document`]
     const schema = answer.content?.[type ?? '']?.schema
     if (!schema) return [`${method} ${found.path} answers ${type}, which is not in the document`]
+    if (type === 'application/x-ndjson') return body.split('\n').flatMap(line => (line === '' ? [] : check(validatorOf(schema), line)))
     return type === 'application/json' ? check(validatorOf(schema), body) : []
   }
   return { operations, faultsOf, document }

@@ -87,9 +87,12 @@ const quietMs = 3_000
 export const listenPanel = async ({
   env = {},
   port = 0,
+  users = true,
 }: {
   env?: Record<string, string>
   port?: number
+  /** false: it is a second panel on a database that has them. */
+  users?: boolean
 } = {}): Promise<ListeningPanel> => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-listening-'))
   const config = await loadConfig({
@@ -101,7 +104,8 @@ export const listenPanel = async ({
   })
   prepareRuntimeFolder(runtime)
   const background = await openBackground(config)
-  for (const role of ['viewer', 'operator', 'admin'] as const) await createUser(background.db, { name: role, password, role })
+  for (const role of users ? (['viewer', 'operator', 'admin'] as const) : [])
+    await createUser(background.db, { name: role, password, role })
   const { app, routes } = await withRoutes(
     () => buildServer(config, { background }),
     url => canonicalAddress({ root: config.prefix, top: '' }, url),

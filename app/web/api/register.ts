@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyTypeProvider, RawServerDefault, RouteOptions } from 'fastify'
 import { type Static, type TSchema, Type } from 'typebox'
-import { isDeeperThan, jsonLimits } from '../../api/check-json.ts'
+import { isDeeperThan } from '../../api/check-json.ts'
 import { showValue } from '../../api/show-value.ts'
 import { BgtaskError } from '../../errors.ts'
 import { routeName } from '../addresses.ts'
@@ -13,6 +13,7 @@ import { routeRoles } from '../roles.ts'
 import { registerAddApi } from './add.ts'
 import { answerApiError } from './answer.ts'
 import { registerCommandsApi } from './commands.ts'
+import { deepestBody } from './deepest-body.ts'
 import { registerLoopApi } from './loop.ts'
 import { collectOpenApi } from './openapi.ts'
 import { registerOutputApi } from './output.ts'
@@ -22,7 +23,7 @@ import { validatorCompiler } from './validate.ts'
 /** Where routes of the API are registered: what a request holds has the type that its schema says. */
 export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, SchemaTypes>
 
-interface SchemaTypes extends FastifyTypeProvider {
+export interface SchemaTypes extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown
   serializer: unknown
 }
@@ -72,15 +73,12 @@ const takeJsonOnly = (api: FastifyInstance) => {
     if (body === '') return done(null, undefined)
     parse(request, body as string, (error, value) => {
       // Before anything walks through it.
-      if (!error && isDeeperThan(value, deepest))
-        done(new BgtaskError('refused', `The body is nested deeper than ${deepest} levels; give flatter params.`))
+      if (!error && isDeeperThan(value, deepestBody))
+        done(new BgtaskError('refused', `The body is nested deeper than ${deepestBody} levels; give flatter params.`))
       else done(error, value)
     })
   })
 }
-
-/** Params lie two or three levels deep in a body. */
-const deepest = jsonLimits.depth + 3
 
 /** A change that takes no more than its address says. */
 const takeNoBodyUnasked = (route: RouteOptions) => {

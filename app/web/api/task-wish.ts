@@ -54,7 +54,8 @@ export const readTaskWishes = async (body: unknown): Promise<ApiTaskWish[]> => {
   return wishes
 }
 
-const readTaskWish = async (given: unknown, place: string): Promise<ApiTaskWish> => {
+/** @param place how the sentences call it @throws BgtaskError `refused` */
+export const readTaskWish = async (given: unknown, place: string): Promise<ApiTaskWish> => {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw refused(`${place} is ${showValue(given)}; it must be an object with action, params and options.`)
   const [fault] = await checkParams({ paramsSchema: taskWishSchema }, given as Json)

@@ -1,0 +1,18 @@
+import { nameIn } from '../../api/command-reach.ts'
+import { coversScope } from '../../api/scopes.ts'
+import { actionName } from '../../catalog/scan-actions.ts'
+import { commandAction } from '../../commands/command-name.ts'
+import type { Task } from '../../task/task.ts'
+
+/** The scope that a token lacks for adding this. @returns null when it may */
+export const scopeMissingFor = (scopes: readonly string[], { action, params }: { action: string; params?: unknown }): string | null => {
+  if (!coversScope(scopes, { kind: 'task:add', action })) return actionName.test(action) ? `task:add:${action}` : 'task:add:<action>'
+  if (action !== commandAction || coversScope(scopes, { kind: 'command', name: nameIn(params) })) return null
+  return `command:${nameIn(params) || '<name>'}`
+}
+
+/** With a unique key a task may be shown, overwritten or replaced that somebody else added: no further than the token reaches. */
+export const mayMeetWith =
+  (scopes: readonly string[]) =>
+  (other: Task): boolean =>
+    scopeMissingFor(scopes, other) === null
