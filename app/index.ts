@@ -85,6 +85,15 @@ export const schedules: Background['schedules'] = async () => (await shared()).s
  */
 export const sendCommand: Background['sendCommand'] = async (...given) => (await shared()).sendCommand(...given)
 
+/** Cancels a task by its id, or whatever holds a unique key: `await cancelTask({ unique: 'teacher:17' })`. */
+export const cancelTask: Background['cancelTask'] = async (...given) => (await shared()).cancelTask(...given)
+
+/** Gives a waiting task another due time: `await moveTask({ unique: 'teacher:17' }, { delayMs: 600_000 })`. */
+export const moveTask: Background['moveTask'] = async (...given) => (await shared()).moveTask(...given)
+
+/** The task that holds a unique key now, or null. */
+export const taskWithKey: Background['taskWithKey'] = async (...given) => (await shared()).taskWithKey(...given)
+
 /** For programs that want a connection of their own, with a configuration of their own; its `close()` ends it. */
 export const openBackground: typeof import('./api/background.ts').openBackground = async (...given) =>
   (await import('./api/background.ts')).openBackground(...given)

@@ -93,9 +93,19 @@ addEventListener('pageshow', event => {
 
 // Date and time of a form are meant in the reader's zone; the server gets the instant.
 for (const field of document.querySelectorAll('input[type=datetime-local]')) {
+  const own = Intl.DateTimeFormat().resolvedOptions().timeZone
   const zone = field.form.querySelector('[data-zone-name]')
-  if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone
+  if (zone) zone.textContent = own
+  // Where the zone is a field of its own, the reader's stands there, and the time with it, until another was chosen.
+  const zones = field.form.elements.zone
+  const option = field.dataset.instant && [...(zones?.options ?? [])].find(({ value }) => value === own)
+  if (option) {
+    const at = new Date(field.dataset.instant)
+    option.selected = true
+    field.value = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
+  }
   field.form.addEventListener('submit', () => {
+    if (!field.form.elements.at_instant) return
     const at = new Date(field.value)
     field.form.elements.at_instant.value = Number.isNaN(at.getTime()) ? '' : at.toISOString()
   })

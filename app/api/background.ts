@@ -1,14 +1,17 @@
 import { dirname } from 'node:path'
 import { type Catalog, loadCatalog } from '../catalog/catalog.ts'
 import { type Config, loadConfig } from '../config.ts'
+import { BgtaskError } from '../errors.ts'
 import { readDatabaseUrl } from '../runs/database-url-file.ts'
 import { prepareRuntimeFolder } from '../runs/runtime-folder.ts'
 import { type Db, openDatabase } from '../store/database.ts'
+import { findTaskByKey } from '../store/find-task.ts'
 import { migrate } from '../store/migrate.ts'
 import type { Schedule } from '../task/schedule.ts'
 import type { ExecType, Task } from '../task/task.ts'
-import type { TaskOptions } from './check-options.ts'
+import { checkOptions, type TaskOptions, text } from './check-options.ts'
 import type { ScheduleOptions } from './check-schedule.ts'
+import { cancelByKey, cancelTask, holderOf, moveTask } from './control.ts'
 import { type CommandArgs, type CommandOptions, sendCommand } from './send-command.ts'
 import { type AddedBy, type StoredTask, storeTasks, type TaskWish, type Together } from './store-tasks.ts'
 
@@ -65,6 +68,21 @@ export interface Background {
    * @throws BgtaskError `not-found` when the file has no such command, `refused` when a value does not fit, `misconfigured` when the file is wrong
    */
   sendCommand(name: string, args?: CommandArgs, options?: CommandOptions): Promise<Task>
+  /** The task that holds the unique key now: it waits or runs. null: the key is free. */
+  taskWithKey(unique: string): Promise<Task | null>
+  /**
+   * One that waits is cancelled at once, one that runs is asked to stop, a loop is stopped. By key, the task that was to follow it
+   * (`keepLast`) is cancelled as well.
+   * @returns the task as it stands then; null when nothing holds the key
+   * @throws BgtaskError `not-found`; `busy` for one that has ended
+   */
+  cancelTask(which: number | { unique: string }, options?: { by?: string }): Promise<Task | null>
+  /**
+   * Another due time for a waiting ONCE task.
+   * @param when `{ runAt }` or `{ delayMs }`, as for addTask
+   * @throws BgtaskError `not-found`, `refused`; `busy` for one that does not wait
+   */
+  moveTask(which: number | { unique: string }, when: Pick<TaskOptions, 'runAt' | 'delayMs'>, options?: { by?: string }): Promise<Task>
   /** Waits for what is under way, then closes the database. */
   close(): Promise<void>
 }
@@ -100,6 +118,24 @@ export const backgroundOf = (config: Config, db: Db): Background => {
     schedules: async () => (await ofSchedules()).allSchedules(tools),
     storeTasks: (wishes, options) => storeTasks(tools, wishes, options),
     sendCommand: async (name, args, options) => (await sendCommand(background, name, args, options)).task,
+    taskWithKey: unique => findTaskByKey(db, text('unique', unique, 1, 255)),
+    cancelTask: async (which, { by = 'the application' } = {}) => {
+      if (typeof which === 'number') return cancelTask(tools, which, by)
+      return cancelByKey(tools, text('unique', which.unique, 1, 255), by).catch((error: unknown) => {
+        if (error instanceof BgtaskError && error.code === 'not-found') return null
+        throw error
+      })
+    },
+    moveTask: async (which, when, { by = 'the application' } = {}) => {
+      const now = Date.now()
+      const { runAt } = checkOptions(
+        { runAt: when.runAt, delayMs: when.delayMs },
+        { maxAttempts: null, timeoutMs: null, graceMs: null },
+        now,
+      )
+      const id = typeof which === 'number' ? which : (await holderOf(tools, text('unique', which.unique, 1, 255))).id
+      return moveTask(tools, id, runAt, by)
+    },
     close: () => db.close(),
   }
   return background

@@ -2,10 +2,12 @@ import { rmSync } from 'node:fs'
 import { BgtaskError } from '../errors.ts'
 import { ring } from '../runs/doorbell.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
-import { findTask } from '../store/find-task.ts'
+import { findTask, findTaskByKey } from '../store/find-task.ts'
 import {
+  moveDue,
   runNow,
   cancelTask as storeCancel,
+  cancelByKey as storeCancelByKey,
   deleteTask as storeDelete,
   retryTask as storeRetry,
   wishDown,
@@ -17,6 +19,7 @@ import { EXEC_TYPE_FOREVER, isFinal, type Json, type Task } from '../task/task.t
 import type { Actor } from './audited.ts'
 import type { Background } from './background.ts'
 import { type Reach, requireReachOfTask } from './command-reach.ts'
+import { showValue } from './show-value.ts'
 
 /** What these need of an open background. */
 type Tools = Pick<Background, 'config' | 'db'>
@@ -67,6 +70,42 @@ export const cancelTask = async (tools: Tools, id: number, by: string): Promise<
   if (done === 'already-final')
     throw busy(await existing(tools, id), 'only a waiting or running one can be cancelled', 'Nothing is left to do.')
   return rung(tools, id)
+}
+
+/**
+ * The same for whatever holds the unique key, and for the task that was to follow it (keepLast).
+ * @returns the task that held it, as it stands then
+ * @throws BgtaskError `not-found` when nothing holds it
+ */
+export const cancelByKey = async (tools: Tools, unique: string, by: string): Promise<Task> => {
+  const done = await storeCancelByKey(tools.db, unique, by, Date.now())
+  if (!done) throw freeKey(unique)
+  return rung(tools, done.holder)
+}
+
+/** @throws BgtaskError `not-found` when nothing holds the unique key */
+export const holderOf = async ({ db }: Pick<Tools, 'db'>, unique: string): Promise<Task> => {
+  const holder = await findTaskByKey(db, unique)
+  if (!holder) throw freeKey(unique)
+  return holder
+}
+
+/**
+ * Another due time for a waiting ONCE task.
+ * @param runAt milliseconds since 1970; what has passed means now
+ */
+export const moveTask = async (tools: Tools, id: number, runAt: number, by: string): Promise<Task> => {
+  if (await moveDue(tools.db, id, runAt, by)) return rung(tools, id)
+  const task = await existing(tools, id)
+  throw busy(
+    task,
+    'only a waiting once-task has a due time to move',
+    task.execType === EXEC_TYPE_FOREVER
+      ? 'A loop starts when it is wanted up.'
+      : isFinal(task.state)
+        ? 'Retry it, or add a new one.'
+        : 'It has begun.',
+  )
 }
 
 /**
@@ -135,6 +174,9 @@ const rung = async (tools: Tools, id: number): Promise<Task> => {
   ring(tools.config.runtime)
   return existing(tools, id)
 }
+
+const freeKey = (unique: string) =>
+  new BgtaskError('not-found', `No task holds the unique key ${showValue(unique)}: it is free, or was never used.`)
 
 const notFound = (id: number) => new BgtaskError('not-found', `Task ${id} does not exist.`)
 

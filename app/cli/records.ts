@@ -12,6 +12,7 @@ export interface RecordsOptions {
   action?: string
   type?: string
   creator?: string
+  unique?: string
   limit: string
   json?: boolean
 }
@@ -23,6 +24,7 @@ export const runRecords = async (options: RecordsOptions): Promise<number> => {
     ...(options.action === undefined ? {} : { action: options.action }),
     ...(options.type === undefined ? {} : { type: options.type }),
     ...(options.creator === undefined ? {} : { creator: options.creator }),
+    ...(options.unique === undefined ? {} : { uniqueKey: options.unique }),
   }
   return withBackground(async ({ config, db }) => {
     const tasks: Task[] = []

@@ -1,21 +1,23 @@
-import { taskGiven } from '../api/task-given.ts'
 import { exitCodes } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { listRuns } from '../store/list-runs.ts'
+import { explainEnd, explainLateness } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { harmless, oneLine } from '../texts/control-characters.ts'
 import { formatBytes } from '../texts/format.ts'
+import { translate } from '../texts/translate.ts'
 import { createExplainer, type Explained } from './explained.ts'
 import { withBackground } from './open.ts'
 import { duration, formatTime, formatTimeOrDash, print, printJson } from './print.ts'
 import { formatTable } from './table.ts'
+import { taskNamed } from './task-named.ts'
 
 const shownRuns = 10
 
-export const runShow = async (given: string, { json }: { json?: boolean }): Promise<number> =>
+export const runShow = async (given: string | undefined, { json, unique }: { json?: boolean; unique?: string }): Promise<number> =>
   withBackground(async background => {
-    const task = await taskGiven(background, given)
+    const task = await taskNamed(background, given, unique)
     const redaction = redactionOf(background.config)
     const runs = (await listRuns(background.db, task.id, { limit: shownRuns })).map(run => redaction.run(run, task))
     const explained = createExplainer(background.config)(task, runs.find(run => run.endedAt !== null) ?? null)
@@ -23,9 +25,10 @@ export const runShow = async (given: string, { json }: { json?: boolean }): Prom
     if (json) printJson({ ...shown, ...explained, runs })
     else
       print(
-        [head(shown, explained), ...(runs.length > 0 ? ['', runTable(runs), ...newestError(runs)] : ['', 'It has not run yet.'])].join(
-          '\n',
-        ),
+        [
+          head(shown, explained),
+          ...(runs.length > 0 ? ['', runTable(shown, runs), ...lateness(runs), ...newestError(runs)] : ['', 'It has not run yet.']),
+        ].join('\n'),
       )
     return exitCodes.done
   })
@@ -44,6 +47,7 @@ const head = (task: Task, { state, why, end, next }: Explained) => {
     ['type', task.type || null],
     ['creator', task.creator || null],
     ['unique', task.uniqueKey],
+    ['calls', task.superseded === 0 ? null : `${task.superseded} earlier overwritten (keepLast)`],
     ['priority', task.priority === 0 ? null : String(task.priority)],
     ['tries', task.execType === 'ONCE' ? `${task.attempt} failed of ${task.maxAttempts}` : null],
     ['timeout', task.timeoutMs === null ? null : duration(task.timeoutMs)],
@@ -56,7 +60,18 @@ const head = (task: Task, { state, why, end, next }: Explained) => {
   return lines.flatMap(([name, value]) => (value === null ? [] : [`${name.padEnd(10)}${oneLine(value)}`])).join('\n')
 }
 
-const runTable = (runs: Run[]) =>
+/** What became of a run that did not end by itself. */
+const replacedBy = (task: Task, run: Run): string | null => {
+  const end = explainEnd(run, task)
+  return end.key === 'end.replaced' ? translate('en', end.key, end.values) : null
+}
+
+const lateness = (runs: Run[]) => {
+  const late = runs[0] ? explainLateness(runs[0]) : null
+  return late ? ['', translate('en', late.key, late.values)] : []
+}
+
+const runTable = (task: Task, runs: Run[]) =>
   formatTable(
     [
       { title: 'run', value: (run: Run) => String(run.number), right: true },
@@ -66,7 +81,7 @@ const runTable = (runs: Run[]) =>
       { title: 'took', value: (run: Run) => duration((run.endedAt ?? Date.now()) - run.startedAt), right: true },
       { title: 'ended', value: (run: Run) => formatTimeOrDash(run.endedAt) },
       { title: 'memory', value: (run: Run) => (run.peakMemoryBytes === null ? '-' : formatBytes('en', run.peakMemoryBytes)), right: true },
-      { title: 'content', value: (run: Run) => run.content ?? '', flexible: true },
+      { title: 'content', value: (run: Run) => replacedBy(task, run) ?? run.content ?? '', flexible: true },
     ],
     runs,
   )

@@ -139,6 +139,7 @@ const actIcons: Record<string, string> = {
   run: 'fast-forward',
   retry: 'rotate-cw',
   cancellation: 'ban',
+  move: 'calendar-clock',
   deletion: 'trash-2',
 }
 

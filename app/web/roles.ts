@@ -64,6 +64,8 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'POST /admin/core/bgtask/:id/run': 'operator',
   'POST /admin/core/bgtask/:id/cancellation': 'operator',
   'POST /admin/core/bgtask/:id/retry': 'operator',
+  'GET /admin/core/bgtask/:id/move': 'operator',
+  'POST /admin/core/bgtask/:id/move': 'operator',
   'POST /admin/core/bgtask/:id/clone': 'operator',
   'POST /admin/core/bgtask/:id/deletion': 'operator',
   'GET /admin/core/commands': 'viewer',

@@ -39,6 +39,7 @@ import { registerLoginLink } from './login-link.ts'
 import { registerLoginSecondFactor } from './login-second-factor.ts'
 import { registerLoop } from './loop.ts'
 import { collectMethods } from './methods-at.ts'
+import { registerMoveTask } from './move-task.ts'
 import { registerNewTask } from './new-task.ts'
 import { registerOverview } from './overview.ts'
 import { type Panel, themes } from './panel.ts'
@@ -155,6 +156,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerTaskPage(app, panel)
   registerTaskActs(app, panel)
   registerCommands(app, panel)
+  registerMoveTask(app, panel)
   registerStatus(app, panel)
   registerAudit(app, panel)
   registerLive(app, panel)

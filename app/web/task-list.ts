@@ -16,7 +16,7 @@ export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
   })
 }
 
-/** @param query what the address says: state, exec_type, type, action, creator, text, and after or before for the page */
+/** @param query what the address says: state, exec_type, type, action, creator, unique, text, and after or before for the page */
 export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' | 'root'>, query: unknown) => {
   const given = fieldsOf(query)
   const unknown = unknownOf(given)
@@ -26,6 +26,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     type: (given.type ?? '').slice(0, 64),
     action: (given.action ?? '').slice(0, 140),
     creator: (given.creator ?? '').slice(0, 64),
+    unique: (given.unique ?? '').slice(0, 255),
     text: (given.text ?? '').slice(0, 200),
   } as const
   const filter: TaskFilter = {
@@ -34,6 +35,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     ...(chosen.type ? { type: chosen.type } : {}),
     ...(chosen.action ? { action: chosen.action } : {}),
     ...(chosen.creator ? { creator: chosen.creator } : {}),
+    ...(chosen.unique ? { uniqueKey: chosen.unique } : {}),
     ...(chosen.text ? { text: chosen.text } : {}),
   }
   const cursor = (name: 'after' | 'before') => (given[name] && /^[\w-]{1,40}$/.test(given[name]) ? { [name]: given[name] } : {})

@@ -280,6 +280,16 @@ const lines: Record<string, Line> = {
   ...onTask('run', async () => later()),
   ...onTask('cancellation', async () => waiting()),
   ...onTask('retry', async () => ended()),
+  'GET /admin/core/bgtask/:id/move': {
+    role: 'operator',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/${await waiting()}/move` }),
+  },
+  'POST /admin/core/bgtask/:id/move': {
+    role: 'operator',
+    good: 303,
+    make: async () => ({ url: `/admin/core/bgtask/${await waiting()}/move`, body: { when: 'in', delay: '5', delay_unit: 'minutes' } }),
+  },
   ...onTask('clone', async () => ended()),
   ...onTask('deletion', async () => ended()),
   'POST /api/v1/tasks': {

@@ -1,8 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { audited } from '../../api/audited.ts'
-import { cancelTask, restartTask, retryTask, startTask, stopTask } from '../../api/control.ts'
-import { showValue } from '../../api/show-value.ts'
+import { cancelByKey, cancelTask, holderOf, restartTask, retryTask, startTask, stopTask } from '../../api/control.ts'
 import { taskGiven } from '../../api/task-given.ts'
 import { tokenActor } from '../../api/tokens.ts'
 import { BgtaskError } from '../../errors.ts'
@@ -61,9 +60,11 @@ export const registerTasksApi = (api: Api, panel: Panel) => {
 
   api.post('/tasks/cancellation', { schema: cancelByKeySchema }, async request => {
     const { unique } = request.body
-    const holder = await findTaskByKey(background.db, unique)
-    if (!holder) throw new BgtaskError('not-found', `No task holds the unique key ${showValue(unique)}; there is nothing to cancel.`)
-    return act(request, 'cancellation', holder)
+    const holder = await holderOf(background, unique)
+    const noted = { act: 'task-cancellation', subject: String(holder.id), detail: `${holder.action}, by its unique key` }
+    const done = await audited(background.db, actorOf(request), noted, () => cancelByKey(background, unique, tokenActor(request.token!)))
+    panel.live.poke()
+    return { task: createTeller(panel)(done) }
   })
 }
 
