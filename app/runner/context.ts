@@ -40,6 +40,15 @@ export interface Context<Params = Json> {
   secret(value: string): string
   /** How far the run is; shown on the task's page at most once a second, so it may be called often. */
   progress(done: number, total?: number | null, note?: string | null): void
+  /**
+   * Declares a file that this run has made: it is listed on the page of the run, and who may read the task can download it. Call it when the file is
+   * complete; calling it again for the same path tells what it has become. The newest 50 of a run are kept. The file stays where it is and yours:
+   * bgtask copies nothing, and removes nothing but the listing.
+   * @param name under which it is shown and downloaded. Default: that of the file
+   * @throws when it is not there, is no file, cannot be read by this run, or is one of bgtask's own: of the runtime folder only what is below exports/ may be declared
+   * @example ctx.artifact('/srv/reports/2026-11.csv', 'November.csv')
+   */
+  artifact(path: string, name?: string): void
   /** For loops that do not use execForeverInterval: says that one iteration is finished. */
   beat(): void
   /** The `addTask` of this package. */
@@ -75,6 +84,9 @@ export const createContext = (run: CurrentRun): Context => {
     secret: value => run.secrets.add(value),
     progress(done, total = null, note = null) {
       run.beats.progress(amount('done', done), total === null ? null : amount('total', total), note)
+    },
+    artifact(path, name) {
+      run.artifacts.declare(path, name)
     },
     beat() {
       run.beats.iterationEnded()

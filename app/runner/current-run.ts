@@ -1,4 +1,5 @@
 import type { Ticket } from '../runs/ticket.ts'
+import type { Artifacts } from './artifacts.ts'
 import { type BeatWriter, createBeatWriter } from './beat-writer.ts'
 import { createLog, type Log } from './log.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
@@ -11,6 +12,7 @@ export interface CurrentRun {
   readonly beats: BeatWriter
   readonly log: Log
   readonly secrets: Secrets
+  readonly artifacts: Artifacts
   /** A loop ends after so many iterations, as if it were asked to: set for a look by hand. */
   readonly iterationLimit: number | null
   /** Where `ctx.db()` and `ctx.addTask` find the database; null: in the file that the supervisor wrote. */
@@ -28,17 +30,20 @@ export interface CurrentRun {
 /**
  * @param beatPath path or descriptor of beat.json; null: the beat is kept and not written
  * @param secretsPath path or descriptor of secrets.jsonl; null: nobody shows the output but the terminal
+ * @param artifactsPath path or descriptor of artifacts.json; null: what is declared is only said
  */
 export const beginRun = (
   ticket: Ticket,
   {
     beatPath = null,
     secretsPath = null,
+    artifactsPath = null,
     iterationLimit = null,
     databaseUrl = null,
   }: {
     beatPath?: string | number | null
     secretsPath?: string | number | null
+    artifactsPath?: string | number | null
     iterationLimit?: number | null
     databaseUrl?: string | null
   } = {},
@@ -52,6 +57,7 @@ export const beginRun = (
     beats: createBeatWriter(beatPath),
     log,
     secrets: createSecrets(secretsPath, log.warn),
+    artifacts: artifactsAt(artifactsPath),
     iterationLimit,
     databaseUrl,
     loopStopped: false,
@@ -66,6 +72,20 @@ export const beginRun = (
   }
   holder[key] = run
   return run
+}
+
+/** Loaded when the first file is declared, and at once, since that is no promise: most runs declare none, and each module costs every run. */
+const artifactsAt = (place: string | number | null): Artifacts => {
+  let made: Artifacts | undefined
+  return {
+    declare(path, name) {
+      const require = process.getBuiltinModule('node:module').createRequire(import.meta.url)
+      made ??= (
+        require(`./artifacts.${import.meta.filename.endsWith('.ts') ? 'ts' : 'js'}`) as typeof import('./artifacts.ts')
+      ).createArtifacts(place)
+      made.declare(path, name)
+    },
+  }
 }
 
 /** @returns null outside of a run, as in a script or a controller */

@@ -28,6 +28,7 @@ const start = async () => {
   const run = beginRun(ticket, {
     beatPath: handed?.beat ?? paths.beat,
     secretsPath: handed?.secrets ?? paths.secrets,
+    artifactsPath: handed?.artifacts ?? paths.artifacts,
     databaseUrl: handed?.databaseUrl ? readHanded(handed.databaseUrl).trim() : null,
   })
   trapProcess(run, {

@@ -16,17 +16,21 @@ export interface HandedFiles {
   stop: number
   /** To be added to: what the action asks to hide. */
   secrets: number
+  /** To be written over: the files that it declares to have made. */
+  artifacts: number
   /** To be read, if the action says `database: true`. */
   databaseUrl: number | null
 }
 
 /** Number of the first of them in the run, which they stand beside in this order; the descriptors before it are output, lock and readiness. */
 export const firstHanded = 5
+/** All but the last, which not every run gets. */
+const always = 6
 const variable = 'BGTASK_HANDED_FILES'
 
 /** Opens them for a run that is about to be started. The caller closes them when it has been. */
 export const openHandedFiles = (
-  paths: { ticket: string; beat: string; said: string; stop: string; secrets: string },
+  paths: { ticket: string; beat: string; said: string; stop: string; secrets: string; artifacts: string },
   databaseUrl: string | null,
 ): { descriptors: number[]; variables: NodeJS.ProcessEnv; close(): void } => {
   const descriptors: number[] = []
@@ -36,7 +40,7 @@ export const openHandedFiles = (
   try {
     descriptors.push(openSync(paths.ticket, 'r'), openSync(paths.beat, 'w', 0o600), openSync(paths.said, 'w', 0o600))
     closeSync(openSync(paths.stop, 'w', 0o600))
-    descriptors.push(openSync(paths.stop, 'r'), openSync(paths.secrets, 'a', 0o600))
+    descriptors.push(openSync(paths.stop, 'r'), openSync(paths.secrets, 'a', 0o600), openSync(paths.artifacts, 'w', 0o600))
     if (databaseUrl !== null) descriptors.push(openSync(databaseUrl, 'r'))
   } catch (error) {
     close()
@@ -50,8 +54,15 @@ export const handedFiles = (): HandedFiles | null => {
   const count = Number(process.env[variable] ?? 0)
   delete process.env[variable]
   if (count === 0) return null
-  const [ticket, beat, said, stop, secrets] = [firstHanded, firstHanded + 1, firstHanded + 2, firstHanded + 3, firstHanded + 4]
-  return { ticket, beat, said, stop, secrets, databaseUrl: count > 5 ? firstHanded + 5 : null }
+  const [ticket, beat, said, stop, secrets, artifacts] = Array.from({ length: always }, (_, index) => firstHanded + index) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  return { ticket, beat, said, stop, secrets, artifacts, databaseUrl: count > always ? firstHanded + always : null }
 }
 
 /** Lets another user open its own output again by /dev/stdout and /dev/stderr, as programs do. It can reach the file in no other way. */

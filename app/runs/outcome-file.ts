@@ -1,4 +1,5 @@
 import { type Outcome, outcomeKinds } from '../task/outcome.ts'
+import type { KeptArtifact } from './artifacts-file.ts'
 import { writeHanded } from './handed-files.ts'
 import type { runPaths } from './runtime-folder.ts'
 import { readJson } from './write-file.ts'
@@ -14,6 +15,8 @@ export interface RunEnd extends Outcome {
   cpuMs: number | null
   /** What lies in output.log and output.log.1 at the end. */
   outputBytes?: number | null
+  /** The files that it declared to have made; read from its folder when it has ended. */
+  artifacts?: KeptArtifact[]
 }
 
 /** First writer wins: the runner that ends by itself, or the supervisor that found it dead. @returns whether it was this one */

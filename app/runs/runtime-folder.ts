@@ -39,6 +39,8 @@ export const runPaths = (folder: string) => ({
   beat: join(folder, 'beat.json'),
   /** What the action asked to hide. */
   secrets: join(folder, 'secrets.jsonl'),
+  /** The files that the action declared to have made. */
+  artifacts: join(folder, 'artifacts.json'),
   outcome: join(folder, 'outcome.json'),
   /** Where a run of another user says how it ended; what is in outcome.json goes before it. */
   said: join(folder, 'outcome.said'),

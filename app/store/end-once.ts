@@ -3,6 +3,7 @@ import type { RunEnd } from '../runs/outcome-file.ts'
 import type { ProcessIdentity } from '../runs/process-identity.ts'
 import type { AfterOnce } from '../task/after-once.ts'
 import { isFinal, type Reason, type Task } from '../task/task.ts'
+import { saveArtifacts } from './artifacts.ts'
 import { noteEnded } from './counters.ts'
 import type { Db } from './database.ts'
 import { forUpdate } from './for-update.ts'
@@ -61,6 +62,7 @@ const record = async (
   finals: { state: string; n: number }[],
 ): Promise<Recorded> => {
   const isFirst = await endRun(trx, row, number, { ...fromEnd(end), ...(process ? fromProcess(process) : {}) }, end.endedAt)
+  if (isFirst) await saveArtifacts(trx, taskId, number, end.artifacts)
   const task = toTask(row)
   if (task.number !== number) return isFirst ? 'stale' : 'already'
   if (task.state !== 'running') return isFirst ? 'recorded' : 'already'

@@ -4,6 +4,7 @@ import { maskUrl } from '../config.ts'
 import { BgtaskError } from '../errors.ts'
 import { type Db, openDatabase } from './database.ts'
 import * as first from './migrations/0001-first.ts'
+import * as artifacts from './migrations/0002-artifacts.ts'
 import * as keys from './migrations/0003-keys.ts'
 import * as requestKeys from './migrations/0004-request-keys.ts'
 import * as cron from './migrations/0007-cron.ts'
@@ -17,7 +18,7 @@ interface Migration {
 }
 
 /** In the order they are applied. */
-export const migrations: readonly Migration[] = [first, keys, requestKeys, cron, schedules]
+export const migrations: readonly Migration[] = [first, artifacts, keys, requestKeys, cron, schedules]
 
 /**
  * Brings the tables up to this version of the code. Several processes may do it at once.

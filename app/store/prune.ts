@@ -40,6 +40,7 @@ const pruneTasks = (db: Db, state: string, endedBefore: number, limit: number): 
     if (tasks.length === 0) return { tasks, runs: 0 }
     const ids = tasks.map(task => task.id)
     const { numDeletedRows } = await trx.deleteFrom('bg_run').where('task_id', 'in', ids).executeTakeFirst()
+    await trx.deleteFrom('bg_artifact').where('task_id', 'in', ids).execute()
     await deleteTasks(db, trx, ids)
     await noteRemoved(db, trx, [{ state, n: tasks.length }])
     return { tasks, runs: Number(numDeletedRows) }
@@ -77,6 +78,7 @@ const pruneLoopRuns = async (db: Db, keepRuns: number, limit: number): Promise<n
     const { numDeletedRows } = await withRetries(() =>
       db.kysely.deleteFrom('bg_run').where('task_id', '=', loop.id).where('number', '<=', upTo).executeTakeFirst(),
     )
+    await withRetries(() => db.kysely.deleteFrom('bg_artifact').where('task_id', '=', loop.id).where('number', '<=', upTo).execute())
     runs += Number(numDeletedRows)
   }
   return runs

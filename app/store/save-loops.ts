@@ -2,6 +2,7 @@ import { CompiledQuery } from 'kysely'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import type { Run } from '../task/run.ts'
 import type { LoopState, Reason } from '../task/task.ts'
+import { saveArtifacts } from './artifacts.ts'
 import type { Db } from './database.ts'
 import { fromIndex } from './from-index.ts'
 import { releaseSuccessors } from './replace-task.ts'
@@ -73,7 +74,7 @@ const endRun = async (
     .where('number', '=', number)
     .where('outcome', 'is', null)
     .executeTakeFirst()
-  if (ended.numUpdatedRows > 0n) return
+  if (ended.numUpdatedRows > 0n) return saveArtifacts(trx, taskId, number, end.artifacts)
   const there = await trx
     .selectFrom('bg_run')
     .select('number')
@@ -89,6 +90,7 @@ const endRun = async (
     .insertInto('bg_run')
     .values({ task_id: taskId, number, ...owner, started_at: startedAt, attempt: 0, adopted: 0, ...fromEnd(end) })
     .execute()
+  await saveArtifacts(trx, taskId, number, end.artifacts)
 }
 
 const saveFact = async (db: Db, trx: Executor, owner: { host: string; epoch: string }, fact: LoopFact, now: number) => {

@@ -6,6 +6,7 @@ export interface Tables {
   bg_task: TaskRow
   bg_key_slot: KeySlotRow
   bg_run: RunRow
+  bg_artifact: ArtifactRow
   bg_host: HostRow
   bg_counter: CounterRow
   bg_user: UserRow
@@ -104,6 +105,24 @@ export interface RunRow {
   /** The time in which no supervisor ran on this host, when the run was due before its end; from is null when there was none before. */
   down_from: number | null
   down_to: number | null
+}
+
+/** A file that a run declared to have made. */
+export interface ArtifactRow {
+  task_id: number
+  number: number
+  /** 1, 2, 3 … within the run. */
+  n: number
+  name: string
+  path: string
+  size_bytes: number
+  declared_at: number
+  /** Which file it was; 64-bit numbers as text. */
+  device: string
+  inode: string
+  born_ns: string
+  /** JSON: the other user whose run it was; null: our own. */
+  run_user: string | null
 }
 
 export interface HostRow {

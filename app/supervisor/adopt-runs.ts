@@ -11,7 +11,7 @@ import { runPaths } from '../runs/runtime-folder.ts'
 import { readStopRequest } from '../runs/stop-file.ts'
 import { readTicket, type Ticket } from '../runs/ticket.ts'
 import { Child, type ChildEvents, identityOf, strikesIn } from './child.ts'
-import { hideSecrets } from './hide-secrets.ts'
+import { completeEnd } from './complete-end.ts'
 import { believe, type ExitFacts } from './how-it-ended.ts'
 import { sweep } from './signal-run.ts'
 import { neverStarted } from './ticket-facts.ts'
@@ -41,7 +41,7 @@ export const adoptRuns = (config: SecretConfig, host: string, open: OpenRuns, ev
 
 const adoptRun = (config: SecretConfig, ticket: Ticket, folder: string, marked: Marked, events: ChildEvents): FoundRun => {
   const identity = identityOf(ticket, marked)
-  if (!identity) return { ticket, child: null, end: hideSecrets(config, folder, ticket, endOf(ticket, folder, marked)) }
+  if (!identity) return { ticket, child: null, end: completeEnd(config, folder, ticket, endOf(ticket, folder, marked)) }
   return { ticket, child: Child.adopt(ticket, folder, identity, events) }
 }
 

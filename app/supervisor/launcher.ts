@@ -14,7 +14,7 @@ import { outputSentence } from '../task/limits.ts'
 import { runName } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { Child, type ChildEvents } from './child.ts'
-import { hideSecrets } from './hide-secrets.ts'
+import { completeEnd } from './complete-end.ts'
 import { Limiter } from './limiter.ts'
 import { OutputGuards } from './output-guards.ts'
 import type { Log } from './supervisor.ts'
@@ -49,7 +49,7 @@ export class Launcher {
       ready: on.ready,
       end: (child, end) => {
         this.#guards.release(child.folder)
-        on.end(child, hideSecrets(config, child.folder, child.ticket, end))
+        on.end(child, completeEnd(config, child.folder, child.ticket, end))
       },
       trouble: sentence => log.warn(sentence),
     }

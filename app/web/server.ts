@@ -21,6 +21,7 @@ import { chooseLanguage, translate } from '../texts/translate.ts'
 import { registerAccount } from './account.ts'
 import { type Addresses, canonicalAddress, routeName } from './addresses.ts'
 import { registerApi } from './api/register.ts'
+import { registerArtifacts } from './artifacts.ts'
 import { loadAssets } from './assets.ts'
 import { registerAudit } from './audit.ts'
 import { bareHeaders } from './bare-answer.ts'
@@ -154,6 +155,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerNewTask(app, panel)
   registerDebug(app, panel)
   registerTaskPage(app, panel)
+  registerArtifacts(app, panel)
   registerTaskActs(app, panel)
   registerCommands(app, panel)
   registerMoveTask(app, panel)

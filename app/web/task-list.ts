@@ -1,12 +1,17 @@
 import type { FastifyInstance } from 'fastify'
 import { listShownTasks } from '../api/list-shown-tasks.ts'
+import { listArtifactsOf } from '../store/artifacts.ts'
 import type { TaskFilter } from '../store/list-tasks.ts'
 import { loopStates, onceStates } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
+import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
 
 const pageSize = 50
+/** Newest files of a task in its row; its page has all. */
+const filesInRow = 2
+const runs = new Set<string>(['running', 'stalled', 'stopping'])
 const states = [...new Set([...onceStates, ...loopStates])]
 
 export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
@@ -44,6 +49,8 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
       ? await listShownTasks(panel.config, panel.background.db, filter, { limit: pageSize, ...cursor('after'), ...cursor('before') })
       : { tasks: [], newer: null, older: null }
   const explained = createExplainer(panel)
+  const ended = page.tasks.filter(task => task.state === 'succeeded').map(task => ({ taskId: task.id, number: task.number }))
+  const files = await listArtifactsOf(panel.background.db, ended, filesInRow)
   const set = Object.entries(chosen).filter(([, value]) => value !== '')
   const address = (more: Record<string, string>) => {
     const text = new URLSearchParams([...set, ...Object.entries(more)]).toString()
@@ -54,7 +61,11 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     chosen,
     filtered: set.length > 0 || unknown !== null,
     unknown,
-    tasks: page.tasks.map(task => explained(task)),
+    tasks: page.tasks.map(task => ({
+      ...explained(task),
+      beat: runs.has(task.state) ? beatOf(panel, task) : null,
+      files: files.get(task.id) ?? [],
+    })),
     newer: page.newer === null ? null : address({ before: page.newer }),
     older: page.older === null ? null : address({ after: page.older }),
     actions: (await panel.background.catalog()).entries.map(entry => entry.name),

@@ -11,6 +11,7 @@ import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
 import { isFinal, type Task } from '../task/task.ts'
 import { ansiToHtml } from './ansi.ts'
+import { artifactsModel } from './artifacts.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
 import { outputDownload } from './output-download.ts'
@@ -69,13 +70,17 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
   const isLive = newest !== null && newest.endedAt === null
   const explained = createExplainer(panel)(stored, lastEnded)
   const { task } = explained
+  const shown =
+    runs.find(run => run.number === shownNumber) ?? (shownNumber > 0 ? withoutSecrets(await findRun(db, id, shownNumber)) : null)
   return {
     ...explained,
     task,
     runs,
     newest,
     shownNumber,
-    shown: runs.find(run => run.number === shownNumber) ?? (shownNumber > 0 ? withoutSecrets(await findRun(db, id, shownNumber)) : null),
+    shown,
+    files: await artifactsModel(panel, newest),
+    shownFiles: shown?.number === newest?.number ? [] : await artifactsModel(panel, shown),
     isChosen: chosen !== null,
     olderRuns: runs.length === runsOnPage && runs.at(-1)!.number > 1 ? runs.at(-1)!.number : null,
     beat: isLive ? beatOf(panel, task) : null,

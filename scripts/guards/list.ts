@@ -32,6 +32,87 @@ const tokens = 'app/api/tokens.ts'
 const people = 'app/store/change-user.ts'
 
 export const guards: readonly Guard[] = [
+  // Actions and the files that they make
+  guard('Actions: core/ is ours', 'app/catalog/scan-actions.ts', 'if (isOwn(found.path))', 'if (false)', 'catalog/several.test.ts'),
+  guard(
+    'Actions: a name that two files give is run by neither',
+    'app/catalog/arrange-actions.ts',
+    'of.length === 1 ? entryOf(of[0]!) : ambiguous(of)',
+    'entryOf(of[0]!)',
+    'catalog/several.test.ts',
+  ),
+  guard(
+    'Actions: runAs beside several is refused',
+    'app/catalog/describe-actions.ts',
+    '  if (stray) {',
+    '  if (stray === undefined) {',
+    'catalog/several.test.ts',
+  ),
+  guard(
+    'Files: the declared one and no other',
+    'app/runs/open-declared.ts',
+    '!stat.isFile() || !isSameFile(file, identity)',
+    '!stat.isFile()',
+    'web/artifacts.test.ts',
+  ),
+  guard(
+    'Files: no pipe is waited for',
+    'app/runs/open-declared.ts',
+    'constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK',
+    'constants.O_RDONLY | constants.O_NOFOLLOW',
+    'web/artifacts.test.ts',
+  ),
+  guard(
+    'Files: none that was changed since',
+    'app/runs/open-declared.ts',
+    'unchangedSince !== null && state.modifiedAt',
+    'false && state.modifiedAt',
+    'web/artifacts.test.ts',
+  ),
+  guard('Files: none of ours, when declared', 'app/runner/artifacts.ts', 'if (why) throw refuse(why)', '', 'web/artifacts.test.ts'),
+  guard(
+    'Files: none of ours, when handed out',
+    'app/api/open-artifact.ts',
+    "if (whyKeptBack(artifact.path, artifact, config) !== null) return 'kept-back'\n  return artifact.user === null ? openOwn",
+    'return artifact.user === null ? openOwn',
+    'web/artifacts.test.ts',
+  ),
+  guard(
+    'Files: read as the user of the run',
+    'app/api/open-artifact.ts',
+    'artifact.user === null ? openOwn(artifact, endOf(run))',
+    'artifact ? openOwn(artifact, endOf(run))',
+    'web/artifacts.test.ts',
+  ),
+  guard(
+    'Files: as whom is for the ticket to say',
+    'app/supervisor/complete-end.ts',
+    'ticket.bounds?.user ?? null',
+    'null',
+    'web/artifacts.test.ts',
+  ),
+  guard(
+    'Files: by no other name of ours',
+    'app/runs/kept-back.ts',
+    'return String(stat.ino) === inode && String(stat.dev) === device',
+    'return false',
+    'web/artifacts.test.ts',
+  ),
+  guard(
+    'Files: saved and never shown',
+    'app/web/artifact-answer.ts',
+    "'content-disposition', dispositionOf(artifact.name)",
+    "'x-name', dispositionOf(artifact.name)",
+    'web/artifacts.test.ts',
+  ),
+  guard(
+    'Files: whole, or broken off',
+    'app/api/open-artifact.ts',
+    'if (left > 0) throw',
+    'if (left > Number.MAX_VALUE) throw',
+    'web/artifacts.test.ts',
+  ),
+
   // At the door
   guard(
     'Host list',

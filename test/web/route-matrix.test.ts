@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Secret, TOTP } from 'otpauth'
 import { makeToken } from '../../app/api/tokens.ts'
 import { createUser } from '../../app/api/users.ts'
 import { hold, releaseHold } from '../../app/runs/flags.ts'
+import { hostId } from '../../app/runs/host-id.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
 import { findUser } from '../../app/store/users.ts'
@@ -274,6 +276,11 @@ const lines: Record<string, Line> = {
     good: 200,
     make: async () => ({ url: `/admin/core/bgtask/${await printed()}/output?run=1` }),
   },
+  'GET /admin/core/bgtask/:id/artifacts/:number/:n': {
+    role: 'viewer',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/${await declared()}/artifacts/1/1` }),
+  },
   ...onTask('start', async () => loopThat('stopped', 'down')),
   ...onTask('stop', async () => loopThat('running', 'up')),
   ...onTask('restart', async () => loopThat('running', 'up')),
@@ -311,6 +318,18 @@ const lines: Record<string, Line> = {
     good: 200,
     token: { scope: 'task:read', good: 200, changes: false },
     make: async () => ({ url: `/api/v1/tasks/${await printed()}/output?run=1` }),
+  },
+  'GET /api/v1/tasks/:id/artifacts': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:read', good: 200, changes: false },
+    make: async () => ({ url: `/api/v1/tasks/${await declared()}/artifacts` }),
+  },
+  'GET /api/v1/tasks/:id/artifacts/:number/:n': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:read', good: 200, changes: false },
+    make: async () => ({ url: `/api/v1/tasks/${await declared()}/artifacts/1/1` }),
   },
   'POST /api/v1/tasks/cancellation': {
     role: 'token',
@@ -647,6 +666,24 @@ const ended = async () => {
 const loopThat = async (state: string, wanted: string) => {
   const id = await add('test/forever', { execType: EXEC_TYPE_FOREVER })
   panel.sql('UPDATE bg_task SET state = ?, wanted = ? WHERE id = ?', state, wanted, id)
+  return id
+}
+const declared = async () => {
+  const id = await ended()
+  const path = join(panel.runtime, 'exports', 'made.txt')
+  mkdirSync(dirname(path), { recursive: true })
+  if (!existsSync(path)) writeFileSync(path, 'a line\n')
+  const { dev, ino, birthtimeNs } = statSync(path, { bigint: true })
+  const now = Date.now()
+  panel.sql('UPDATE bg_task SET number = 1 WHERE id = ?', id)
+  panel.sql(
+    "INSERT INTO bg_run (task_id, number, host, epoch, started_at, ended_at, outcome) VALUES (?, 1, ?, '', ?, ?, 'succeeded')",
+    ...[id, hostId(panel.runtime), now, now],
+  )
+  panel.sql(
+    "INSERT INTO bg_artifact (task_id, number, n, name, path, size_bytes, declared_at, device, inode, born_ns) VALUES (?, 1, 1, 'made.txt', ?, 7, ?, ?, ?, ?)",
+    ...[id, path, now, String(dev), String(ino), String(birthtimeNs)],
+  )
   return id
 }
 const printed = async () => {

@@ -13,7 +13,7 @@ export default defineAction({
     additionalProperties: false,
   },
   execType: 'ONCE',
-  async execute({ params, task, run, signal, progress }) {
+  async execute({ params, task, run, signal, progress, artifact }) {
     const rows = params.rows ?? 10_000_000
     const folder = resolve(process.env.BGTASK_RUNTIME ?? 'runtime', 'exports')
     await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -42,6 +42,7 @@ export default defineAction({
       throw error
     }
     await rename(partial, path)
+    artifact(path)
     return path
   },
 })

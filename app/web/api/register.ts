@@ -12,6 +12,7 @@ import { rateLimits } from '../rate-limits.ts'
 import { routeRoles } from '../roles.ts'
 import { registerAddApi } from './add.ts'
 import { answerApiError } from './answer.ts'
+import { registerArtifactsApi } from './artifacts.ts'
 import { registerCommandsApi } from './commands.ts'
 import { deepestBody } from './deepest-body.ts'
 import { registerLoopApi } from './loop.ts'
@@ -60,6 +61,7 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       registerTasksApi(api, panel)
       registerOutputApi(api, panel)
       registerCommandsApi(api, panel)
+      registerArtifactsApi(api, panel)
       registerLoopApi(api, panel)
     },
     { prefix: apiPrefix },
