@@ -41,6 +41,13 @@ async function takeAll() {
   await background.addTask('mail/remind', { user: 7 }, { delayMs: 3_600_000, unique: 'remind-7', creator: 'shop' })
   const failed = await background.addTask('report/month', { month: '1999-01' }, { type: 'report', creator: 'ben' })
   const running = await background.addTask('report/export', { rows: 10_000_000 }, { type: 'report', creator: 'ada' })
+  await background.addSchedule('month-report', {
+    cron: '0 6 1 * *',
+    timeZone: 'Europe/Berlin',
+    action: 'report/month',
+    params: { month: '2026-10' },
+  })
+  await background.addSchedule('reminders', { everyMs: 900_000, action: 'mail/remind', overlap: 'skip', missed: 'skip' })
   await until('there is something to see', async () => {
     const states = await Promise.all([mail, orders, prices, failed, running].map(async ({ id }) => (await task(id)).state))
     return states.join() === 'tripped,running,running,failed,running'
@@ -56,6 +63,9 @@ async function takeAll() {
     'running-task': `/admin/core/bgtask/${running.id}`,
     'new-task': '/admin/core/bgtask/new?action=report/month',
     debug: `/admin/core/bgtask/debug?id=${failed.id}`,
+    schedules: '/admin/config/schedules',
+    'new-schedule': '/admin/config/schedules/new?action=report/month',
+    schedule: '/admin/config/schedules/1',
     status: '/admin/reports/status',
     restart: '/admin/core/bgtask/restart',
     account: '/admin/account',

@@ -5,7 +5,16 @@ import type { ScheduleWish } from '../store/schedule-rows.ts'
 import { readCronText } from '../task/cron-text.ts'
 import { nextDue } from '../task/due-times.ts'
 import { nearestNames } from '../task/nearest-names.ts'
-import { type DueRule, leastEveryMs, type MissedRule, missedRules, mostEveryMs, type OverlapRule, overlapRules } from '../task/schedule.ts'
+import {
+  type DueRule,
+  leastEveryMs,
+  type MissedRule,
+  missedRules,
+  mostEveryMs,
+  type OverlapRule,
+  overlapRules,
+  type ScheduledOptions,
+} from '../task/schedule.ts'
 import { readTimeZone } from '../task/time-zone.ts'
 import type { TaskOptions } from './check-options.ts'
 import { checkTask } from './check-task.ts'
@@ -26,7 +35,7 @@ export interface ScheduleOptions extends Omit<TaskOptions, 'execType' | 'runAt' 
   /** Whether a task is made while the last one has not ended. Default `allow`. */
   overlap?: OverlapRule
   /** What happens when another task has the unique key. Default `keep`. */
-  onConflict?: 'keep' | 'replace'
+  onConflict?: 'keep' | 'replace' | 'keepLast'
 }
 
 export interface CheckedSchedule extends ScheduleWish {
@@ -44,7 +53,7 @@ export const checkSchedule = async (catalog: Catalog, given: unknown, now: numbe
   const nextAt = nextDue(rule, now)
   if (nextAt === null) throw refused(`The cron text ${showValue(cron)} never comes: there is no such day.`)
   if (ofTask.onConflict === 'reject')
-    throw refused('onConflict is reject, and a schedule has nobody to tell; allowed are keep and replace.')
+    throw refused('onConflict is reject, and a schedule has nobody to tell; allowed are keep, replace and keepLast.')
   const { task } = await checkTask(catalog, action, params, ofTask, { now })
   const wish: ScheduleWish = {
     rule,
@@ -55,7 +64,7 @@ export const checkSchedule = async (catalog: Catalog, given: unknown, now: numbe
       creator: task.creator,
       priority: task.priority,
       uniqueKey: task.uniqueKey,
-      onConflict: task.onConflict as 'keep' | 'replace',
+      onConflict: task.onConflict as ScheduledOptions['onConflict'],
       maxAttempts: task.maxAttempts,
       timeoutMs: task.timeoutMs,
       graceMs: task.graceMs,

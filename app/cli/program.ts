@@ -179,7 +179,7 @@ const commands = (report: (code: number | null) => void): Command => {
     .option('--type <type>', 'free text, to group by')
     .option('--creator <creator>', 'free text, who wanted it')
     .option('--unique <key>', 'only one task that has not ended has this key')
-    .option('--on-conflict <policy>', 'when another task has the key: keep or replace (default: keep)')
+    .option('--on-conflict <policy>', 'when another task has the key: keep, replace or keepLast (default: keep)')
     .option('--priority <number>', 'lower runs first (default: 0)')
     .option('--max-attempts <number>', 'tries before it is failed')
     .option('--timeout <duration>', 'a longer run is stopped')

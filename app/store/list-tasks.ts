@@ -13,6 +13,8 @@ export interface TaskFilter {
   action?: string
   creator?: string
   uniqueKey?: string
+  /** Made by this schedule. */
+  scheduleId?: number
   /** Part of action, params, type, creator, unique key or content, whatever its case; looked for in the newest 100,000 rows. */
   text?: string
 }
@@ -54,6 +56,7 @@ interface Slice {
 
 // Each state is one range of an index, in the order of ids; the newest of all ranges are the page.
 const findIds = async (db: Db, filter: TaskFilter, slice: Slice): Promise<number[]> => {
+  if (filter.scheduleId !== undefined) return idsOfSchedule(db, filter.scheduleId, filter, slice)
   const least = filter.text ? await leastIdToSearch(db) : null
   const branches = statesOf(filter).map(state => branch(db, filter, state, least, slice))
   if (branches.length === 0) return []
@@ -107,6 +110,29 @@ const branch = (db: Db, filter: TaskFilter, state: TaskState | null, least: numb
       : []
   const all = [...range, ...bound, ...rest]
   return { sql: `SELECT id ${from} ${where(all)} ${order} LIMIT ${limit}`, parameters: all.flatMap(condition => condition.parameters) }
+}
+
+// By the index of what a schedule made, newest first; other conditions are looked at as the tasks come, as far as anywhere else.
+const idsOfSchedule = async (db: Db, scheduleId: number, filter: TaskFilter, { cursor, upwards, limit }: Slice): Promise<number[]> => {
+  const order = upwards ? 'ASC' : 'DESC'
+  const range = `FROM bg_schedule_due WHERE schedule_id = ?${cursor === null ? ' AND task_id IS NOT NULL' : ` AND task_id ${upwards ? '>' : '<'} ?`}`
+  const conditions: Condition[] = [
+    ...columns
+      .filter(column => filter[column] !== undefined)
+      .map(column => ({ sql: `${columnOf[column]} = ?`, parameters: [filter[column]] })),
+    ...(filter.execType ? [{ sql: 'exec_type = ?', parameters: [filter.execType] }] : []),
+    ...(filter.states ? [{ sql: `state IN (${filter.states.map(() => '?').join(', ')})`, parameters: [...filter.states] }] : []),
+    ...(filter.text ? [textCondition(db, filter.text)] : []),
+  ]
+  if (filter.states?.length === 0) return []
+  const made = `SELECT DISTINCT task_id ${range} ORDER BY task_id ${order} LIMIT ${conditions.length > 0 ? mostRead : limit}`
+  const { rows } = await db.kysely.executeQuery<{ id: number }>(
+    CompiledQuery.raw(
+      `SELECT bg_task.id FROM (${made}) AS made JOIN bg_task ON bg_task.id = made.task_id ${where(conditions)} ORDER BY bg_task.id ${order} LIMIT ${limit}`,
+      [scheduleId, ...(cursor === null ? [] : [cursor]), ...conditions.flatMap(({ parameters }) => parameters)],
+    ),
+  )
+  return rows.map(row => Number(row.id))
 }
 
 interface Condition {

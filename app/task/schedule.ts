@@ -57,7 +57,7 @@ export interface ScheduledOptions {
   creator: string
   priority: number
   uniqueKey: string | null
-  onConflict: 'keep' | 'replace'
+  onConflict: 'keep' | 'replace' | 'keepLast'
   maxAttempts: number
   timeoutMs: number | null
   graceMs: number

@@ -6,6 +6,7 @@ import { redactionOf } from '../runs/redaction.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { countEnded } from '../store/count-tasks.ts'
 import { findRun } from '../store/list-runs.ts'
+import { listNextSchedules } from '../store/list-schedules.ts'
 import { listTasks } from '../store/list-tasks.ts'
 import { listAttention, listNext, listRunningNow } from '../store/overview.ts'
 import { runName } from '../task/run.ts'
@@ -34,11 +35,12 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
   const { db } = panel.background
   const now = Date.now()
   const explained = createExplainer(panel)
-  const [status, attention, running, next, ended, recent] = await Promise.all([
+  const [status, attention, running, next, planned, ended, recent] = await Promise.all([
     loopStatus(panel.config, db),
     listAttention(db, now - dayMs, 10),
     listRunningNow(db, 12),
     listNext(db, 6),
+    listNextSchedules(db, 4),
     countEnded(db, now - dayMs),
     listTasks(db, { states: ['succeeded', 'failed', 'cancelled'] }, { limit: 6 }),
   ])
@@ -53,7 +55,13 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     loopsWanted: status.loops?.filter(task => task.wanted === 'up').length ?? 0,
     attention: attention.map((task, index) => explained(task, lastRuns[index])),
     running: running.map(task => ({ ...explained(task), beat: beatOf(panel, task) })),
-    next: next.map(task => explained(task)),
+    // In the order in which they come; what is due already comes first.
+    next: [
+      ...next.map(task => ({ at: task.runAt, schedule: null, ...explained(task) })),
+      ...planned.map(({ id, name, action, nextAt }) => ({ at: nextAt!, schedule: { id, name, action, nextAt } })),
+    ]
+      .sort((a, b) => a.at - b.at)
+      .slice(0, 8),
     recent: recent.tasks.map(task => redactionOf(panel.config).task(task)),
     isEmpty: counts !== null && Object.values(counts).every(count => count === 0),
     disk: diskOf(panel.config.runtime),

@@ -51,6 +51,7 @@ import { createPages } from './render.ts'
 import { registerReply } from './reply.ts'
 import { isOwnChange, originsOf } from './request-class.ts'
 import { mayAct, routeRoles, tokenRoutes } from './roles.ts'
+import { registerSchedules } from './schedules.ts'
 import { registerSecondFactor } from './second-factor.ts'
 import { registerSessions } from './session.ts'
 import { readSessionSecret } from './session-secret.ts'
@@ -147,6 +148,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerAccount(app, panel)
   registerSecondFactor(app, panel)
   registerUsers(app, panel)
+  registerSchedules(app, panel)
   registerTokens(app, panel)
   registerPreferences(app, panel)
   registerOverview(app, panel)

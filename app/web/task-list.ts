@@ -1,12 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import { listShownTasks } from '../api/list-shown-tasks.ts'
 import { listArtifactsOf } from '../store/artifacts.ts'
+import { findSchedule } from '../store/find-schedule.ts'
 import type { TaskFilter } from '../store/list-tasks.ts'
 import { loopStates, onceStates } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
+import { parseTaskId } from './task-id.ts'
 
 const pageSize = 50
 /** Newest files of a task in its row; its page has all. */
@@ -21,7 +23,7 @@ export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
   })
 }
 
-/** @param query what the address says: state, exec_type, type, action, creator, unique, text, and after or before for the page */
+/** @param query what the address says: state, exec_type, type, action, creator, unique, text, schedule, and after or before for the page */
 export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' | 'root'>, query: unknown) => {
   const given = fieldsOf(query)
   const unknown = unknownOf(given)
@@ -33,6 +35,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     creator: (given.creator ?? '').slice(0, 64),
     unique: (given.unique ?? '').slice(0, 255),
     text: (given.text ?? '').slice(0, 200),
+    schedule: String(parseTaskId(given.schedule ?? '') ?? ''),
   } as const
   const filter: TaskFilter = {
     ...(chosen.state ? { states: [chosen.state] } : {}),
@@ -42,6 +45,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     ...(chosen.creator ? { creator: chosen.creator } : {}),
     ...(chosen.unique ? { uniqueKey: chosen.unique } : {}),
     ...(chosen.text ? { text: chosen.text } : {}),
+    ...(chosen.schedule ? { scheduleId: Number(chosen.schedule) } : {}),
   }
   const cursor = (name: 'after' | 'before') => (given[name] && /^[\w-]{1,40}$/.test(given[name]) ? { [name]: given[name] } : {})
   const page =
@@ -59,6 +63,10 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
   return {
     states,
     chosen,
+    /** Whose tasks alone are shown; a schedule that was removed has no name any more. */
+    schedule: chosen.schedule
+      ? ((await findSchedule(panel.background.db, { id: Number(chosen.schedule) }))?.name ?? `#${chosen.schedule}`)
+      : null,
     filtered: set.length > 0 || unknown !== null,
     unknown,
     tasks: page.tasks.map(task => ({

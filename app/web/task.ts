@@ -7,6 +7,7 @@ import { redactionOf } from '../runs/redaction.ts'
 import { runHasEnded } from '../runs/run-has-ended.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { findRun, listRuns } from '../store/list-runs.ts'
+import { scheduleOfTask } from '../store/schedule-of-task.ts'
 import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
 import { isFinal, type Task } from '../task/task.ts'
@@ -82,6 +83,7 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     files: await artifactsModel(panel, newest),
     shownFiles: shown?.number === newest?.number ? [] : await artifactsModel(panel, shown),
     isChosen: chosen !== null,
+    madeBy: await scheduleOfTask(db, id),
     olderRuns: runs.length === runsOnPage && runs.at(-1)!.number > 1 ? runs.at(-1)!.number : null,
     beat: isLive ? beatOf(panel, task) : null,
     entry: entry ?? null,

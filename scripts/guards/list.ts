@@ -766,6 +766,13 @@ export const guards: readonly Guard[] = [
     'canary.alone.test.ts',
   ),
   guard(
+    'a schedule is shown without its secrets',
+    'app/api/show-schedule.ts',
+    'params: redactJson(schedule.params, redactor),',
+    'params: schedule.params,',
+    'api/schedules.test.ts',
+  ),
+  guard(
     'secrets: on pages and in the API',
     'app/web/explained.ts',
     'redaction.task(stored)',

@@ -124,6 +124,16 @@ const onUser = (noun: string, fields: (hash: string) => Record<string, string> =
   },
 })
 
+/** One change to a schedule. */
+const onSchedule = (noun: string, fields: Record<string, string> = {}): Record<string, Line> => ({
+  [`POST /admin/config/schedules/:id${noun}`]: {
+    role: 'operator',
+    good: 303,
+    make: async () => ({ url: `/admin/config/schedules/${await newSchedule(noun === '/resume')}${noun}`, body: fields }),
+  },
+})
+const inScheduleForm = { action: 'test/ok', params: '{}', when: 'cron', cron: '0 4 * * *', time_zone: 'UTC' }
+
 const lines: Record<string, Line> = {
   'GET /': { role: 'public', good: 303 },
   'GET /healthz': { role: 'public', good: 200 },
@@ -245,6 +255,24 @@ const lines: Record<string, Line> = {
     fresh: true,
     make: async () => ({ url: `/admin/config/tokens/${(await newToken(['task:read'])).id}/revocation` }),
   },
+  'GET /admin/config/schedules': { role: 'viewer', good: 200 },
+  'GET /admin/config/schedules/new': {
+    role: 'operator',
+    good: 200,
+    make: async () => ({ url: '/admin/config/schedules/new?action=test/ok' }),
+  },
+  'POST /admin/config/schedules': { role: 'operator', good: 303, make: async () => ({ body: { ...inScheduleForm, name: newName() } }) },
+  'POST /admin/config/schedules/preview': { role: 'operator', good: 200, changes: false, make: async () => ({ body: inScheduleForm }) },
+  'GET /admin/config/schedules/:id': {
+    role: 'operator',
+    good: 200,
+    make: async () => ({ url: `/admin/config/schedules/${await newSchedule()}` }),
+  },
+  ...onSchedule('', inScheduleForm),
+  ...onSchedule('/pause'),
+  ...onSchedule('/resume'),
+  ...onSchedule('/run'),
+  ...onSchedule('/removal'),
   'GET /admin/core/bgtask': { role: 'viewer', good: 200 },
   'GET /admin/core/bgtask/new': { role: 'operator', good: 200, make: async () => ({ url: '/admin/core/bgtask/new?action=test/ok' }) },
   'POST /admin/core/bgtask': { role: 'operator', good: 303, make: async () => ({ body: { action: 'test/ok', params: '{}' } }) },
@@ -651,6 +679,12 @@ const stylesheet = async () =>
 
 const add = async (action: string, options: Record<string, Json> = {}): Promise<number> =>
   (await panel.background.addTask(action, {}, options)).id
+/** Due in a year, so that only the test makes something of it. */
+const newSchedule = async (paused = false): Promise<number> => {
+  const { id } = await panel.background.addSchedule(newName(), { everyMs: 366 * 86_400_000, action: 'test/ok' })
+  if (paused) panel.sql("UPDATE bg_schedule SET wanted = 'down', next_at = NULL WHERE id = ?", id)
+  return id
+}
 const waiting = () => add('test/ok')
 const keyed = async () => {
   const unique = newName()
