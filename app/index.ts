@@ -2,6 +2,7 @@ import type { Background } from './api/background.ts'
 import type { Queue } from './api/queue.ts'
 import { currentRun } from './runner/current-run.ts'
 import type { Task } from './task/task.ts'
+import type { MountedPanel, PanelOptions } from './web/mount-panel.ts'
 
 export type { Background } from './api/background.ts'
 export type { OnConflict, TaskOptions } from './api/check-options.ts'
@@ -23,6 +24,7 @@ export type { Schedule } from './task/schedule.ts'
  * The library. Actions import it in every run, so only what is light is imported here; what needs a database is when it is called.
  */
 export { EXEC_TYPE_FOREVER, EXEC_TYPE_ONCE, type ExecType, type Json, type Task } from './task/task.ts'
+export type { MountedPanel, PanelOptions } from './web/mount-panel.ts'
 
 /**
  * Stores the wish that an action be run, and wakes the supervisor on this host. When it returns, the task exists after any crash.
@@ -106,3 +108,19 @@ const shared = async (): Promise<Background> => {
   if (run) return (await import('./runner/database.ts')).openRunBackground(run)
   return (await import('./api/background.ts')).sharedBackground()
 }
+
+/**
+ * The panel in a Fastify application, version 5: `app.register(bgtask, { prefix: '/admin' })`. It keeps to itself: hooks, parsers, sessions and
+ * error pages of the application do not reach in, and ours do not reach out.
+ * @param app unknown, because the application has a Fastify of its own
+ */
+const bgtask = async (app: unknown, options: PanelOptions): Promise<void> =>
+  (await import('./web/plugin.ts')).registerPanel(app as never, options)
+export default Object.assign(bgtask, { [Symbol.for('plugin-meta')]: { fastify: '5.x', name: 'bgtask' } })
+
+/**
+ * The panel in any other application: its `handle` answers like a request listener of node:http, for Express `app.use(panel.prefix, panel.handle)`.
+ * @throws BgtaskError `misconfigured`, `database-away`
+ */
+export const mountPanel = async (options?: PanelOptions): Promise<MountedPanel> =>
+  (await import('./web/mount-panel.ts')).mountPanel(options)

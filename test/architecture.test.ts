@@ -34,7 +34,7 @@ const mayImport: Record<string, readonly string[]> = {
 /** Only when asked for, by `await import()`: so that a run which needs none of it does not pay for it. */
 const mayImportLate: Record<string, readonly string[]> = {
   runner: ['api', 'store'],
-  index: ['api'],
+  index: ['api', 'web'],
   core: ['runs', 'store', 'catalog', 'commands', 'api', 'cron', 'runner'],
 }
 

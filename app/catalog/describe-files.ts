@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { Config } from '../config.ts'
-import { inPackage, moduleEnding } from '../paths.ts'
+import { moduleEnding } from '../paths.ts'
 import { markVariable } from '../runs/process-identity.ts'
 import { runEnvironment } from '../runs/run-environment.ts'
 import type { FileDescription } from './action-entry.ts'
@@ -34,7 +34,7 @@ const describeSome = async (
   files: readonly string[],
   limitMs: number,
 ): Promise<{ read: FileDescription[]; end: string }> => {
-  const child = spawn(process.execPath, [inPackage('app', 'catalog', `describe-actions${moduleEnding}`), ...files], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, `describe-actions${moduleEnding}`), ...files], {
     env: environmentOf(config),
     detached: true, // a group of its own, to be ended with all that the files start
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],

@@ -60,7 +60,7 @@ export const exitedOutcome = (run: CurrentRun, exitCode: number): Outcome =>
 /** The code that the process of a run with this outcome leaves with. */
 export const exitCodeOf = (outcome: Outcome): number => outcome.exitCode ?? (isFault(outcome.kind) ? 1 : 0)
 
-const checkout = import.meta.dirname.slice(0, -'app/runner'.length)
+const checkout = import.meta.dirname.replace(/[^/]+\/runner$/, '')
 
 type Execute = (context: ReturnType<typeof createContext>) => unknown
 

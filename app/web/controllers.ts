@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { messageOf } from '../errors.ts'
-import { inWorkFolder, moduleEnding } from '../paths.ts'
+import { inWorkFolder } from '../paths.ts'
 import { canonicalRoot } from './addresses.ts'
 import { apiPrefix } from './bearer.ts'
 import type { Panel } from './panel.ts'
@@ -45,9 +45,7 @@ export const registerControllers = async (
 const filesIn = (folder: string): string[] => {
   try {
     return readdirSync(folder)
-      .filter(
-        name => name.endsWith(moduleEnding) && !name.endsWith(`.test${moduleEnding}`) && !/^[._]/.test(name) && !name.endsWith('.d.ts'),
-      )
+      .filter(name => /\.[tj]s$/.test(name) && !/\.(?:test|d)\.[tj]s$/.test(name) && !/^[._]/.test(name))
       .sort()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []

@@ -12,7 +12,7 @@ import type { Panel } from './panel.ts'
 export const rememberDevice = (panel: Panel, reply: FastifyReply, user: Pick<User, 'id' | 'passwordChangedAt'>): void => {
   const facts = [user.id, user.passwordChangedAt, Date.now() + lifetimeMs, randomBytes(16).toString('base64url')].join('.')
   reply.setCookie(cookieName(panel, user.id), `${facts}.${seal(panel, facts)}`, {
-    path: '/',
+    path: isSecure(panel) ? '/' : panel.top || '/',
     httpOnly: true,
     sameSite: 'strict',
     secure: isSecure(panel),
@@ -45,7 +45,9 @@ const isSecure = ({ config }: Panel) => config.publicUrl?.startsWith('https:') ?
 
 // One for each account, since several people may use one browser. The ports of a host share its cookies, so the host id tells panels apart.
 const cookieName = (panel: Panel, userId: number | '') =>
-  isSecure(panel) ? `__Host-known-bgtask-${userId}` : `known-bgtask-${hostId(panel.config.runtime)}-${userId}`
+  isSecure(panel) && panel.top === ''
+    ? `__Host-known-bgtask-${userId}`
+    : `${isSecure(panel) ? '__Host-' : ''}known-bgtask-${hostId(panel.config.runtime)}-${userId}`
 
 const seal = ({ secret }: Pick<Panel, 'secret'>, facts: string) =>
   createHmac('sha256', secret).update(`device ${facts}`).digest('base64url')

@@ -32,7 +32,7 @@ export const registerLoop = (app: FastifyInstance, panel: Panel) => {
     const isStopping = supervisor !== null && whyNotStop(panel.config) !== null
     const isGood = k !== undefined && supervisor !== null && !isStopping && isStopToken(panel, supervisor.epoch, k)
     if (isGood && isPageVisit(request)) return stopAndTell(request, reply, { via: 'link' })
-    const isMeant = k === undefined && ask === undefined && isClickOfOurs(request, kind, panel.root)
+    const isMeant = k === undefined && ask === undefined && isClickOfOurs(request, kind, panel)
     if (supervisor !== null && !isStopping && isMeant) return stopAndTell(request, reply, { via: 'ours' })
     const own = panel.config.publicUrl ?? `${request.protocol}://${request.headers.host}`
     const link = supervisor === null || isStopping ? null : `${own}${panel.root}${restartPath}?k=${stopToken(panel, supervisor.epoch)}`

@@ -32,6 +32,8 @@ export type Theme = (typeof themes)[number]
 
 declare module 'fastify' {
   interface FastifyInstance {
+    /** Ends the live streams; browsers ask for them again. */
+    endStreams(): void
     /** For controllers: `app.get(path, { onRequest: app.requireLogin('operator') }, …)` lets in who is signed in with that role or a higher one. */
     requireLogin(role?: Role): (request: FastifyRequest) => Promise<void>
   }

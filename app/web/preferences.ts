@@ -5,12 +5,12 @@ import { nextPath } from './next-path.ts'
 import { type Panel, themes } from './panel.ts'
 
 /** Language and theme: a matter of this browser, so they lie in cookies of their own. */
-export const registerPreferences = (app: FastifyInstance, { root }: Pick<Panel, 'root'>) => {
+export const registerPreferences = (app: FastifyInstance, { root, top }: Pick<Panel, 'root' | 'top'>) => {
   app.post('/preferences', async (request, reply) => {
     const fields = fieldsOf(request.body)
     const language = languages.find(known => known === fields.language)
     const theme = themes.find(known => known === fields.theme)
-    const cookie = { path: '/', sameSite: 'strict', httpOnly: true, maxAge: 365 * 86_400 } as const
+    const cookie = { path: top || '/', sameSite: 'strict', httpOnly: true, maxAge: 365 * 86_400 } as const
     if (language) reply.setCookie('bgtask-language', language, cookie)
     if (theme) reply.setCookie('bgtask-theme', theme, cookie)
     // The page from which this was asked is only to be looked at once more: to come back to it is no click that stops the loop.

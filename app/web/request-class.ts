@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import type { Addresses } from './addresses.ts'
 import { hostsOf } from './host-guard.ts'
 
 /**
@@ -30,12 +31,13 @@ export const isPageVisit = (request: FastifyRequest): boolean => {
  * Nor does what has no Referer, which our pages always send to us: when a page elsewhere goes back in the history, the browser asks once more,
  * as same-origin and as if somebody had pressed something.
  */
-export const isClickOfOurs = (request: FastifyRequest, kind: RequestClass, root: string): boolean => {
+export const isClickOfOurs = (request: FastifyRequest, kind: RequestClass, { root, top }: Addresses): boolean => {
   const { referer, 'sec-fetch-user': user } = request.headers
   if (kind !== 'ours' || user !== '?1' || referer === undefined) return false
   if (!URL.canParse(referer)) return false
   const from = new URL(referer).pathname
-  // What stands beside the panel is the application's own.
+  // In somebody else's application the pages beside ours are theirs, and may show links of anybody.
+  if (top !== '' && from !== root && !from.startsWith(`${root}/`)) return false
   return !from.startsWith(`${root}/`) || !/^\/(?:login|core\/bgtask\/restart)(?:\/|$)/.test(from.slice(root.length))
 }
 

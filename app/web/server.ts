@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http'
 import formbody from '@fastify/formbody'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
@@ -66,28 +67,31 @@ import { registerUsers } from './users.ts'
 /**
  * The panel, complete but not yet listening. Guards stand in the order in which a request meets them: Host, headers, session, role,
  * origin, token. Closing it ends the live streams and the debug runs; the background stays open.
+ * @param options.mounted its requests come from somebody else's server, which has the limits of connections and says HSTS, or not; all
+ * addresses lie below the prefix then, and app/controllers is not looked at. Default false
  */
-export const buildServer = async (config: Config, { background }: { background: Background }): Promise<FastifyInstance> => {
+export const buildServer = async (
+  config: Config,
+  { background, mounted = false }: { background: Background; mounted?: boolean },
+): Promise<FastifyInstance> => {
   const log: FastifyBaseLogger = openLog('web', { BGTASK_LOG_LEVEL: process.env.BGTASK_LOG_LEVEL ?? 'warn' }, redactionOf(config).text)
-  const secure = config.publicUrl?.startsWith('https:') ?? false
+  const secure = !mounted && (config.publicUrl?.startsWith('https:') ?? false)
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
-    serverFactory: handler => createHttpServer(handler, { secure }),
-    // The server below does this itself.
-    clientErrorHandler: () => undefined,
+    ...(mounted ? {} : ownServer({ secure })),
     bodyLimit: httpLimits.bodyBytes,
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: true,
-    frameworkErrors: (_error, request, reply) => answerUnreadable(config, request, reply),
+    frameworkErrors: (_error, request, reply) => answerUnreadable(config, request, reply, { secure }),
     // A proxy with TLS says by X-Forwarded-Proto that the reader's side is safe, and by X-Forwarded-For who reads.
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
   })
-  const addresses: Addresses = { root: config.prefix, top: '' }
+  const addresses: Addresses = { root: config.prefix, top: mounted ? config.prefix : '' }
   const { root } = addresses
   const assets = loadAssets(root)
-  const pages = createPages(assets, { ...addresses, isOpen: listeningOf(config) === 'open' })
+  const pages = createPages(assets, { ...addresses, isOpen: !mounted && listeningOf(config) === 'open' })
   const panel: Panel = {
     ...addresses,
     config,
@@ -121,9 +125,16 @@ export const buildServer = async (config: Config, { background }: { background: 
     registerNotThere(inner, panel, methodsAt)
     await registerPages(inner, panel)
   })
+  app.decorate('endStreams', () => panel.live.close())
   app.addHook('onClose', async () => panel.live.close())
   return app
 }
+
+const ownServer = ({ secure }: { secure: boolean }) => ({
+  serverFactory: (handler: RequestListener) => createHttpServer(handler, { secure }),
+  // The server below does this itself.
+  clientErrorHandler: () => undefined,
+})
 
 const registerPages = async (app: FastifyInstance, panel: Panel) => {
   await registerSessions(app, panel)
@@ -133,9 +144,9 @@ const registerPages = async (app: FastifyInstance, panel: Panel) => {
   guardRole(app, panel)
   guardChange(app, panel)
   guardProof(app, panel)
-  app.get('/', async (_request, reply) => reply.redirect(panel.root, 303))
+  if (panel.top === '') app.get('/', async (_request, reply) => reply.redirect(panel.root, 303))
   await app.register(async pages => registerOwnPages(pages, panel), { prefix: panel.root })
-  await registerControllers(app, panel)
+  if (panel.top === '') await registerControllers(app, panel)
 }
 
 /** Below the panel's root: `/core/bgtask` here is `/admin/core/bgtask` in roles.ts and, unless it is mounted elsewhere, in the browser. */
@@ -167,11 +178,11 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
 }
 
 /** An address that is no address is answered before any hook runs, so it brings its own headers along. */
-const answerUnreadable = (config: Config, request: FastifyRequest, reply: FastifyReply) => {
+const answerUnreadable = (config: Config, request: FastifyRequest, reply: FastifyReply, { secure }: { secure: boolean }) => {
   const forUs = isForUs(request, config)
   reply
     .code(forUs ? 400 : 421)
-    .headers(bareHeaders({ secure: config.publicUrl?.startsWith('https:') ?? false }))
+    .headers(bareHeaders({ secure }))
     .type('text/plain; charset=utf-8')
     .send(
       forUs ? `This address cannot be read: look for a stray % in it, or go to ${config.prefix}.\n` : `${translate('en', 'error.host')}\n`,

@@ -20,8 +20,8 @@ export const registerSessions = async (app: FastifyInstance, panel: Panel) => {
     secret: panel.secret,
     store: createStore(panel),
     // Cookies belong to a host whatever the port, so another panel on this machine must not share the name.
-    cookieName: secure ? '__Host-bgtask' : `bgtask-${hostId(panel.config.runtime)}`,
-    cookie: { httpOnly: true, sameSite: 'strict', path: '/', secure },
+    cookieName: secure && panel.top === '' ? '__Host-bgtask' : `${secure ? '__Host-' : ''}bgtask-${hostId(panel.config.runtime)}`,
+    cookie: { httpOnly: true, sameSite: 'strict', path: secure ? '/' : panel.top || '/', secure },
     saveUninitialized: false,
     rolling: false,
   })
