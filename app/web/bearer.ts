@@ -96,7 +96,7 @@ const recognise = async (
   const need = tokenRoutes[routeName(panel, request)]
   if (need === undefined)
     return { status: 403, code: 'no-token-here', sentence: 'This address takes no token; it is for people who are signed in.' }
-  return meetsNeed(scopes, need) ? null : scopeMissing(need)
+  return meetsNeed(scopes, need) ? null : scopeMissing(need === 'command' ? 'command:<name>' : need)
 }
 
 const notThere = ({ method }: FastifyRequest, methods: readonly string[]): Refused => {
