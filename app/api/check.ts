@@ -26,6 +26,7 @@ export const subjects = [
   'database',
   'actions',
   'commands',
+  'cron',
   'loop',
   'configuration',
   'clock',

@@ -1,11 +1,12 @@
 import { checkInstallation, type Finding } from '../api/check.ts'
 import { loadConfig, maskedConfig } from '../config.ts'
+import { checkCron } from '../cron/check-cron.ts'
 import { exitCodes } from '../errors.ts'
 import { print, printJson } from './print.ts'
 
 export const runCheck = async ({ json }: { json?: boolean }): Promise<number> => {
   const config = await loadConfig()
-  const findings = await checkInstallation(config)
+  const findings = [...(await checkInstallation(config)), ...(await checkCron(config))]
   const values = maskedConfig(config)
   if (json) printJson({ findings, configuration: values })
   else print(`${findings.map(line).join('\n')}\n\nEffective values:\n${pairs(values)}`)

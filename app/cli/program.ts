@@ -205,6 +205,24 @@ const commands = (report: (code: number | null) => void): Command => {
     .option('--count <number>', 'how many', '5')
     .addOption(json())
     .action(does(async (cron, options) => (await import('./schedule.ts')).runScheduleNext(cron, options)))
+  const cron = command('cron', 'hooks and queues of the modules', ['cron run --wait', 'cron status', 'cron key'])
+  cron
+    .command('run')
+    .description('ask for a cron run; while one waits or runs, none is added')
+    .option('--wait', 'until it has ended; exit 1 when it failed')
+    .addOption(json())
+    .action(does(async options => (await import('./cron.ts')).runCronRun(options)))
+  cron
+    .command('status')
+    .description('how hooks and queues fared, and what waits')
+    .addOption(json())
+    .action(does(async options => (await import('./cron.ts')).runCronStatus(options)))
+  cron
+    .command('key')
+    .description('print the secret address by which cron can be run; made when there is none yet')
+    .option('--renew', 'a new key: the old address opens nothing any more')
+    .addOption(json())
+    .action(does(async options => (await import('./cron.ts')).runCronKey(options)))
 
   program.commandsGroup('Set-up:')
   command('check', 'look at everything that keeps the loop from running; exit 78 when something does')

@@ -41,7 +41,8 @@ export const isClickOfOurs = (request: FastifyRequest, kind: RequestClass, { roo
   return !from.startsWith(`${root}/`) || !/^\/(?:login|core\/bgtask\/restart)(?:\/|$)/.test(from.slice(root.length))
 }
 
-const isFetchedAhead = ({ headers }: FastifyRequest): boolean => {
+/** Nobody has seen it, and perhaps nobody will: a browser fetches or renders ahead. */
+export const isFetchedAhead = ({ headers }: FastifyRequest): boolean => {
   const ahead = [headers['sec-purpose'], headers.purpose, headers['x-moz'], headers['x-purpose']].join(' ').toLowerCase()
   return ahead.includes('prefetch') || ahead.includes('prerender') || ahead.includes('preview')
 }

@@ -29,6 +29,10 @@ import { bareHeaders } from './bare-answer.ts'
 import { registerBearer } from './bearer.ts'
 import { registerCommands } from './commands.ts'
 import { registerControllers } from './controllers.ts'
+import { registerCron } from './cron.ts'
+import { cronRefusal, registerCronAddress } from './cron-address.ts'
+import { runCronAfterRequests } from './cron-after-request.ts'
+import { registerCronKey } from './cron-key.ts'
 import { registerDebug } from './debug.ts'
 import { registerErrorPages, registerNotThere, WebError } from './error-pages.ts'
 import { registerHealthz } from './healthz.ts'
@@ -117,10 +121,12 @@ export const buildServer = async (
   await app.register(
     async inner => {
       registerHealthz(inner, panel)
+      await registerCronAddress(inner, panel)
       await registerApi(inner, panel)
     },
     { prefix: panel.top },
   )
+  runCronAfterRequests(app, panel)
   await app.register(async inner => {
     registerNotThere(inner, panel, methodsAt)
     await registerPages(inner, panel)
@@ -173,6 +179,8 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerCommands(app, panel)
   registerMoveTask(app, panel)
   registerStatus(app, panel)
+  registerCron(app, panel)
+  registerCronKey(app, panel)
   registerAudit(app, panel)
   registerLive(app, panel)
 }
@@ -180,13 +188,14 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
 /** An address that is no address is answered before any hook runs, so it brings its own headers along. */
 const answerUnreadable = (config: Config, request: FastifyRequest, reply: FastifyReply, { secure }: { secure: boolean }) => {
   const forUs = isForUs(request, config)
+  const unreadable = `This address cannot be read: look for a stray % in it, or go to ${config.prefix}.`
+  const answers = { cron: [403, cronRefusal], page: [400, unreadable], host: [421, translate('en', 'error.host')] } as const
+  const [status, sentence] = answers[!forUs ? 'host' : /^\/cron(?:\/|$)/.test(request.url) ? 'cron' : 'page']
   reply
-    .code(forUs ? 400 : 421)
-    .headers(bareHeaders({ secure }))
+    .code(status)
+    .headers({ ...bareHeaders({ secure }), 'referrer-policy': 'no-referrer' })
     .type('text/plain; charset=utf-8')
-    .send(
-      forUs ? `This address cannot be read: look for a stray % in it, or go to ${config.prefix}.\n` : `${translate('en', 'error.host')}\n`,
-    )
+    .send(`${sentence}\n`)
 }
 
 /** Closed unless said otherwise: a route for which nobody named a role does not let the panel start. */

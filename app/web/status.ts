@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { checkInstallation } from '../api/check.ts'
 import { maskedConfig } from '../config.ts'
+import { checkCron } from '../cron/check-cron.ts'
 import { readSupervisor } from '../runs/supervisor-file.ts'
 import { listHosts } from '../store/hosts.ts'
 import type { Panel } from './panel.ts'
@@ -9,7 +10,7 @@ import { version } from './version.ts'
 /** What `check` finds, each with what to do, and what is in force. */
 export const registerStatus = (app: FastifyInstance, panel: Panel) => {
   app.get('/reports/status', async (_request, reply) => {
-    const findings = await checkInstallation(panel.config, { newestAuditRows: 1_000 })
+    const findings = [...(await checkInstallation(panel.config, { newestAuditRows: 1_000 })), ...(await checkCron(panel.config))]
     const hosts = await listHosts(panel.background.db)
     return reply.page('status', {
       findings,

@@ -1,0 +1,35 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Finding, fault, ok, warning } from '../api/check.ts'
+import type { Config } from '../config.ts'
+import { messageOf } from '../errors.ts'
+import { cronFacts } from './cron-facts.ts'
+import { misnamedModules } from './scan-modules.ts'
+
+/** What is wrong with the modules, for `check` and the page of the status. Never throws. */
+export const checkCron = async (config: Config): Promise<Finding[]> => {
+  const subject = 'cron'
+  try {
+    if (!existsSync(config.modules)) return [ok(subject, `There is no modules folder (${config.modules}), so cron has nothing to do.`)]
+    const { modules, queues } = await cronFacts(config)
+    const misnamed = misnamedModules(config.modules).map(name =>
+      warning(
+        subject,
+        `${join(config.modules, name)} is no module: its name must be of a-z, 0-9, _ and -, and begin with a letter.`,
+        'Rename it, or begin its name with _ if it shall be none.',
+      ),
+    )
+    const broken = modules.flatMap(({ name, file, error }) =>
+      error === null ? [] : [fault(subject, `The module ${name} cannot be used: ${error}`, `Mend ${file}; all other modules work.`)],
+    )
+    if (broken.length > 0) return [...broken, ...misnamed]
+    const hooks = modules.filter(({ hook }) => hook).length
+    return [
+      ...misnamed,
+      ok(subject, `There are ${modules.length} modules, with ${hooks} hooks and ${queues.length} queues, and all of them load.`),
+    ]
+  } catch (error) {
+    const remedy = 'Check that the folder can be read, or set BGTASK_MODULES to another one.'
+    return [fault(subject, `The modules in ${config.modules} cannot be looked at (${messageOf(error)}).`, remedy)]
+  }
+}
