@@ -946,7 +946,7 @@ export const en = {
   'scope.task:read': 'Look at tasks: their state, params, and how their runs ended.',
   'scope.task:control': 'Start, stop and restart loops; cancel and retry tasks.',
   'scope.loop:restart': 'Stop and start the supervisor, for deploys.',
-  'scope.cron:run': 'For schedules, which are still to come.',
+  'scope.cron:run': 'Run cron, and nothing else.',
 
   'error.home': 'To the overview',
   'error.again': 'Try again',

@@ -66,8 +66,8 @@ export const zh: Record<keyof typeof en, string> = {
   'why.once.replaced': '已被唯一键相同的 {detail, task} 取代。',
 
   'late.waited': '第 {number} 次运行在到期后 {lateMs, duration}才开始。',
-  'late.down': '第 {number} 次运行晚了 {lateMs, duration}才开始：从 {from, exact} 到 {to, exact}，本机没有监督进程在运行。',
-  'late.neverUp': '第 {number} 次运行晚了 {lateMs, duration}才开始：在 {to, exact} 之前，本机没有监督进程在运行。',
+  'late.down': '第 {number} 次运行晚了 {lateMs, duration}才开始：从 {from, exact} 到 {to, exact}，本机没有监管进程在运行。',
+  'late.neverUp': '第 {number} 次运行晚了 {lateMs, duration}才开始：在 {to, exact} 之前，本机没有监管进程在运行。',
 
   'why.loop.wantedUp': '期望运行，等待启动。',
   'why.gone': '其进程已不存在，而没有监管进程记录其结局。',
@@ -455,8 +455,8 @@ export const zh: Record<keyof typeof en, string> = {
   'cron.hero.noneNext': '照下面的例子写一个：它的钩子和队列会被自动发现。',
   'cron.hero.running': 'Cron 正在运行',
   'cron.hero.waiting': '已请求运行 cron',
-  'cron.hero.waitingNext': '监督进程一有空位就会启动它。',
-  'cron.hero.waitingDown': '等监督进程重新运行后才会启动。',
+  'cron.hero.waitingNext': '监管进程一有空位就会启动它。',
+  'cron.hero.waitingDown': '等监管进程重新运行后才会启动。',
   'cron.hero.failed': '上次运行有失败',
   'cron.hero.cancelled': '上次运行被取消了',
   'cron.hero.good': '上次运行一切正常',
@@ -920,7 +920,7 @@ export const zh: Record<keyof typeof en, string> = {
   'scope.task:read': '查看任务：状态、参数以及运行结果。',
   'scope.task:control': '启动、停止和重启循环；取消和重试任务。',
   'scope.loop:restart': '停止和启动监管进程，用于部署。',
-  'scope.cron:run': '用于定时计划，此功能尚未推出。',
+  'scope.cron:run': '只能运行 cron。',
 
   'error.home': '前往概览',
   'error.again': '重试',

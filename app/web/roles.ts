@@ -104,7 +104,7 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
 }
 
 /** What a token needs for a route: a scope, for `task:add` one that names the action, which stands in the body; `any`: to be good. */
-export type TokenNeed = 'any' | 'task:add' | 'task:read' | 'task:control' | 'loop:restart' | 'command'
+export type TokenNeed = 'any' | 'task:add' | 'task:read' | 'task:control' | 'loop:restart' | 'command' | 'cron:run'
 
 /** The routes that take a token, and no others: a token anywhere else is refused. Those of the API take nothing but a token. */
 export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
@@ -127,4 +127,5 @@ export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
   'GET /api/v1/commands': 'command',
   'POST /api/v1/commands/:name': 'command',
   'POST /api/v1/loop/restart': 'loop:restart',
+  'POST /api/v1/cron/run': 'cron:run',
 }

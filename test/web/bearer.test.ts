@@ -78,6 +78,14 @@ const lines: Record<string, Line> = {
   },
   'POST /api/v1/tasks/:id/retry': onLoop('retry'),
   'POST /api/v1/loop/restart': { need: 'loop:restart', good: 409, make: async () => ({}) },
+  'POST /api/v1/cron/run': {
+    need: 'cron:run',
+    good: 201,
+    make: async () => {
+      panel.sql("DELETE FROM bg_task WHERE action = 'core/cron'")
+      return {}
+    },
+  },
 }
 const onceTask = async () => (await panel.background.addTask('test/ok', {}, { delayMs: 3_600_000 })).id
 const loopTask = async () => (await panel.background.addTask('test/forever', {}, EXEC_TYPE_FOREVER)).id

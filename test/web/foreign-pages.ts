@@ -283,6 +283,10 @@ const targetsOf = async (panel: ListeningPanel): Promise<Target[]> => {
     post('/admin/login/link', { token: link }),
     post('/admin/setup', { token: link, name: 'intruder', password, repeated: password }),
     post('/api/v1/loop/restart'),
+    post('/api/v1/cron/run'),
+    post('/admin/config/system/cron'),
+    post('/admin/config/system/cron/settings', { every_ms: '3600000' }),
+    post('/admin/reports/status/cron-key'),
   ]
 }
 

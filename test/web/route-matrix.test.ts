@@ -111,6 +111,27 @@ const onTask = (noun: string, made: () => Promise<number>): Record<string, Line>
 })
 const apiNouns = new Set(['start', 'stop', 'restart', 'cancellation', 'retry'])
 
+/** No session and no form opens it or keeps it closed. */
+const byKeyAlone: Line = {
+  role: 'public',
+  good: 403,
+  changes: false,
+  but: new Proxy({}, { get: (_, what) => (/^[A-Z]+$/.test(String(what)) ? 405 : 403) }),
+}
+
+const noCronTask = async (): Promise<Partial<Asked>> => {
+  panel.sql("DELETE FROM bg_task WHERE action = 'core/cron'")
+  return {}
+}
+
+/** @returns id of an item that was set aside */
+const itemAside = async (): Promise<number> => {
+  panel.sql(
+    "INSERT INTO bg_queue_item (queue, data, created_at, free_at, failures, error, aside_at) VALUES ('bad', '{}', 1, NULL, 10, 'it failed', 2)",
+  )
+  return Number(panel.sql('SELECT MAX(id) AS id FROM bg_queue_item')[0]!.id)
+}
+
 /** One change to another user, by an administrator. */
 const onUser = (noun: string, fields: (hash: string) => Record<string, string> = () => ({})): Record<string, Line> => ({
   [`POST /admin/config/users/:id/${noun}`]: {
@@ -401,6 +422,48 @@ const lines: Record<string, Line> = {
     token: { scope: 'loop:restart', good: 200, changes: true },
     ...whenItIsDown,
   },
+  // Without the key, whoever asks, and however: test/web/cron-address.test.ts asks with it.
+  'GET /cron': byKeyAlone,
+  'POST /cron': byKeyAlone,
+  'GET /cron/*': { ...byKeyAlone, make: async () => ({ url: '/cron/' }) },
+  'POST /cron/*': { ...byKeyAlone, make: async () => ({ url: '/cron/' }) },
+  'GET /admin/config/system/cron': { role: 'viewer', good: 200 },
+  'POST /admin/config/system/cron': { role: 'operator', good: 303, make: noCronTask },
+  'POST /admin/config/system/cron/settings': { role: 'admin', good: 303, make: async () => ({ body: { every_ms: '0' } }) },
+  'GET /admin/config/system/cron/queues/:name': {
+    role: 'viewer',
+    good: 200,
+    make: async () => {
+      await itemAside()
+      return { url: '/admin/config/system/cron/queues/bad' }
+    },
+  },
+  'POST /admin/config/system/cron/queues/:name/return': {
+    role: 'operator',
+    good: 303,
+    make: async () => {
+      await itemAside()
+      return { url: '/admin/config/system/cron/queues/bad/return' }
+    },
+  },
+  'POST /admin/config/system/cron/items/:id/return': {
+    role: 'operator',
+    good: 303,
+    make: async () => ({ url: `/admin/config/system/cron/items/${await itemAside()}/return` }),
+  },
+  'POST /admin/config/system/cron/items/:id/discard': {
+    role: 'operator',
+    good: 303,
+    make: async () => ({ url: `/admin/config/system/cron/items/${await itemAside()}/discard` }),
+  },
+  'GET /admin/reports/status/cron-key': { role: 'admin', good: 200, fresh: true },
+  'POST /admin/reports/status/cron-key': { role: 'admin', good: 303, fresh: true },
+  'POST /api/v1/cron/run': {
+    role: 'token',
+    good: 201,
+    token: { scope: 'cron:run', good: 201, changes: true },
+    make: noCronTask,
+  },
   'GET /admin/reports/status': { role: 'viewer', good: 200 },
   'GET /admin/reports/audit': { role: 'admin', good: 200 },
   'GET /admin/reports/audit.csv': { role: 'admin', good: 200 },
@@ -419,11 +482,11 @@ before(async () => {
   panel.sql('UPDATE bg_session SET expires_at = ? WHERE id_hash = ?', Date.now() - 1, expired.hash)
   revoked = await panel.signIn('admin', { from: freshAddress() })
   panel.sql('DELETE FROM bg_session WHERE id_hash = ?', revoked.hash)
-  const scopes = ['task:add:test/ok', 'task:read', 'task:control', 'loop:restart', 'command:deploy']
+  const scopes = ['task:add:test/ok', 'task:read', 'task:control', 'loop:restart', 'command:deploy', 'cron:run']
   for (const kind of ['able', 'expired', 'revoked'] as const) programs[kind] = (await newToken(scopes)).text
   panel.sql('UPDATE bg_token SET expires_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.expired))
   panel.sql('UPDATE bg_token SET revoked_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.revoked))
-  programs.other = (await newToken(['cron:run'])).text
+  programs.other = (await newToken(['command:clear-cache'])).text
   for (const { cookie } of Object.values(people))
     assert.equal((await panel.ask({ url: '/admin/account', headers: { cookie } })).status, 200)
 })

@@ -14,6 +14,7 @@ import { registerAddApi } from './add.ts'
 import { answerApiError } from './answer.ts'
 import { registerArtifactsApi } from './artifacts.ts'
 import { registerCommandsApi } from './commands.ts'
+import { registerCronApi } from './cron.ts'
 import { deepestBody } from './deepest-body.ts'
 import { registerLoopApi } from './loop.ts'
 import { collectOpenApi } from './openapi.ts'
@@ -63,6 +64,7 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       registerCommandsApi(api, panel)
       registerArtifactsApi(api, panel)
       registerLoopApi(api, panel)
+      registerCronApi(api, panel)
     },
     { prefix: apiPrefix },
   )
