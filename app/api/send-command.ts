@@ -6,7 +6,7 @@ import type { Actor } from './audited.ts'
 import type { Background } from './background.ts'
 import type { TaskOptions } from './check-options.ts'
 import { showValue } from './show-value.ts'
-import type { StoredTask } from './store-tasks.ts'
+import type { StoredTask, Together } from './store-tasks.ts'
 
 /** What of a task's options a command takes; the rest is said by the commands file. */
 export type CommandOptions = Pick<TaskOptions, 'creator' | 'runAt' | 'delayMs' | 'priority' | 'unique' | 'onConflict' | 'trx'>
@@ -24,11 +24,11 @@ export const sendCommand = async (
   name: string,
   args: unknown = {},
   options: CommandOptions = {},
-  { by, actor }: { by?: string; actor?: Actor } = {},
+  { by, actor, together }: { by?: string; actor?: Actor; together?: Together } = {},
 ): Promise<StoredTask> => {
   const wish = { action: commandAction, params: { name, args }, options }
   const audit = actor && { actor: { ...actor, act: 'command', detail: `${showValue(name)} ${shownArgs(background.config, args)}` } }
-  const [stored] = await background.storeTasks([wish], { ...(by === undefined ? {} : { by }), ...audit })
+  const [stored] = await background.storeTasks([wish], { ...(by === undefined ? {} : { by }), ...audit, ...(together ? { together } : {}) })
   return stored!
 }
 

@@ -115,6 +115,7 @@ export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
   'GET /api/v1/tasks': 'task:read',
   'GET /api/v1/tasks/:id': 'task:read',
   'GET /api/v1/tasks/:id/runs': 'task:read',
+  'GET /api/v1/tasks/:id/wait': 'task:read',
   'GET /api/v1/tasks/:id/output': 'task:read',
   'GET /api/v1/tasks/:id/artifacts': 'task:read',
   'GET /api/v1/tasks/:id/artifacts/:number/:n': 'task:read',

@@ -58,6 +58,11 @@ const lines: Record<string, Line> = {
   'GET /api/v1/tasks': { need: 'task:read', good: 200, make: async () => ({}) },
   'GET /api/v1/tasks/:id': { need: 'task:read', good: 200, make: async () => ({ url: `/api/v1/tasks/${await onceTask()}` }) },
   'GET /api/v1/tasks/:id/runs': { need: 'task:read', good: 200, make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/runs` }) },
+  'GET /api/v1/tasks/:id/wait': {
+    need: 'task:read',
+    good: 200,
+    make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/wait?timeoutMs=0` }),
+  },
   'GET /api/v1/tasks/:id/output': {
     need: 'task:read',
     good: 404,

@@ -362,6 +362,12 @@ const lines: Record<string, Line> = {
     token: { scope: 'task:read', good: 200, changes: false },
     make: async () => ({ url: `/api/v1/tasks/${await waiting()}/runs` }),
   },
+  'GET /api/v1/tasks/:id/wait': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:read', good: 200, changes: false },
+    make: async () => ({ url: `/api/v1/tasks/${await ended()}/wait` }),
+  },
   'GET /api/v1/tasks/:id/output': {
     role: 'token',
     good: 200,

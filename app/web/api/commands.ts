@@ -2,6 +2,7 @@ import { type TSchema, Type } from 'typebox'
 import { reaches } from '../../api/command-reach.ts'
 import { coversScope } from '../../api/scopes.ts'
 import { type CommandOptions, sendCommand } from '../../api/send-command.ts'
+import type { StoredTask } from '../../api/store-tasks.ts'
 import { tokenActor } from '../../api/tokens.ts'
 import type { Command, Parameter } from '../../commands/command.ts'
 import { commandName } from '../../commands/command-name.ts'
@@ -10,6 +11,7 @@ import { redactionOf } from '../../runs/redaction.ts'
 import { actorOf } from '../actor.ts'
 import { apiPrefix, lacksScope } from '../bearer.ts'
 import type { Panel } from '../panel.ts'
+import { answerOnce, idempotencyNote, type OnceAnswer } from './answer-once.ts'
 import type { Api } from './register.ts'
 import { addedSchema, oneOf } from './schemas.ts'
 import { createTeller } from './tell-task.ts'
@@ -28,18 +30,25 @@ export const registerCommandsApi = (api: Api, panel: Panel) => {
     if (!coversScope(scopes, { kind: 'command', name })) return lacksScope(reply, `command:${commandName.test(name) ? name : '<name>'}`)
     const { args = {}, options = {} } = request.body ?? {}
     const by = tokenActor(request.token!)
-    const { task, added, updated, replaced } = await sendCommand(
-      panel.background,
-      name,
-      args,
-      { creator, ...options },
-      { by, actor: actorOf(request) },
-    )
-    panel.live.poke()
-    return reply
-      .code(201)
-      .header('location', `${panel.top}${apiPrefix}/tasks/${task.id}`)
-      .send({ task: createTeller(panel)(task), added, updated, replaced })
+    return answerOnce(panel.background, request, reply, async keep => {
+      let answer: OnceAnswer | undefined
+      const stored = await sendCommand(
+        panel.background,
+        name,
+        args,
+        { creator, ...options },
+        {
+          by,
+          actor: actorOf(request),
+          together: async ([inserted], trx) => {
+            answer = answerTo(panel, inserted!)
+            await keep(answer, trx)
+          },
+        },
+      )
+      panel.live.poke()
+      return answer ?? answerTo(panel, stored)
+    })
   })
 
   const { text } = redactionOf(panel.config)
@@ -50,6 +59,12 @@ export const registerCommandsApi = (api: Api, panel: Panel) => {
     parameters: [...parameters.values()].map(tellParameter),
   })
 }
+
+const answerTo = (panel: Panel, { task, ...more }: StoredTask): OnceAnswer => ({
+  status: 201,
+  body: { task: createTeller(panel)(task), ...more },
+  headers: { location: `${panel.top}${apiPrefix}/tasks/${task.id}` },
+})
 
 /** As the commands file has it. */
 const tellParameter = (parameter: Parameter) => {
@@ -105,7 +120,8 @@ const optionsSchema = Type.Object(
 const sendSchema = {
   summary: 'Run a command',
   description:
-    'Adds a task of core/command, which starts the program of that name in the commands file with these values. Values that do not fit are refused.',
+    'Adds a task of core/command, which starts the program of that name in the commands file with these values. Values that do not fit are refused. ' +
+    idempotencyNote,
   params: Type.Object({ name: Type.String({ description: 'Of the command.', examples: ['deploy'] }) }),
   body: Type.Optional(
     Type.Object(

@@ -21,6 +21,7 @@ import { collectOpenApi } from './openapi.ts'
 import { registerOutputApi } from './output.ts'
 import { registerTasksApi } from './tasks.ts'
 import { validatorCompiler } from './validate.ts'
+import { registerWaitApi } from './wait.ts'
 
 /** Where routes of the API are registered: what a request holds has the type that its schema says. */
 export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, SchemaTypes>
@@ -61,6 +62,7 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       registerAddApi(api, panel)
       registerTasksApi(api, panel)
       registerOutputApi(api, panel)
+      registerWaitApi(api, panel)
       registerCommandsApi(api, panel)
       registerArtifactsApi(api, panel)
       registerLoopApi(api, panel)

@@ -1,0 +1,67 @@
+import { Type } from 'typebox'
+import { taskGiven } from '../../api/task-given.ts'
+import { BgtaskError } from '../../errors.ts'
+import { listRuns } from '../../store/list-runs.ts'
+import { EXEC_TYPE_FOREVER, isFinal } from '../../task/task.ts'
+import type { Panel } from '../panel.ts'
+import { sendApiError } from './answer.ts'
+import { createEnds } from './ends.ts'
+import type { Api } from './register.ts'
+import { taskParams, taskSchema } from './schemas.ts'
+import { createTeller } from './tell-task.ts'
+
+export const waitLimits = {
+  defaultMs: 30_000,
+  /** Proxies give up on an answer after a minute. */
+  mostMs: 55_000,
+  /** Below the number of connections, so that others still come in. */
+  inAll: 500,
+} as const
+
+/** Waiting for the end of a task, for a bounded time. */
+export const registerWaitApi = (api: Api, panel: Panel) => {
+  const { background } = panel
+  const ends = createEnds(background.db, error =>
+    api.log.warn(error, 'Whether tasks have ended could not be looked up; it is tried again.'),
+  )
+  api.addHook('preClose', async () => ends.close())
+
+  api.get('/tasks/:id/wait', { schema: waitSchema }, async (request, reply) => {
+    const task = await taskGiven(background, request.params.id)
+    if (task.execType === EXEC_TYPE_FOREVER)
+      throw new BgtaskError('busy', `Task ${task.id} is a loop, which has no end to wait for; look at its state instead.`)
+    if (!isFinal(task.state)) {
+      if (ends.waiting >= waitLimits.inAll)
+        return sendApiError(
+          reply.header('retry-after', '5'),
+          429,
+          'rate-limited',
+          `${waitLimits.inAll} requests wait already; ask again in 5 s.`,
+        )
+      const gone = new AbortController()
+      const left = () => gone.abort()
+      reply.raw.once('close', left)
+      const { timeoutMs = waitLimits.defaultMs } = request.query
+      const timer = setTimeout(left, timeoutMs)
+      await ends.wait(task.id, gone.signal)
+      clearTimeout(timer)
+      reply.raw.removeListener('close', left)
+    }
+    const now = await taskGiven(background, String(task.id))
+    const [run] = await listRuns(background.db, now.id, { limit: 1 })
+    return { task: createTeller(panel)(now, run?.endedAt ? run : null), ended: isFinal(now.state) }
+  })
+}
+
+const waitSchema = {
+  summary: 'Wait for the end of a task',
+  description:
+    'Answers as soon as it has ended, or when the time is over (`ended` is false then: ask again). Waiting costs the database nothing for each who waits.',
+  params: taskParams,
+  querystring: Type.Object(
+    { timeoutMs: Type.Optional(Type.Integer({ minimum: 0, maximum: waitLimits.mostMs, default: waitLimits.defaultMs })) },
+    { additionalProperties: false },
+  ),
+  response: { 200: Type.Object({ task: taskSchema, ended: Type.Boolean() }, { additionalProperties: false }) },
+  errors: [404, 409],
+} as const
