@@ -13,7 +13,7 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
   const { existsSync } = process.getBuiltinModule('node:fs')
   // Whoever needs the folder makes it, with the right mode; the launcher only uses it.
   if (existsSync(runtime)) enableCompileCache(`${runtime}/compile-cache`)
-  const program = isSupervisedRun() ? 'runner/main' : 'cli'
+  const program = isSupervisedRun() ? (process.env.BGTASK_RESIDENT_FOLDER ? 'runner/resident' : 'runner/main') : 'cli'
   await import(installed ? `./dist/${program}.js` : `./app/${program}.ts`).catch(sayWhatIsMissing)
 }
 
@@ -31,7 +31,7 @@ function enableCompileCache(folder) {
 
 /** A supervisor gave us a run folder and an action (these have a slash). What that action starts itself may inherit the first, not the second. */
 function isSupervisedRun() {
-  return Boolean(process.env.BGTASK_RUN_FOLDER) && Boolean(process.argv[2]?.includes('/'))
+  return Boolean(process.env.BGTASK_RUN_FOLDER || process.env.BGTASK_RESIDENT_FOLDER) && Boolean(process.argv[2]?.includes('/'))
 }
 
 /** A checkout whose packages nobody has brought yet. */

@@ -1,4 +1,5 @@
 import type { Limits } from '../task/limits.ts'
+import type { ResidentOptions } from '../task/resident-options.ts'
 import type { ExecType } from '../task/task.ts'
 
 /** What a file says of one of its actions. */
@@ -10,7 +11,9 @@ export interface ActionDescription {
   description: string | null
   /** JSON schema of the params; null: anything goes. */
   paramsSchema: object | null
-  isolation: string
+  isolation: 'process' | 'resident'
+  /** null: each of its runs has a process of its own. */
+  resident: ResidentOptions | null
   timeoutMs: number | null
   graceMs: number | null
   stallMs: number | null
@@ -56,6 +59,7 @@ export const notLoaded = (error: string, exportName = 'execute'): ActionDescript
   description: null,
   paramsSchema: null,
   isolation: 'process',
+  resident: null,
   timeoutMs: null,
   graceMs: null,
   stallMs: null,

@@ -137,7 +137,7 @@ const isStale = ({ said, describedAt }: Known) => isBroken(said) && Math.abs(Dat
 const isBroken = ({ error, actions }: FileDescription) => error !== null || actions.some(({ error }) => error !== null)
 
 /** Raised when what is stored about an action changes its form. */
-const format = 3
+const format = 4
 
 interface Stored {
   format: number

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { messageOf } from '../errors.ts'
 import { resolveBgtask } from '../runs/resolve-bgtask.ts'
 import { limitsOf } from '../task/limits.ts'
+import { residentOptionsOf } from '../task/resident-options.ts'
 import { type ActionDescription, type FileDescription, notLoaded } from './action-entry.ts'
 
 /*
@@ -70,6 +71,12 @@ const options = [
   'description',
   'params',
   'isolation',
+  'concurrency',
+  'residents',
+  'maxTasks',
+  'maxAgeMs',
+  'maxRssMb',
+  'idleMs',
   'timeoutMs',
   'graceMs',
   'stallMs',
@@ -91,20 +98,23 @@ const describeAction = async (exportName: string, action: Record<string, unknown
     if (fits(value)) return value
     throw new TypeError(`${name} is ${JSON.stringify(value) ?? String(value)}; it must be ${allowed}`)
   }
+  const limits = limitsOf(action)
+  const resident = residentOptionsOf(action, limits)
   const paramsSchema = read('params', 'a JSON schema, such as Type.Object({ … }) of typebox', isObject)
   return {
     exportName,
     error: null,
     description: read('description', 'a text', value => typeof value === 'string'),
     paramsSchema: paramsSchema && (await usable(paramsSchema)),
-    isolation: read('isolation', "'process'", value => value === 'process') ?? 'process',
+    isolation: resident ? 'resident' : 'process',
+    resident,
     timeoutMs: read('timeoutMs', 'a whole number of milliseconds, 1 or more', isWholeFrom(1)),
     graceMs: read('graceMs', 'a whole number of milliseconds, 0 or more', isWholeFrom(0)),
     stallMs: read('stallMs', 'a whole number of milliseconds, 1 or more', isWholeFrom(1)),
     stallRestart: read('stallRestart', 'true or false', value => typeof value === 'boolean') ?? false,
     maxAttempts: read('maxAttempts', 'a whole number, 1 or more', isWholeFrom(1)),
     execType: read('execType', "'ONCE' or 'FOREVER'", value => value === 'ONCE' || value === 'FOREVER'),
-    limits: limitsOf(action),
+    limits,
   }
 }
 

@@ -17,8 +17,9 @@ export interface BeatWriter {
 const leastMs = 1000
 const noteLength = 500
 
-/** @param place path or descriptor of beat.json; null counts and writes nothing */
-export const createBeatWriter = (place: string | number | null): BeatWriter => {
+/** @param given path or descriptor of beat.json, or what makes the place for it; null counts and writes nothing */
+export const createBeatWriter = (given: string | number | null | (() => string)): BeatWriter => {
+  let place = typeof given === 'function' ? '' : given
   const beat: Beat = {
     at: 0,
     pid: process.pid,
@@ -46,6 +47,7 @@ export const createBeatWriter = (place: string | number | null): BeatWriter => {
     beat.at = Date.now()
     beat.memoryBytes = process.memoryUsage.rss()
     try {
+      if (place === '' && typeof given === 'function') place = given()
       writeBeat(place, beat)
     } catch (error) {
       // A run does not fail because the disk is full: the page shows an old beat, and the output says why.

@@ -27,26 +27,32 @@ export interface CurrentRun {
   recycle(why: string): void
 }
 
-/**
- * @param beatPath path or descriptor of beat.json; null: the beat is kept and not written
- * @param secretsPath path or descriptor of secrets.jsonl; null: nobody shows the output but the terminal
- * @param artifactsPath path or descriptor of artifacts.json; null: what is declared is only said
- */
-export const beginRun = (
+/** The one run of this process. */
+export const beginRun = (ticket: Ticket, places: RunPlaces = {}): CurrentRun => {
+  const run = makeRun(ticket, places)
+  holder[key] = () => run
+  return run
+}
+
+/** For a process that has several runs at once: whoever asks for the current one gets what this finds. */
+export const findRunBy = (find: () => CurrentRun | undefined): void => {
+  holder[key] = find
+}
+
+export interface RunPlaces {
+  /** Path or descriptor of beat.json, or what makes the place for it; null: the beat is kept and not written. */
+  beatPath?: string | number | null | (() => string)
+  /** The same of secrets.jsonl; null: nobody shows the output but the terminal. */
+  secretsPath?: string | number | null | (() => string)
+  /** The same of artifacts.json; null: what is declared is only said. */
+  artifactsPath?: string | number | null | (() => string)
+  iterationLimit?: number | null
+  databaseUrl?: string | null
+}
+
+export const makeRun = (
   ticket: Ticket,
-  {
-    beatPath = null,
-    secretsPath = null,
-    artifactsPath = null,
-    iterationLimit = null,
-    databaseUrl = null,
-  }: {
-    beatPath?: string | number | null
-    secretsPath?: string | number | null
-    artifactsPath?: string | number | null
-    iterationLimit?: number | null
-    databaseUrl?: string | null
-  } = {},
+  { beatPath = null, secretsPath = null, artifactsPath = null, iterationLimit = null, databaseUrl = null }: RunPlaces = {},
 ): CurrentRun => {
   let recycled: string | null = null
   const recycling = createStop()
@@ -70,27 +76,26 @@ export const beginRun = (
       recycling.ask('interrupted')
     },
   }
-  holder[key] = run
   return run
 }
 
 /** Loaded when the first file is declared, and at once, since that is no promise: most runs declare none, and each module costs every run. */
-const artifactsAt = (place: string | number | null): Artifacts => {
+const artifactsAt = (place: string | number | null | (() => string)): Artifacts => {
   let made: Artifacts | undefined
   return {
     declare(path, name) {
       const require = process.getBuiltinModule('node:module').createRequire(import.meta.url)
       made ??= (
         require(`./artifacts.${import.meta.filename.endsWith('.ts') ? 'ts' : 'js'}`) as typeof import('./artifacts.ts')
-      ).createArtifacts(place)
+      ).createArtifacts(typeof place === 'function' ? place() : place)
       made.declare(path, name)
     },
   }
 }
 
 /** @returns null outside of a run, as in a script or a controller */
-export const currentRun = (): CurrentRun | null => holder[key] ?? null
+export const currentRun = (): CurrentRun | null => holder[key]?.() ?? null
 
 // On the global object: an action may have found another copy of this package than the one that runs it.
 const key = Symbol.for('bgtask.run')
-const holder = globalThis as { [key]?: CurrentRun }
+const holder = globalThis as { [key]?: () => CurrentRun | undefined }

@@ -9,8 +9,24 @@ export interface ActionOptions<Schema extends object = object> {
   description?: string
   /** JSON schema of the params, by typebox or written by hand: they are checked before a task is stored, and the form is made from it. */
   params?: Schema
-  /** `process` (default): each run has a process of its own. */
-  isolation?: 'process'
+  /**
+   * `process` (default): each run has a process of its own. `resident`: its ONCE tasks are handed to a process that stays, with its modules loaded
+   * and one database connection. That takes a fraction of a millisecond instead of a process's start, and keeps them less apart: what one task
+   * leaves behind in memory, the next one finds; a crash takes all that the process held. Loops have a process of their own in any case.
+   */
+  isolation?: 'process' | 'resident'
+  /** Of a resident: tasks at once in one process. Default 1. */
+  concurrency?: number
+  /** Of a resident: processes at once. Default 1. */
+  residents?: number
+  /** Of a resident: a fresh process after so many tasks. Default: never. */
+  maxTasks?: number
+  /** Of a resident: a fresh process once this one is so old. Default: never. */
+  maxAgeMs?: number
+  /** Of a resident: a fresh process once this one holds so much resident memory, in MB of 1,000,000 bytes. Default: never. */
+  maxRssMb?: number
+  /** Of a resident: ends when it has had nothing to do for so long. Default 60,000. */
+  idleMs?: number
   /** A ONCE run that takes longer is stopped: outcome `timed-out`. Default: no limit. */
   timeoutMs?: number
   /** Time between the wish to stop and SIGKILL. Default 10,000. */

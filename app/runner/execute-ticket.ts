@@ -15,11 +15,16 @@ export const executeTicket = async (run: CurrentRun, loaded: () => void = () => 
   if (refusal) return { kind: 'failed', content: cut(refusal), error: null, exitCode: exitCodes.misconfigured, signal: null }
   let execute: Execute
   try {
-    execute = await load(run)
+    execute = await loadAction(run.ticket)
     loaded()
   } catch (error) {
-    return notLoaded(run, error)
+    return notLoaded(run.ticket, error)
   }
+  return callAction(run, execute)
+}
+
+/** Calls an action that is loaded, and says how it ended. Never throws. */
+export const callAction = async (run: CurrentRun, execute: Execute): Promise<Outcome> => {
   // Asked to stop while the file was loading: what has not begun need not be ended.
   if (run.stop.asked) return stopped(run.stop.asked, null)
   try {
@@ -62,9 +67,12 @@ export const exitCodeOf = (outcome: Outcome): number => outcome.exitCode ?? (isF
 
 const checkout = import.meta.dirname.replace(/[^/]+\/runner$/, '')
 
-type Execute = (context: ReturnType<typeof createContext>) => unknown
+export type Execute = (context: ReturnType<typeof createContext>) => unknown
 
-const load = async ({ ticket }: CurrentRun): Promise<Execute> => {
+type ToLoad = Pick<CurrentRun['ticket'], 'action' | 'file' | 'exportName' | 'limits'>
+
+/** @throws why it does not load */
+export const loadAction = async (ticket: ToLoad): Promise<Execute> => {
   // Only for those that need it: it takes longer than the rest of the way to the action.
   if (!ticket.file.startsWith(checkout)) (await import('../runs/resolve-bgtask.ts')).resolveBgtask()
   const module = (await import(pathToFileURL(ticket.file).href)) as Record<string, unknown>
@@ -97,7 +105,7 @@ const oneOfSeveral = async (module: Record<string, unknown>, exportName: string)
 }
 
 // The supervisor gave what was known of the file when it looked. It may have changed since, or not have loaded then.
-const requireLimits = (ticket: CurrentRun['ticket'], asked: Limits | null) => {
+const requireLimits = (ticket: ToLoad, asked: Limits | null) => {
   if (sameLimits(asked, ticket.limits ?? null)) return
   throw new Error(
     `it asks for ${asked ? namesOf(asked) : 'no limits'}, and this run was started with ${ticket.limits ? namesOf(ticket.limits) : 'none'}, by what was known of the file. Run it again.`,
@@ -109,7 +117,7 @@ const isOutOfMemory = (error: unknown) =>
   error instanceof Error &&
   ((error as NodeJS.ErrnoException).code === 'ERR_MEMORY_ALLOCATION_FAILED' || /^Array buffer allocation failed/.test(error.message))
 
-const notLoaded = ({ ticket }: CurrentRun, error: unknown): Outcome => ({
+const notLoaded = (ticket: ToLoad, error: unknown): Outcome => ({
   kind: 'failed',
   content: cut(`The action ${ticket.action} does not load from ${ticket.file}: ${messageOf(error)}`),
   error: cut(traceOf(error)),

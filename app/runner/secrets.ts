@@ -10,7 +10,7 @@ export interface Secrets {
  * @param place path or descriptor of secrets.jsonl; null: nobody shows the output but the terminal it goes to
  * @param warn told when a value is too short to be hidden
  */
-export const createSecrets = (place: string | number | null, warn: (text: string) => void): Secrets => {
+export const createSecrets = (place: string | number | null | (() => string), warn: (text: string) => void): Secrets => {
   const known = new Set<string>()
   let characters = 0
   return {
@@ -27,7 +27,7 @@ export const createSecrets = (place: string | number | null, warn: (text: string
           `ctx.secret: no more can be hidden in one run than ${secretLimits.values} values of ${secretLimits.characters} characters in all.`,
         )
       }
-      if (place !== null) addSecret(place, value)
+      if (place !== null) addSecret(typeof place === 'function' ? place() : place, value)
       known.add(value)
       characters += value.length
       return value

@@ -26,6 +26,7 @@ export const runtimePaths = (runtime: string) => ({
   /** The text of the key that lets cron be run by its address. */
   cronKey: join(runtime, 'cron-key'),
   runs: join(runtime, 'runs'),
+  residents: join(runtime, 'residents'),
   locks: join(runtime, 'locks'),
   run: (name: string) => runPaths(join(runtime, 'runs', name)),
   taskLock: (taskId: number) => join(runtime, 'locks', `${taskId}.lock`),

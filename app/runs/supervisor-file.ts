@@ -16,6 +16,24 @@ export interface SupervisorInfo extends ProcessIdentity {
   unrecorded: number
   running: number
   loops: number
+  /** Absent when there are none. */
+  residents?: ResidentInfo[]
+}
+
+/** A resident runner, as a page tells of it. */
+export interface ResidentInfo {
+  name: string
+  action: string
+  pid: number
+  startedAt: number
+  state: 'starting' | 'ready' | 'leaving'
+  /** Tasks that it has been handed, those that it holds now, and of those the first that it has begun. */
+  handed: number
+  held: number
+  concurrency: number
+  begun: { taskId: number; number: number; beganAt: number }[]
+  /** It gives no sign of life. */
+  blockedSince: number | null
 }
 
 export const writeSupervisor = (runtime: string, info: SupervisorInfo): void => writeJson(runtimePaths(runtime).pid, info)

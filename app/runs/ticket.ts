@@ -36,6 +36,8 @@ export interface Ticket {
   bounds?: Bounds
   /** Why the action may not be run here: the runner only says so. */
   refusal?: string
+  /** The run is handed to a resident runner, as its so-manieth task. */
+  resident?: { name: string; nth: number }
   /** Absent until the process is known. */
   process?: ProcessIdentity
 }

@@ -1,3 +1,4 @@
+import { CompiledQuery } from 'kysely'
 import type { Task } from '../task/task.ts'
 import type { Db } from './database.ts'
 import { fromIndex } from './from-index.ts'
@@ -18,6 +19,46 @@ export const listDue = (db: Db, limit: number): Promise<Task[]> =>
       .execute()
     return rows.map(toTask)
   })
+
+/**
+ * The same, of these actions alone: those of the others may be as many as they like and are not looked through.
+ * Each action is asked for its first ones, so there should not be many of them.
+ */
+export const listDueOf = async (db: Db, actions: readonly string[], limit: number): Promise<Task[]> => {
+  const found: Task[] = []
+  for (const action of actions) {
+    const rows = await withRetries(() =>
+      db.kysely
+        .selectFrom(fromIndex(db, 'bg_task_due_action'))
+        .selectAll()
+        .where('due', '=', 'now')
+        .where('action', '=', action)
+        .orderBy('priority')
+        .orderBy('run_at')
+        .orderBy('id')
+        .limit(limit)
+        .execute(),
+    )
+    found.push(...rows.map(toTask))
+  }
+  return found.sort((a, b) => a.priority - b.priority || a.runAt - b.runAt || a.id - b.id).slice(0, limit)
+}
+
+/** The actions of which tasks are due, however many of each: one look into the index for every action. */
+export const actionsDue = async (db: Db): Promise<string[]> => {
+  const { rows } = await withRetries(() =>
+    db.kysely.executeQuery<{ action: string }>(db.dialect === 'sqlite' ? actionsDueSqlite : actionsDueMysql),
+  )
+  return rows.map(row => row.action)
+}
+
+const actionsDueText = (table: string) => `WITH RECURSIVE each_action(action) AS (
+  SELECT (SELECT MIN(action) FROM ${table} WHERE due = 'now')
+  UNION ALL
+  SELECT (SELECT MIN(action) FROM ${table} WHERE due = 'now' AND action > each_action.action) FROM each_action WHERE each_action.action IS NOT NULL
+) SELECT action FROM each_action WHERE action IS NOT NULL`
+const actionsDueSqlite = CompiledQuery.raw(actionsDueText('bg_task'))
+const actionsDueMysql = CompiledQuery.raw(actionsDueText('bg_task FORCE INDEX (bg_task_due_action)'))
 
 /** Lets tasks whose time has come be due. @returns how many */
 export const promoteDue = (db: Db, now: number, limit: number): Promise<number> =>

@@ -7,6 +7,7 @@ import * as first from './migrations/0001-first.ts'
 import * as artifacts from './migrations/0002-artifacts.ts'
 import * as keys from './migrations/0003-keys.ts'
 import * as requestKeys from './migrations/0004-request-keys.ts'
+import * as residents from './migrations/0006-residents.ts'
 import * as cron from './migrations/0007-cron.ts'
 import * as schedules from './migrations/0008-schedules.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
@@ -18,7 +19,7 @@ interface Migration {
 }
 
 /** In the order they are applied. */
-export const migrations: readonly Migration[] = [first, artifacts, keys, requestKeys, cron, schedules]
+export const migrations: readonly Migration[] = [first, artifacts, keys, requestKeys, residents, cron, schedules]
 
 /**
  * Brings the tables up to this version of the code. Several processes may do it at once.

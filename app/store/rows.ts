@@ -67,6 +67,7 @@ export const toRun = (row: Selectable<RunRow>): Run => ({
   dueAt: numberOrNull(row.due_at),
   downFrom: numberOrNull(row.down_from),
   downTo: numberOrNull(row.down_to),
+  residentTask: numberOrNull(row.resident_task),
 })
 
 export const fromRun = (run: Run): Insertable<RunRow> => ({
@@ -94,6 +95,7 @@ export const fromRun = (run: Run): Insertable<RunRow> => ({
   due_at: run.dueAt,
   down_from: run.downFrom,
   down_to: run.downTo,
+  resident_task: run.residentTask,
 })
 
 /** The columns of a run that its end fills in. */

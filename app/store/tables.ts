@@ -105,6 +105,8 @@ export interface RunRow {
   /** The time in which no supervisor ran on this host, when the run was due before its end; from is null when there was none before. */
   down_from: number | null
   down_to: number | null
+  /** The run was the so-manieth task of a resident runner, whose process is named by pid; null: it had a process of its own. */
+  resident_task: number | null
 }
 
 /** A file that a run declared to have made. */

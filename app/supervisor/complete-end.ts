@@ -8,7 +8,7 @@ import type { Ticket } from '../runs/ticket.ts'
 import { hideSecrets } from './hide-secrets.ts'
 
 /** The end of a run as it goes into the database: with the files that it declared, also when it died since, and without secrets. */
-export const completeEnd = (config: SecretConfig, folder: string, ticket: Ticket, end: RunEnd): RunEnd => {
+export const completeEnd = (config: SecretConfig, folder: string, ticket: Pick<Ticket, 'params' | 'bounds'>, end: RunEnd): RunEnd => {
   const shown = hideSecrets(config, folder, ticket, end)
   try {
     const declared = readArtifacts(runPaths(folder).artifacts)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ActionEntry } from '../catalog/action-entry.ts'
 import { faultOf } from '../catalog/action-entry.ts'
 import { type Catalog, loadCatalog } from '../catalog/catalog.ts'
 import { guessAction } from '../catalog/scan-actions.ts'
@@ -9,6 +10,7 @@ import type { Lock } from '../runs/locks.ts'
 import { makeTicket } from '../runs/make-ticket.ts'
 import type { OpenRuns } from '../runs/open-runs.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
+import type { ProcessIdentity } from '../runs/process-identity.ts'
 import type { Ticket } from '../runs/ticket.ts'
 import { outputSentence } from '../task/limits.ts'
 import { runName } from '../task/run.ts'
@@ -70,6 +72,19 @@ export class Launcher {
     this.#guards.guard({ folder: child.folder, identity: child.identity, limitBytes: this.#config.outputBytes, killAtBytes }, () =>
       child.fail(outputSentence(killAtBytes!)),
     )
+  }
+
+  /** The same for what a resident runner prints outside of its tasks. */
+  guardResident({ folder, identity }: { folder: string; identity: ProcessIdentity }): void {
+    this.#guards.guard({ folder, identity, limitBytes: this.#config.outputBytes, killAtBytes: null }, () => {})
+  }
+  releaseResident({ folder }: { folder: string }): void {
+    this.#guards.release(folder)
+  }
+
+  /** The actions as far as they are known, after a look that does not take long. */
+  async entries(): Promise<readonly ActionEntry[]> {
+    return (await this.#catalog())?.entries ?? []
   }
 
   close(): void {

@@ -60,6 +60,9 @@ export class Onces {
   get children(): Child[] {
     return [...this.#entries.values()].flatMap(entry => entry.child ?? [])
   }
+  has(taskId: number): boolean {
+    return this.#entries.has(taskId)
+  }
   childOf(taskId: number): Child | null {
     return this.#entries.get(taskId)?.child ?? null
   }

@@ -1,5 +1,5 @@
 import type { Db } from '../store/database.ts'
-import { listDue, nextDueAt, promoteDue } from '../store/list-due.ts'
+import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../store/list-due.ts'
 import { listLoops } from '../store/list-loops.ts'
 import { listRunning } from '../store/list-running.ts'
 import { recentLives } from '../store/recent-lives.ts'
@@ -27,7 +27,18 @@ const livesPerLoop = 25
 export const readWishes = async (
   db: Db,
   host: string,
-  { slots, knownLoops, now }: { slots: number; knownLoops: ReadonlySet<number>; now: number },
+  {
+    slots,
+    knownLoops,
+    now,
+    isResident,
+  }: {
+    slots: number
+    knownLoops: ReadonlySet<number>
+    now: number
+    /** Asked when something is due: whose tasks are handed to resident runners. */
+    isResident: () => Promise<(action: string) => boolean>
+  },
 ): Promise<Wishes> => {
   const loops = (await listLoops(db)).filter(task => task.host === null || task.host === host)
   const unknown = loops.filter(task => !knownLoops.has(task.id)).map(task => task.id)
@@ -37,10 +48,23 @@ export const readWishes = async (
     loops,
     lives: new Map([...runs].map(([id, lives]) => [id, lives.flatMap(lifeOf)])),
     running: await listRunning(db, host),
-    due: slots > 0 ? await listDue(db, slots + spareTasks) : [],
+    due: slots > 0 ? await dueProcesses(db, slots + spareTasks, isResident) : [],
     nextDueAt: await nextDueAt(db),
   }
 }
+
+/** The due tasks that get processes of their own. Those for resident runners may be many, and must not stand in their way. */
+const dueProcesses = async (db: Db, limit: number, isResident: () => Promise<(action: string) => boolean>): Promise<Task[]> => {
+  const due = await listDue(db, limit)
+  if (due.length === 0) return due
+  const resident = await isResident()
+  if (!due.some(task => resident(task.action))) return due
+  const others = (await actionsDue(db)).filter(action => !resident(action))
+  return listDueOf(db, others.slice(0, mostActions), limit)
+}
+
+/** Actions looked at beside those of resident runners; who comes later in the alphabet waits for these to have less to do. */
+const mostActions = 100
 
 const lifeOf = (run: Run): Life[] =>
   run.endedAt === null || run.outcome === null

@@ -14,6 +14,8 @@ interface EndedRun {
   number: number
   end: RunEnd
   process?: ProcessIdentity
+  /** Told instead of the name, when it is in the database. */
+  recorded?: () => void
 }
 
 /** A run that ends sooner than this has its process noted with its end, in one commit. */
@@ -53,11 +55,11 @@ export class Recorder {
   onceProcess(taskId: number, number: number, identity: ProcessIdentity, adopted: boolean): void {
     this.#processes.set(runName(taskId, number), { taskId, number, identity, adopted, at: performance.now() })
   }
-  onceEnded(taskId: number, number: number, end: RunEnd): void {
+  onceEnded(taskId: number, number: number, end: RunEnd, recorded?: () => void): void {
     const name = runName(taskId, number)
     const noted = this.#processes.get(name)
     this.#processes.delete(name)
-    this.#onceEnds.set(name, { taskId, number, end, ...(noted ? { process: noted.identity } : {}) })
+    this.#onceEnds.set(name, { taskId, number, end, ...(noted ? { process: noted.identity } : {}), ...(recorded ? { recorded } : {}) })
   }
   loopStarted(run: Run): void {
     this.#loopStarts.set(runName(run.taskId, run.number), run)
@@ -139,9 +141,10 @@ export class Recorder {
       db,
       ends.map(([, ended]) => ({ ...ended, decide: task => afterOnce(task, ended.end, now, random) })),
     )
-    for (const [name] of ends) {
+    for (const [name, { recorded }] of ends) {
       this.#onceEnds.delete(name)
-      this.#recorded(name)
+      if (recorded) recorded()
+      else this.#recorded(name)
     }
   }
 }

@@ -76,7 +76,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
   who.tell()
   log.info(`supervisor ${process.pid} begins, epoch ${epoch}`)
 
-  supervisor.start()
+  await supervisor.start()
   who.tell()
   let entered = false
   const enter = async () => {
@@ -113,7 +113,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
   const watcher = tryWatch(config.runtime, log, name => {
     if (name === basename(paths.wake)) {
       supervisor.schedules.rang()
-      supervisor.refreshSoon()
+      supervisor.wake()
     } else if (name === basename(paths.stop) || name === basename(paths.reload)) obeyFlags()
   })
   const timers = [

@@ -1,7 +1,9 @@
+import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { openRuns } from '../runs/open-runs.ts'
+import { runtimePaths } from '../runs/runtime-folder.ts'
 import { dataVersion } from '../store/data-version.ts'
 import { type Down, leaveHost } from '../store/hosts.ts'
 import { adoptRuns } from './adopt-runs.ts'
@@ -13,6 +15,7 @@ import { Onces } from './onces.ts'
 import { nextPlanAt, plan, type Situation, type Step } from './plan.ts'
 import { readWishes, type Wishes } from './read-wishes.ts'
 import { Recorder } from './recorder.ts'
+import type { Residents } from './residents.ts'
 import { Schedules } from './schedules.ts'
 import { sweepLeaves } from './sweep-leaves.ts'
 
@@ -26,6 +29,8 @@ const recordAfterMs = 15
 /** A database that says that nobody changed it is read all the same this often: the clock may have been set, and tasks come due. */
 const readAnywayMs = 5_000
 const readBusyMs = 250
+/** Resident runners with so many tasks in hand are busy: then wishes are read by the clock and not at each change. */
+const busyTasks = 50
 
 /**
  * Keeps loops up and runs due tasks on one host. It remembers all it needs, so that loops go on while the database is away:
@@ -43,6 +48,9 @@ export class Supervisor {
   readonly #loops: Loops
   readonly #onces: Onces
   readonly schedules: Schedules
+  /** null while no action is resident and none was: then none of its code is loaded. */
+  #residents: Residents | null = null
+  #down: Down | null = null
   readonly #left = Promise.withResolvers<void>()
   #mode: Situation['mode'] = 'running'
   #knowsWishes = false
@@ -52,6 +60,7 @@ export class Supervisor {
   #refreshing: Promise<void> | null = null
   #refreshAgain = false
   #recordTimer: NodeJS.Timeout | null = null
+  #readTimer: NodeJS.Timeout | null = null
   #finishing = false
   #lastRead: { version: number | null; at: number } = { version: null, at: 0 }
 
@@ -77,7 +86,9 @@ export class Supervisor {
   }
 
   /** Takes over what an earlier life left, then begins. */
-  start(): void {
+  async start(): Promise<void> {
+    const { residents } = runtimePaths(this.#config.runtime)
+    if (existsSync(residents) && readdirSync(residents).length) (await this.#loadResidents()).adopt()
     for (const found of adoptRuns(this.#config, this.owner.host, this.#open, this.#launcher.events)) {
       const forever = found.ticket.execType === 'FOREVER'
       if (found.child) {
@@ -98,10 +109,11 @@ export class Supervisor {
   }
   get facts() {
     return {
-      running: this.#onces.count,
+      running: this.#onces.count + (this.#residents?.held ?? 0),
       loops: this.#loops.children.length,
-      unrecorded: this.#recorder.unrecorded,
+      unrecorded: this.#recorder.unrecorded + (this.#residents?.unrecorded ?? 0),
       databaseAwaySince: this.database.awaySince,
+      ...(this.#residents?.alive ? { residents: this.#residents.infos } : {}),
       phase: this.#mode === 'running' ? ('running' as const) : ('stopping' as const),
     }
   }
@@ -125,6 +137,13 @@ export class Supervisor {
     if (again && this.database.awaySince === null) await this.refresh()
   }
 
+  /** Somebody rang: a task has been added on this host, or a wish changed. */
+  wake(): void {
+    // Those who have a process waiting need not wait for all that is read at a refresh.
+    this.#residents?.wake()
+    this.refreshSoon()
+  }
+
   /** The same for those who cannot wait for it. */
   refreshSoon(): void {
     this.refresh().catch((error: unknown) => this.#log.warn(messageOf(error)))
@@ -134,16 +153,21 @@ export class Supervisor {
   look(): void {
     for (const child of this.children) child.look()
     this.#loops.look(performance.now())
+    this.#residents?.look()
   }
 
   /** When no supervisor ran on this host, before this one did: runs that were due then say so. */
   learnDown(down: Down): void {
+    this.#down = down
     this.#onces.learnDown(down)
+    this.#residents?.learnDown(down)
   }
 
   /** Every running loop is replaced by a fresh process, one after the other. */
   reload(): void {
     this.#log.info(`reloading ${this.#loops.reload()} loops, one after the other`)
+    const residents = this.#residents?.reload() ?? 0
+    if (residents) this.#log.info(`replacing ${residents} resident runners when they have finished what they hold`)
     this.#act()
   }
 
@@ -154,6 +178,7 @@ export class Supervisor {
       this.#mode = 'leaving'
       this.#loops.leave()
       this.#onces.leave()
+      this.#residents?.leave()
       this.#act()
     }
     return this.#left.promise
@@ -164,6 +189,7 @@ export class Supervisor {
     this.#launcher.close()
     this.schedules.close()
     for (const child of this.children) child.letGo()
+    this.#residents?.letGo()
     this.#left.resolve()
   }
 
@@ -181,6 +207,8 @@ export class Supervisor {
       const trouble = (sentence: string) => this.#log.warn(sentence)
       const hadWork = this.#recorder.hasWork
       await this.#recorder.flush(db, trouble)
+      await this.#residents?.flush(db)
+      if (this.#residents && this.#residents.held > busyTasks && performance.now() - this.#lastRead.at < readBusyMs) return this.#readSoon()
       const read = { version: await dataVersion(db), at: performance.now() }
       const unchanged = read.version !== null && read.version === this.#lastRead.version
       // What was just recorded may have made tasks due; while enough of them are known that can wait a little.
@@ -188,20 +216,58 @@ export class Supervisor {
       if (unchanged && read.at - this.#lastRead.at < enoughMs) return
       this.#lastRead = read
       if (this.#mode === 'running') await this.schedules.make(db)
+      const claims = this.#residents?.claims ?? 0
       const wishes = await readWishes(db, this.owner.host, {
         slots: this.#mode === 'leaving' ? 0 : Math.max(0, this.#config.maxRunning - this.#onces.count),
         knownLoops: new Set(this.#knowsWishes ? this.#loops.ids : []),
         now: Date.now(),
+        isResident: () => this.#whoIsResident(),
       })
-      this.#take(wishes)
+      this.#take(wishes, claims)
+      this.#residents?.wake()
       if (this.#recorder.hasWork) await this.#recorder.flush(db, trouble)
     })
   }
 
-  #take(wishes: Wishes): void {
+  #readSoon(): void {
+    this.#readTimer ??= setTimeout(() => {
+      this.#readTimer = null
+      this.refreshSoon()
+    }, readBusyMs)
+  }
+
+  /** Looks at the map of the actions, which costs a look into their folders: only when something is due. */
+  async #whoIsResident(): Promise<(action: string) => boolean> {
+    const entries = await this.#launcher.entries()
+    if (this.#residents === null && !entries.some(entry => entry.resident !== null)) return () => false
+    const residents = await this.#loadResidents()
+    residents.know(entries)
+    return action => residents.takes(action)
+  }
+
+  async #loadResidents(): Promise<Residents> {
+    const { Residents } = await import('./residents.ts')
+    this.#residents ??= new Residents(this.#config, this.owner, this.#launcher, this.#recorder, this.database, this.#log, () =>
+      this.#changed(),
+    )
+    if (this.#down) this.#residents.learnDown(this.#down)
+    return this.#residents
+  }
+
+  /** @param claims how many claims of resident runners had begun or ended when the rows were read */
+  #take(wishes: Wishes, claims: number): void {
     this.#knowsWishes = true
     this.#loops.take(wishes.loops, wishes.lives)
-    this.#onces.take(wishes.due, wishes.running)
+    const residents = this.#residents
+    // Rows that were read while a claim was under way may be those that it took.
+    const uncertain = residents !== null && (residents.claims !== claims || claims % 2 === 1)
+    const running = residents
+      ? wishes.running.filter(
+          task => !residents.holds(task.id, task.number) && !(uncertain && task.epoch === this.owner.epoch && !this.#onces.has(task.id)),
+        )
+      : wishes.running
+    residents?.take(wishes.running)
+    this.#onces.take(wishes.due, running)
     if (this.#dueTimer) clearTimeout(this.#dueTimer)
     const waitMs = wishes.nextDueAt === null ? Number.POSITIVE_INFINITY : wishes.nextDueAt - Date.now()
     // Further ahead the next reading is near enough.
@@ -240,7 +306,8 @@ export class Supervisor {
     if (this.#planTimer) clearTimeout(this.#planTimer)
     const next = nextPlanAt(situation)
     this.#planTimer = next === null || this.#mode === 'leaving' ? null : setTimeout(() => this.#act(), Math.max(1, next - now))
-    if (this.#mode === 'leaving' && this.children.length === 0 && this.#onces.count === 0 && !this.#loops.launching) void this.#finish()
+    const isEmpty = this.children.length === 0 && this.#onces.count === 0 && !this.#loops.launching && !this.#residents?.alive
+    if (this.#mode === 'leaving' && isEmpty) void this.#finish()
   }
 
   #carryOut(step: Step): void {
@@ -260,14 +327,18 @@ export class Supervisor {
     if (this.#finishing) return
     this.#finishing = true
     this.schedules.close()
-    for (const timer of [this.#planTimer, this.#dueTimer, this.#recordTimer]) if (timer) clearTimeout(timer)
+    for (const timer of [this.#planTimer, this.#dueTimer, this.#recordTimer, this.#readTimer]) if (timer) clearTimeout(timer)
     this.#launcher.close()
+    this.#residents?.letGo()
     // The first may have been under way when the last run ended.
-    for (let tries = 0; tries < 3 && (tries === 0 || (this.#recorder.hasWork && this.database.awaySince === null)); tries++)
+    for (
+      let tries = 0;
+      tries < 3 && (tries === 0 || ((this.#recorder.hasWork || this.#residents?.unrecorded) && this.database.awaySince === null));
+      tries++
+    )
       await this.refresh()
     await this.database.use(db => leaveHost(db, this.owner.host, this.owner.epoch, Date.now()))
-    if (this.#recorder.unrecorded)
-      this.#log.warn(`${this.#recorder.unrecorded} ends wait in their folders; the next supervisor records them`)
+    if (this.facts.unrecorded) this.#log.warn(`${this.facts.unrecorded} ends wait in their folders; the next supervisor records them`)
     await this.database.close()
     this.#left.resolve()
   }

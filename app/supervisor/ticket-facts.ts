@@ -59,6 +59,7 @@ export const runOf = (ticket: Ticket, child: Child): Run => ({
   dueAt: null,
   downFrom: null,
   downTo: null,
+  residentTask: null,
 })
 
 /** The end of a run that never had a process: no fault of the task. */

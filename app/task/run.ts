@@ -32,5 +32,7 @@ export interface Run {
   /** The time in which no supervisor ran on this host, when that is why it was late. `downFrom` is null when there was none before. */
   downFrom: number | null
   downTo: number | null
+  /** It was the so-manieth task of a resident runner, whose process `pid` names; null: it had a process of its own. */
+  residentTask: number | null
 }
 export const runName = (taskId: number, number: number) => `${taskId}-${number}`

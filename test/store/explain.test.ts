@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { CompiledQuery } from 'kysely'
 import { checkAuditChain, listAudit, oldestAuditAt } from '../../app/store/audit.ts'
+import { claimOfAction } from '../../app/store/claim-of-action.ts'
 import { claimTask } from '../../app/store/claim-task.ts'
 import { countEnded, countTasks } from '../../app/store/count-tasks.ts'
 import { type Db, openDatabase } from '../../app/store/database.ts'
 import { endOnce, endOnceMany } from '../../app/store/end-once.ts'
+import { endSucceeded } from '../../app/store/end-succeeded.ts'
 import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey } from '../../app/store/find-task.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
-import { listDue, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
+import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
 import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
@@ -79,6 +81,28 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   },
   { name: 'replace', run: db => insertTasks(db, [newTask({ uniqueKey: 'k', onConflict: 'replace' })]) },
   { name: 'list-due', run: db => listDue(db, 100) },
+  {
+    name: 'list-due of one action, and which there are',
+    run: async db => [await listDueOf(db, ['demo/action1'], 100), await actionsDue(db)],
+  },
+  {
+    name: 'claim and end by the hundred',
+    most: 4_000,
+    run: async db => {
+      const process = { pid: 1, startTicks: 1, bootId: 'b' }
+      const claimed = await claimOfAction(db, {
+        action: 'demo/action1',
+        limit: 100,
+        owner,
+        process,
+        handedBefore: 0,
+        down: null,
+        now: seedTime,
+      })
+      const ends = claimed.map(({ id, number }) => ({ taskId: id, number, endedAt: seedTime, content: null, outputBytes: null }))
+      await endSucceeded(db, ends, owner.host)
+    },
+  },
   { name: 'promote-due', most: 1_500, run: db => promoteDue(db, seedTime + 5_000_000, 500) },
   { name: 'next-due', run: db => nextDueAt(db) },
   {

@@ -102,6 +102,9 @@ export const runSchema = Type.Object(
     dueAt: msOrNull('When it was due: what it began after that, it was late.'),
     downFrom: msOrNull('No supervisor ran on its host from then; null when there was none before.'),
     downTo: msOrNull('No supervisor ran on its host until then; null when that is not why it was late.'),
+    residentTask: orNull(
+      Type.Integer({ description: 'Its place among the tasks of its resident runner; null when it had a process of its own.' }),
+    ),
   } satisfies Record<keyof Run, TSchema>,
   { $id: 'Run', additionalProperties: false },
 )
