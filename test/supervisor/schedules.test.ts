@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { inPackage } from '../../app/paths.ts'
 import { insertSchedule } from '../../app/store/insert-schedule.ts'
 import { makeScene, type Scene, until } from '../helpers/scene.ts'
 import { dialects } from '../store/dialects.ts'
@@ -43,6 +44,40 @@ for (const dialect of dialects) {
       )
       assert.equal(new Set(rows.map(row => row.task_id)).size, rows.length)
       await one.untilState(Number(rows[0]!.task_id), 'succeeded')
+    })
+
+    test('the nightly clean-up of the examples, and a cron run each minute', { timeout: 60_000 }, async t => {
+      const scene = await makeScene(t, {
+        databaseUrl: await dialect.newUrl(),
+        env: { BGTASK_ACTIONS: inPackage('app', 'actions'), BGTASK_MODULES: join(tmpdir(), 'bgtask-no-modules') },
+      })
+      const exports = join(scene.runtime, 'exports')
+      mkdirSync(exports)
+      const monthAgo = Date.now() / 1_000 - 31 * 86_400
+      for (const name of ['old.csv', 'new.csv']) writeFileSync(join(exports, name), '1\r\n')
+      utimesSync(join(exports, 'old.csv'), monthAgo, monthAgo)
+      await scene.supervise()
+      const { db } = scene.background
+      const declared = [
+        await scene.background.addSchedule('nightly-clean-up', {
+          cron: '30 2 * * *',
+          timeZone: 'Europe/Berlin',
+          action: 'demo/clean-up',
+          params: { days: 30 },
+          overlap: 'skip',
+        }),
+        await scene.background.addSchedule('cron', { cron: '* * * * *', action: 'core/cron', overlap: 'skip' }),
+      ]
+      // The night comes sooner.
+      for (const { id } of declared) await db.kysely.updateTable('bg_schedule').set({ next_at: Date.now() }).where('id', '=', id).execute()
+      for (const { id } of declared) {
+        const [due] = await until('it is served', async () => {
+          const rows = await dues(scene, id)
+          return rows.length > 0 ? rows : null
+        })
+        await scene.untilState(Number(due!.task_id), 'succeeded', 30_000)
+      }
+      assert.deepEqual(readdirSync(exports), ['new.csv'])
     })
   })
 }
