@@ -28,7 +28,7 @@ export interface OutputOptions {
 /** Prints what a run printed, without secrets and without what could steer a terminal; with --raw byte by byte, but still without secrets. */
 export const runOutput = async (given: string, options: OutputOptions): Promise<number> => {
   const lines = options.tail === undefined ? null : wholeNumber('--tail', options.tail, 0, 1_000_000_000)
-  const { folder, redactor } = await runOf(given, options)
+  const { folder, name, redactor } = await runOf(given, options)
   const paths = runPaths(folder)
   const begin = lines === null ? { older: 0, newer: 0 } : lastLines(paths, lines)
   const out = writer(redactor, options.raw ?? false, contextOf(paths, begin))
@@ -49,16 +49,19 @@ export const runOutput = async (given: string, options: OutputOptions): Promise<
   }
   // Of a live run the end waits, as long as it may be the beginning of a secret.
   if (ended) await out.end()
+  if (sizeOf(paths.output) + sizeOf(paths.rotatedOutput) === 0)
+    note(`${name} ${ended ? 'printed nothing' : 'has printed nothing yet; -f waits for what comes'}.`)
   return exitCodes.done
 }
 
-const runOf = (given: string, options: OutputOptions): Promise<{ folder: string; redactor: () => Redactor }> =>
+const runOf = (given: string, options: OutputOptions): Promise<{ folder: string; name: string; redactor: () => Redactor }> =>
   withBackground(async ({ config, db }) => {
     const task = await taskGiven({ db }, given)
     const number = options.run === undefined ? task.number : wholeNumber('--run', options.run, 1, Number.MAX_SAFE_INTEGER)
     if (number === 0) throw new BgtaskError('failed', `Task ${task.id} has not run yet, so there is no output.`)
     const { folder } = runtimePaths(config.runtime).run(runName(task.id, number))
-    if (existsSync(folder)) return { folder, redactor: () => redactionOf(config).ofRun(folder, task.params) }
+    const name = `Run ${number} of task ${task.id}`
+    if (existsSync(folder)) return { folder, name, redactor: () => redactionOf(config).ofRun(folder, task.params) }
     const run = await findRun(db, task.id, number)
     if (!run) throw new BgtaskError('not-found', `Task ${task.id} has no run ${number}; show ${task.id} lists its runs.`)
     if (run.host !== hostId(config.runtime))

@@ -10,12 +10,14 @@ export const printJson = (value: unknown): void => void process.stdout.write(`${
 /** What goes on meanwhile: on stderr, so that it never mixes with data. */
 export const note = (text: string): void => void process.stderr.write(`${harmless(text)}\n`)
 
-/** `2026-11-21 08:00:07`, in the time zone of this machine. */
+/** `2026-11-21 08:00:07 +01:00`, in the time zone of this machine: whoever copies it into a mail need not say which. */
 export const formatTime = (at: number): string => {
   const date = new Date(at)
   const two = (value: number) => String(value).padStart(2, '0')
   const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-')
-  return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')}`
+  const ahead = -date.getTimezoneOffset()
+  const zone = `${ahead < 0 ? '-' : '+'}${two(Math.trunc(Math.abs(ahead) / 60))}:${two(Math.abs(ahead) % 60)}`
+  return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')} ${zone}`
 }
 
 export const formatTimeOrDash = (at: number | null): string => (at === null ? '-' : formatTime(at))

@@ -77,13 +77,14 @@ const commands = (report: (code: number | null) => void): Command => {
   program.commandsGroup('Tasks:')
   command('add', 'add a task', [
     'add demo/csv-export',
-    `add demo/csv-export '{"rows": 1000}' --in 10m --creator kim`,
+    `add demo/csv-export '{"rows": 1000}' --type system --creator kim`,
+    'add demo/report/hello-world --in 10m',
     'add demo/heartbeat --forever --unique heartbeat',
   ])
-    .argument('<action>', 'report/build is the file report/build.ts in the actions folder')
+    .argument('<action>', 'report/build: the file report/build.ts in an actions folder, or what report.ts exports as build')
     .argument('[json]', 'params, as JSON; - reads them from stdin')
     .option('--forever', 'a loop: kept up for good')
-    .option('--type <text>', 'to group by')
+    .option('--type <text>', 'of your choice, to find it by')
     .option('--creator <text>', 'who wants it')
     .option('--unique <key>', 'only one task that has not ended has this key')
     .addOption(
@@ -103,11 +104,15 @@ const commands = (report: (code: number | null) => void): Command => {
     .option('--no-rerun-after-crash', 'do not run it again when a run died without an outcome')
     .addOption(json())
     .action(does(async (action, params, options) => (await import('./add.ts')).runAdd(action, params, options)))
-  command('records', 'list tasks, newest first', ['records --state failed', 'records --action demo/csv-export --limit 100 --json'])
+  command('records', 'list tasks, newest first', [
+    'records --state failed',
+    'records --type system --creator kim',
+    'records --action demo/csv-export --limit 100 --json',
+  ])
     .option('--state <state>', 'one or more, with commas: waiting, running, succeeded, failed, cancelled, stopped, tripped …')
-    .option('--action <action>')
-    .option('--type <type>')
-    .option('--creator <creator>')
+    .option('--action <action>', 'of this action')
+    .option('--type <type>', 'of this type')
+    .option('--creator <creator>', 'that this one wanted')
     .option('--unique <key>', 'all that have had this unique key')
     .option('--limit <number>', 'how many at most', '20')
     .addOption(json())

@@ -1,5 +1,7 @@
+import { artifactsOfRun } from '../api/artifacts-of-run.ts'
 import { exitCodes } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
+import type { RunArtifact } from '../store/artifacts.ts'
 import { listRuns } from '../store/list-runs.ts'
 import { explainEnd, explainLateness } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
@@ -22,11 +24,14 @@ export const runShow = async (given: string | undefined, { json, unique }: { jso
     const runs = (await listRuns(background.db, task.id, { limit: shownRuns })).map(run => redaction.run(run, task))
     const explained = createExplainer(background.config)(task, runs.find(run => run.endedAt !== null) ?? null)
     const shown = redaction.task(task)
-    if (json) printJson({ ...shown, ...explained, runs })
+    const files = runs[0] ? await artifactsOfRun(background.config, background.db, runs[0]) : []
+    const artifacts = files.map(({ n, name, path, sizeBytes }) => ({ n, name, path, sizeBytes }))
+    if (json) printJson({ ...shown, ...explained, runs, artifacts })
     else
       print(
         [
           head(shown, explained),
+          ...(files.length > 0 ? ['', fileTable(artifacts)] : []),
           ...(runs.length > 0 ? ['', runTable(shown, runs), ...lateness(runs), ...newestError(runs)] : ['', 'It has not run yet.']),
         ].join('\n'),
       )
@@ -84,6 +89,16 @@ const runTable = (task: Task, runs: Run[]) =>
       { title: 'content', value: (run: Run) => replacedBy(task, run) ?? run.content ?? '', flexible: true },
     ],
     runs,
+  )
+
+const fileTable = (files: Pick<RunArtifact, 'name' | 'path' | 'sizeBytes'>[]) =>
+  formatTable(
+    [
+      { title: 'file', value: file => file.name, flexible: true },
+      { title: 'size', value: file => formatBytes('en', file.sizeBytes), right: true },
+      { title: 'lies at', value: file => file.path },
+    ],
+    files,
   )
 
 const newestError = (runs: Run[]) => {

@@ -6,6 +6,7 @@ import type { TaskFilter } from '../store/list-tasks.ts'
 import { loopStates, onceStates } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
+import { findNamed } from './find-named.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
 import { parseTaskId } from './task-id.ts'
@@ -18,6 +19,8 @@ const states = [...new Set([...onceStates, ...loopStates])]
 
 export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
   app.get('/core/bgtask', async (request, reply) => {
+    const named = await findNamed(panel, (fieldsOf(request.query).text ?? '').trim())
+    if (named) return reply.redirect(`${panel.root}/core/bgtask/${named.id}`, 302)
     const model = await taskListModel(panel, request.query)
     return reply.page('task-list', model, model.unknown === null ? 200 : 422)
   })

@@ -15,6 +15,7 @@ import { ansiToHtml } from './ansi.ts'
 import { artifactsModel } from './artifacts.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
+import { findNamed } from './find-named.ts'
 import { outputDownload } from './output-download.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
@@ -26,6 +27,8 @@ export const outputOnPage = 128 * 1024
 
 export const registerTaskPage = (app: FastifyInstance, panel: Panel) => {
   app.get('/core/bgtask/:id', async (request, reply) => {
+    const named = await findNamed(panel, (request.params as { id: string }).id)
+    if (named) return reply.redirect(`${panel.root}/core/bgtask/${named.id}`, 302)
     const model = await taskModel(panel, taskIdOf(request), request.query)
     return reply.page('task', { ...model, ...outputModel(panel, model.task.id, model.shownNumber) })
   })
