@@ -10,7 +10,7 @@ const names =
 clock copy copy-plus download eye fast-forward file-spreadsheet flask-conical gauge heart-pulse history hourglass inbox infinity info
 key-round list loader-circle log-in log-out message-square-text monitor moon octagon-alert package pencil play plus refresh-cw rotate-cw search
 server shield shield-check shield-off sliders-horizontal smartphone sprout square square-terminal sun terminal timer-reset trash-2
-triangle-alert user-plus users wrench x`.split(/\s+/)
+triangle-alert user-plus users wifi wifi-off wrench x`.split(/\s+/)
 
 const root = join(import.meta.dirname, '..')
 

@@ -29,7 +29,7 @@ const mayImport: Record<string, readonly string[]> = {
   actions: ['index'],
   modules: ['index'],
   core: [...floor, 'index'],
-  controllers: ['index', 'web', 'api'],
+  controllers: ['index', 'web', 'api', 'texts'],
 }
 /** Only when asked for, by `await import()`: so that a run which needs none of it does not pay for it. */
 const mayImportLate: Record<string, readonly string[]> = {

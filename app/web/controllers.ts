@@ -9,7 +9,7 @@ import { apiPrefix } from './bearer.ts'
 import type { Panel } from './panel.ts'
 
 /**
- * Registers every file of app/controllers by itself. Each exports a Fastify plugin as its default; its pages are the application's own:
+ * Registers every file of app/controllers and its folders by itself, but for those whose name begins with _ or a dot. Each exports a Fastify plugin as its default; its pages are the application's own:
  * anybody may ask for them unless the controller says `onRequest: app.requireLogin()`. It is given the background, and the panel's root. One that does not load harms nothing else.
  */
 export const registerControllers = async (
@@ -44,8 +44,8 @@ export const registerControllers = async (
 
 const filesIn = (folder: string): string[] => {
   try {
-    return readdirSync(folder)
-      .filter(name => /\.[tj]s$/.test(name) && !/\.(?:test|d)\.[tj]s$/.test(name) && !/^[._]/.test(name))
+    return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter(name => /\.[tj]s$/.test(name) && !/\.(?:test|d)\.[tj]s$/.test(name) && !/(^|[/])[._]/.test(name))
       .sort()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []

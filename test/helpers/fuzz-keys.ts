@@ -31,6 +31,7 @@ export type Said =
   | { did: 'end'; id: number; number: number; recorded: string }
   | { did: 'cancel'; ids: number[] }
   | { did: 'retry'; id: number }
+  | { did: 'busy' }
   | { did: 'error'; message: string }
 
 export interface KeyFuzz {
@@ -114,7 +115,7 @@ const watchTables = (db: Db) => {
         for (const row of rows) wrong.add(`${what}: ${row.what}`)
       }
       looks++
-      await sleep(20)
+      await sleep(50)
     }
   })()
   return {
@@ -232,6 +233,7 @@ const holdAgainst = async (db: Db, said: readonly Said[]): Promise<KeyFuzz> => {
       runs: runs.length,
       cancels: cancels.size,
       retries: of('retry').length,
+      busy: of('busy').length,
       ...states,
     },
   }

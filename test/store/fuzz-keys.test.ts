@@ -11,6 +11,7 @@ for (const dialect of dialects) {
       const seed = randomInt(1_000_000)
       const { wrong, figures } = await fuzzKeys(await freshDb(dialect), { seed, operations: 600, processes: 4, keys: 5 })
       assert.deepEqual(wrong, [], `seed ${seed}`)
+      assert.ok(figures.busy! <= 6, `${figures.busy} operations were refused by a busy database`)
       for (const name of ['added', 'updated', 'replaced', 'claims'] as const) assert.ok(figures[name]! > 10, `${name} ${figures[name]}`)
     })
   })

@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs'
 import { BgtaskError, messageOf } from '../../app/errors.ts'
 import { claimTasks } from '../../app/store/claim-task.ts'
-import { openDatabase } from '../../app/store/database.ts'
+import { isAway, openDatabase } from '../../app/store/database.ts'
 import { endOnceMany } from '../../app/store/end-once.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { insertTasks, type OnConflict } from '../../app/store/insert-task.ts'
@@ -165,7 +165,8 @@ for (let n = 1; n <= Number(operations); n++) {
   try {
     await choose()()
   } catch (error) {
-    say({ did: 'error', message: messageOf(error) })
+    // A database that is too busy says so, and has done nothing: the tables are held against that too.
+    say(isAway(error) ? { did: 'busy' } : { did: 'error', message: messageOf(error) })
   }
   if (n % 100 === 0) process.stdout.write('.')
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import type { Background } from '../api/background.ts'
-import { EXEC_TYPE_FOREVER } from '../index.ts'
+import type { Background } from '../../api/background.ts'
+import { EXEC_TYPE_FOREVER } from '../../index.ts'
 
 /*
  * How an application uses bgtask: a page whose handlers call addTask() and answer at once; the work is done elsewhere.
