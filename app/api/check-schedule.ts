@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Catalog } from '../catalog/catalog.ts'
+import type { CommandsConfig } from '../commands/load-commands.ts'
 import { BgtaskError } from '../errors.ts'
 import type { ScheduleWish } from '../store/schedule-rows.ts'
 import { readCronText } from '../task/cron-text.ts'
@@ -16,9 +17,12 @@ import {
   type ScheduledOptions,
 } from '../task/schedule.ts'
 import { readTimeZone } from '../task/time-zone.ts'
+import type { Actor } from './audited.ts'
 import type { TaskOptions } from './check-options.ts'
 import { checkTask } from './check-task.ts'
+import { asCommandWish } from './command-wish.ts'
 import { showValue } from './show-value.ts'
+import type { TaskWish } from './store-tasks.ts'
 
 /** What is said of a schedule: when, what, and all that may be said of a task but for its time. */
 export interface ScheduleOptions extends Omit<TaskOptions, 'execType' | 'runAt' | 'delayMs' | 'trx' | 'onConflict'> {
@@ -45,8 +49,16 @@ export interface CheckedSchedule extends ScheduleWish {
   fingerprint: string
 }
 
-/** @throws BgtaskError `refused`, in a sentence that names what is wrong and gives an example: nothing is stored */
-export const checkSchedule = async (catalog: Catalog, given: unknown, now: number): Promise<CheckedSchedule> => {
+/**
+ * @param about.actor the person who asks; none: the application's own code does
+ * @throws BgtaskError `refused`, in a sentence that names what is wrong and gives an example; `forbidden`: nothing is stored
+ */
+export const checkSchedule = async (
+  config: CommandsConfig,
+  catalog: Catalog,
+  given: unknown,
+  { now, actor }: { now: number; actor?: Actor },
+): Promise<CheckedSchedule> => {
   const options = asOptions(given)
   const { cron, everyMs, timeZone, action, params, missed, overlap, ...ofTask } = options
   const rule = checkRule({ cron, everyMs, timeZone }, now)
@@ -54,7 +66,9 @@ export const checkSchedule = async (catalog: Catalog, given: unknown, now: numbe
   if (nextAt === null) throw refused(`The cron text ${showValue(cron)} never comes: there is no such day.`)
   if (ofTask.onConflict === 'reject')
     throw refused('onConflict is reject, and a schedule has nobody to tell; allowed are keep, replace and keepLast.')
-  const { task } = await checkTask(catalog, action, params, ofTask, { now })
+  // A command is scheduled by those alone who may run it.
+  const asked = await asCommandWish(config, { action, params, options: ofTask } as TaskWish, actor)
+  const { task } = await checkTask(catalog, asked.action, asked.params, asked.options, { now })
   const wish: ScheduleWish = {
     rule,
     action: task.action,

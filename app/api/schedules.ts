@@ -13,6 +13,7 @@ import type { Task } from '../task/task.ts'
 import { type Actor, audited } from './audited.ts'
 import type { Background } from './background.ts'
 import { type CheckedSchedule, checkSchedule, checkScheduleName, type ScheduleOptions } from './check-schedule.ts'
+import { requireReachOfTask } from './command-reach.ts'
 
 type Tools = Pick<Background, 'config' | 'db' | 'catalog'>
 
@@ -24,7 +25,7 @@ type Tools = Pick<Background, 'config' | 'db' | 'catalog'>
 export const declareSchedule = async (tools: Tools, givenName: string, options: ScheduleOptions): Promise<Schedule> => {
   const name = checkScheduleName(givenName)
   const now = Date.now()
-  const checked = await checkSchedule(await tools.catalog(), options, now)
+  const checked = await checkSchedule(tools.config, await tools.catalog(), options, { now })
   for (let tries = 0; tries < 5; tries++) {
     const there = await findSchedule(tools.db, { name })
     if (there?.declared === checked.fingerprint) return there
@@ -77,7 +78,7 @@ export interface Person {
 export const makeSchedule = async (tools: Tools, givenName: string, options: ScheduleOptions, who: Person): Promise<Schedule> => {
   const name = checkScheduleName(givenName)
   const now = Date.now()
-  const checked = await checkSchedule(await tools.catalog(), options, now)
+  const checked = await checkSchedule(tools.config, await tools.catalog(), options, { now, actor: who.actor })
   if (await findSchedule(tools.db, { name })) throw nameTaken(name)
   return audited(tools.db, who.actor, { act: 'schedule-added', subject: name, detail: inWords(checked) }, async () => {
     const { schedule, added } = await insertSchedule(
@@ -94,7 +95,7 @@ export const makeSchedule = async (tools: Tools, givenName: string, options: Sch
 /** What is said of it is replaced as a whole. @param seen as it was read: a change that was made since is not overwritten @throws BgtaskError `refused`, `busy` */
 export const editSchedule = async (tools: Tools, seen: Schedule, options: ScheduleOptions, who: Person): Promise<Schedule> => {
   const now = Date.now()
-  const checked = await checkSchedule(await tools.catalog(), options, now)
+  const checked = await checkSchedule(tools.config, await tools.catalog(), options, { now, actor: who.actor })
   const detail = `${inWords(checked)}; before: ${inWords(seen)}`
   return audited(tools.db, who.actor, { act: 'schedule-changed', subject: seen.name, detail }, async () => {
     if (!(await changeSchedule(tools.db, seen, { ...changeOf(seen, checked, now), editedBy: who.by }, now)))
@@ -111,17 +112,19 @@ export const pauseSchedule = (tools: Tools, seen: Schedule, who: Pick<Person, 'a
 export const resumeSchedule = (tools: Tools, seen: Schedule, who: Pick<Person, 'actor'>): Promise<Schedule> =>
   setWanted(tools, seen, who, 'up')
 
-/** Makes one task now, also of a paused one. Its times stay as they are. */
-export const runSchedule = (
+/** Makes one task now, also of a paused one. Its times stay as they are. @throws BgtaskError `forbidden`: a command that this one may not run */
+export const runSchedule = async (
   tools: Tools,
   seen: Schedule,
   who: Pick<Person, 'actor' | 'by'>,
-): Promise<{ task: Task; added: boolean; replaced: number | null }> =>
-  audited(tools.db, who.actor, { act: 'schedule-run', subject: seen.name, detail: seen.action }, async () => {
+): Promise<{ task: Task; added: boolean; replaced: number | null }> => {
+  await requireReachOfTask(tools.config, seen, who.actor.reach)
+  return audited(tools.db, who.actor, { act: 'schedule-run', subject: seen.name, detail: seen.action }, async () => {
     const made = await makeByHand(tools.db, seen, who.by, Date.now())
     ring(tools.config.runtime)
     return made
   })
+}
 
 /** Its tasks stay. */
 export const removeSchedule = (tools: Tools, seen: Schedule, who: Pick<Person, 'actor'>): Promise<void> =>
@@ -139,9 +142,11 @@ export const existingSchedule = async ({ db }: Pick<Tools, 'db'>, which: { id: n
   throw notFound(which.name, nearestNames(which.name, names))
 }
 
-const setWanted = (tools: Tools, seen: Schedule, { actor }: Pick<Person, 'actor'>, wanted: 'up' | 'down'): Promise<Schedule> => {
+const setWanted = async (tools: Tools, seen: Schedule, { actor }: Pick<Person, 'actor'>, wanted: 'up' | 'down'): Promise<Schedule> => {
   const now = Date.now()
-  if (seen.wanted === wanted) return Promise.resolve(seen)
+  if (seen.wanted === wanted) return seen
+  // Whoever may add tasks may keep any from being made, but not let a command run that is not theirs.
+  if (wanted === 'up') await requireReachOfTask(tools.config, seen, actor.reach)
   const act = wanted === 'up' ? 'schedule-resumed' : 'schedule-paused'
   return audited(tools.db, actor, { act, subject: seen.name, detail: inWords(seen) }, async () => {
     const nextAt = wanted === 'up' ? nextDue(seen.rule, now) : null

@@ -766,6 +766,27 @@ export const guards: readonly Guard[] = [
     'canary.alone.test.ts',
   ),
   guard(
+    'a command is scheduled by those who may run it',
+    'app/api/check-schedule.ts',
+    'options: ofTask } as TaskWish, actor)',
+    'options: ofTask } as TaskWish, undefined)',
+    'web/schedules.test.ts',
+  ),
+  guard(
+    'the schedule of a command is run by those who may run it',
+    'app/api/schedules.ts',
+    '  await requireReachOfTask(tools.config, seen, who.actor.reach)\n',
+    '',
+    'web/schedules.test.ts',
+  ),
+  guard(
+    'the schedule of a command is resumed by those who may run it',
+    'app/api/schedules.ts',
+    "if (wanted === 'up') await requireReachOfTask(tools.config, seen, actor.reach)",
+    '',
+    'web/schedules.test.ts',
+  ),
+  guard(
     'a schedule is shown without its secrets',
     'app/api/show-schedule.ts',
     'params: redactJson(schedule.params, redactor),',

@@ -1,17 +1,23 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { commandScene } from '../commands/scene.ts'
 import { type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
 
+const commands = commandScene()
 let panel: ListeningPanel
 let operator: SignedIn
 let viewer: SignedIn
 
 before(async () => {
-  panel = await listenPanel()
+  commands.write({ open: { executable: commands.witness }, closed: { executable: commands.witness, role: 'admin' } })
+  panel = await listenPanel({ env: { BGTASK_COMMANDS: commands.file } })
   operator = await panel.signIn('operator')
   viewer = await panel.signIn('viewer')
 })
-after(() => panel.close())
+after(async () => {
+  await panel.close()
+  commands.remove()
+})
 
 const page = '/admin/config/schedules'
 const mainOf = (html: string) => html.slice(html.indexOf('<main'), html.indexOf('</main>'))
@@ -148,6 +154,29 @@ test('what the application declares is told as such, and a secret of its params 
   assert.equal((await post(`${page}/${id}`, { ...form, cron: '@hourly', params: params.replace('3', '4') })).status, 303)
   const [row] = panel.sql('SELECT params, cron FROM bg_schedule WHERE id = ?', id)
   assert.deepEqual([JSON.parse(row!.params as string), row!.cron], [{ apiKey: secret, days: 4 }, '@hourly'])
+})
+
+test('a command is scheduled, run and resumed by those alone who may run it', async () => {
+  const admin = await panel.signIn('admin')
+  const ofCommand = (name: string) => ({
+    ...form,
+    action: 'core/command',
+    params: JSON.stringify({ name, args: {} }),
+    'params.name': name,
+    'params.args': '{}',
+  })
+  assert.equal((await post(page, { ...ofCommand('closed'), name: 'by-operator' })).status, 403)
+  assert.equal((await post(page, { ...ofCommand('open'), name: 'open-by-operator' })).status, 303)
+  assert.equal((await post(page, { ...ofCommand('closed'), name: 'by-admin' }, admin)).status, 303)
+  const { id } = rows().find(({ name }) => name === 'by-admin') as { id: number }
+  const before = panel.sql('SELECT COUNT(*) AS n FROM bg_task')
+  assert.equal((await post(`${page}/${id}/run`)).status, 403)
+  assert.equal((await post(`${page}/${id}`, { ...ofCommand('closed'), cron: '* * * * * *' })).status, 403)
+  // Anybody who may add tasks may stop it.
+  assert.equal((await post(`${page}/${id}/pause`)).status, 303)
+  assert.equal((await post(`${page}/${id}/resume`)).status, 403)
+  assert.deepEqual(panel.sql('SELECT COUNT(*) AS n FROM bg_task'), before)
+  assert.equal((await post(`${page}/${id}/resume`, {}, admin)).status, 303)
 })
 
 test('a schedule is due next on the overview, and is told as broken when its action is gone', async () => {
