@@ -3,6 +3,7 @@
  *
  *   node scripts/screenshots.ts            all of them into runtime/screenshots, and the README's into scripts/screenshots
  *   node scripts/screenshots.ts --readme   the README's alone
+ *   node scripts/screenshots.ts tasks loop these pages alone
  */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -37,7 +38,7 @@ async function takeAll() {
   const mail = await background.addTask('mail/send', {}, 'FOREVER')
   const orders = await background.addTask('shop/orders', {}, 'FOREVER')
   const prices = await background.addTask('shop/prices', {}, 'FOREVER')
-  await background.addTask('report/month', { month: '2026-10' }, { type: 'report', creator: 'ada' })
+  const ended = await background.addTask('report/month', { month: '2026-10' }, { type: 'report', creator: 'ada' })
   await background.addTask('mail/remind', { user: 7 }, { delayMs: 3_600_000, unique: 'remind-7', creator: 'shop' })
   const failed = await background.addTask('report/month', { month: '1999-01' }, { type: 'report', creator: 'ben' })
   const running = await background.addTask('report/export', { rows: 10_000_000 }, { type: 'report', creator: 'ada' })
@@ -61,6 +62,8 @@ async function takeAll() {
     'tripped-loop': `/admin/core/bgtask/${mail.id}`,
     'failed-task': `/admin/core/bgtask/${failed.id}`,
     'running-task': `/admin/core/bgtask/${running.id}`,
+    'task-with-files': `/admin/core/bgtask/${ended.id}`,
+    'new-task-choice': '/admin/core/bgtask/new',
     'new-task': '/admin/core/bgtask/new?action=report/month',
     debug: `/admin/core/bgtask/debug?id=${failed.id}`,
     schedules: '/admin/config/schedules',
@@ -80,6 +83,7 @@ async function takeAll() {
     'not-found': '/admin/nowhere',
   }
   const readme = process.argv.includes('--readme')
+  const only = process.argv.slice(2).filter(name => name in pages)
   mkdirSync(forReadme, { recursive: true })
   if (!readme) mkdirSync(all, { recursive: true })
   for (const theme of ['light', 'dark'] as const) {
@@ -87,6 +91,7 @@ async function takeAll() {
       for (const locale of readme ? ['en-GB'] : ['en-GB', 'zh-CN']) {
         const { page } = await openBrowser(t, { theme, width, locale })
         for (const [name, path] of Object.entries(pages)) {
+          if (only.length > 0 && name !== 'login' && !only.includes(name)) continue
           await page.goto(address + path)
           if (name === 'login') await page.waitForLoadState()
           const file = `${name}-${theme}-${width}-${locale}.png`
@@ -120,7 +125,7 @@ function shopActions(): string {
     mkdirSync(join(folder, name, '..'), { recursive: true })
     writeFileSync(
       join(folder, `${name}.ts`),
-      `import { defineAction, execForeverInterval, failure } from ${JSON.stringify(library)}\n${body}\n`,
+      `import { defineAction, execForeverInterval, failure } from ${JSON.stringify(library)}\nimport { mkdirSync, rmSync, writeFileSync } from 'node:fs'\nimport { dirname, join } from 'node:path'\n${body}\n`,
     )
   }
   const month = `{ type: 'object', properties: { month: { type: 'string', title: 'Month', description: 'Like 2026-10', pattern: '^\\\\d{4}-\\\\d{2}$' }, draft: { type: 'boolean', title: 'Only a draft', default: false } }, required: ['month'] }`
@@ -138,12 +143,15 @@ function shopActions(): string {
   )
   write(
     'report/month',
-    `export default defineAction({ description: 'Builds the report of a month.', params: ${month}, execute: ({ params, log }) => { log('reading orders', { month: params.month }); return params.month < '2020' ? failure('There are no orders before 2020.') : 'report-' + params.month + '.pdf, 14 pages' } })`,
+    `export default defineAction({ description: 'Builds the report of a month.', params: ${month}, execute: ({ params, log, artifact }) => { log('reading orders', { month: params.month }); if (params.month >= '2020') for (const [name, gone] of [['report ' + params.month + '.csv', false], ['orders with a rather long name, as people give them, ' + params.month + '.csv', false], ['draft.csv', true]]) { const path = join(process.env.BGTASK_RUNTIME, 'exports', name); mkdirSync(dirname(path), { recursive: true }); writeFileSync(path, 'x'.repeat(4_321_000)); artifact(path); if (gone) rmSync(path) } return params.month < '2020' ? failure('There are no orders before 2020.') : 'report-' + params.month + '.pdf, 14 pages' } })`,
   )
   write(
     'report/export',
     `export default defineAction({ description: 'Exports orders.', execute: async ({ params, progress, log, signal }) => { for (let done = 0; !signal.aborted; done += 38_000) { progress(Math.min(done, params.rows * 0.62), params.rows, 'orders of 2025'); log('rows written', { done }); await new Promise(resolve => setTimeout(resolve, 300)) } } })`,
   )
+  write('shop', `export const stock = () => {}`)
+  write('shop/stock', `export const execute = () => {} // there twice`)
+  write('broken', `export const daily = () => {`)
   write('mail/remind', `export default defineAction({ description: 'Reminds a customer of the cart.', execute: () => 'reminded' })`)
   return folder
 }
