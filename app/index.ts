@@ -14,6 +14,7 @@ export { type CommandDefinition, defineCommands, type ParameterDefinition } from
 export type { CronContext, QueueInfo, QueueInfos, WorkerContext } from './cron/contexts.ts'
 export { RequeueItem, SuspendQueue } from './cron/queue-signals.ts'
 export { BgtaskError } from './errors.ts'
+export type { SendOptions, SendWish, TaskSender } from './remote/task-sender.ts'
 export type { Context } from './runner/context.ts'
 export { type Action, type ActionOptions, defineAction } from './runner/define-action.ts'
 export { execForeverInterval, type IntervalOptions, type Iteration } from './runner/exec-forever-interval.ts'

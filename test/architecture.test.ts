@@ -25,7 +25,8 @@ const mayImport: Record<string, readonly string[]> = {
   cron: [...floor, 'runs', 'store', 'catalog', 'commands', 'api'],
   web: [...floor, 'runs', 'store', 'catalog', 'commands', 'api', 'cron'],
   cli: [...floor, 'runs', 'store', 'catalog', 'commands', 'api', 'cron', 'runner', 'supervisor', 'web'],
-  index: [...floor, 'runs', 'commands', 'runner', 'api', 'cron'],
+  remote: ['task'],
+  index: ['remote', ...floor, 'runs', 'commands', 'runner', 'api', 'cron'],
   actions: ['index'],
   modules: ['index'],
   core: [...floor, 'index'],
@@ -33,6 +34,7 @@ const mayImport: Record<string, readonly string[]> = {
 }
 /** Only when asked for, by `await import()`: so that a run which needs none of it does not pay for it. */
 const mayImportLate: Record<string, readonly string[]> = {
+  remote: ['api'],
   runner: ['api', 'store'],
   index: ['api', 'web'],
   core: ['runs', 'store', 'catalog', 'commands', 'api', 'cron', 'runner'],

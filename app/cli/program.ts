@@ -273,7 +273,7 @@ const commands = (report: (code: number | null) => void): Command => {
     .action(does(async options => (await import('./user.ts')).runUserList(options)))
   const token = command('token', 'keys for programs that use the API', [
     'token create deploy --scope loop:restart',
-    'token create shop --scope task:add:report/* --scope task:read --expires 365d',
+    `token create shop --scope 'task:add:report/*' --scope task:read --expires 365d`,
     'token revoke 3',
   ])
   token

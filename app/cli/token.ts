@@ -1,5 +1,5 @@
 import { makeToken, revokeToken, type ShownToken, shownTokens } from '../api/tokens.ts'
-import { exitCodes } from '../errors.ts'
+import { BgtaskError, exitCodes } from '../errors.ts'
 import { commandLine } from './audited.ts'
 import { parseDuration } from './duration.ts'
 import { wholeNumber, withBackground } from './open.ts'
@@ -36,7 +36,16 @@ export const runTokenList = async ({ json }: { json?: boolean }): Promise<number
 export const runTokenRevoke = async (given: string, { json }: { json?: boolean }): Promise<number> => {
   const id = wholeNumber('The id of the token', given, 1, Number.MAX_SAFE_INTEGER)
   return withBackground(async ({ db }) => {
-    const token = await revokeToken(db, commandLine(), id)
+    const token = await revokeToken(db, commandLine(), id).catch((error: unknown) => {
+      // What was wanted is so already.
+      if (error instanceof BgtaskError && error.code === 'busy') return error
+      throw error
+    })
+    if (token instanceof BgtaskError) {
+      if (json) printJson({ id, state: 'revoked' })
+      else print(token.message)
+      return exitCodes.done
+    }
     if (json) printJson(token)
     else print(`Token ${id} (${token.name}) is revoked: it opens nothing any more.`)
     return exitCodes.done

@@ -110,7 +110,7 @@ export const retryTask = (db: Db, id: number, by: string, now: number): Promise<
       .set({
         state: 'waiting',
         wanted: 'up',
-        reason: fromReason({ code: 'added', at: now, by }),
+        reason: fromReason({ code: 'wished-again', at: now, by }),
         attempt: 0,
         crash_count: 0,
         run_at: now,

@@ -90,7 +90,7 @@ export type EndKey =
   | `end.${'succeeded' | 'timed-out' | 'out-of-memory' | 'cancelled' | 'interrupted' | 'lost'}`
 
 export type WhyKey =
-  | `why.once.${'added' | 'dueLater' | 'retry' | 'crashed' | 'interrupted' | 'waitsForKey' | 'waitsForTurn' | 'waiting' | 'running' | 'adopted' | 'cancelling'}`
+  | `why.once.${'added' | 'wishedAgain' | 'dueLater' | 'retry' | 'crashed' | 'interrupted' | 'waitsForKey' | 'waitsForTurn' | 'waiting' | 'running' | 'adopted' | 'cancelling'}`
   | `why.once.${'overwritten' | 'overwrittenLater' | 'replacing'}`
   | 'why.gone'
   | `why.once.${'succeeded' | 'failed' | 'crashedForGood' | 'misconfigured' | 'cannotLoad' | 'cancelled' | 'replaced' | 'survivors'}`
@@ -156,6 +156,8 @@ const explainOnce = (task: Task, facts: ExplainFacts): Words => {
               next: whenUp(facts, say('next.startsSoon')),
             }
           }
+          if (reason?.code === 'wished-again')
+            return { why: say('why.once.wishedAgain', { at: reason.at, by: reason.by ?? '' }), next: whenUp(facts, say('next.startsSoon')) }
           return reason?.code === 'added' || !reason
             ? { why: say('why.once.added', { at: task.createdAt }), next: whenUp(facts, say('next.startsSoon')) }
             : { why: say('why.once.waiting', { at }), next: whenUp(facts, say('next.startsSoon')) }

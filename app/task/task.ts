@@ -74,6 +74,7 @@ export interface Reason {
 
 export const reasonCodes = [
   'added', // waits for its first run
+  'wished-again', // it had ended, and `by` asked that it be run again
   'due-later', // runAt lies ahead
   'retry', // a try failed, the next one is planned
   'crashed', // the last run died without an outcome, it will be run again

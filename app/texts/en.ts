@@ -40,6 +40,7 @@ export const en = {
   'end.interrupted': 'It was interrupted by a restart or shutdown.',
   'end.lost': 'It ended while nobody watched and left no trace.',
 
+  'why.once.wishedAgain': 'Asked for again by {by}, {at, time}; waiting for its turn.',
   'why.once.added': 'Added {at, time} and waiting for its turn.',
   'why.once.overwritten': 'Added {at, time} and waiting for its turn, with the params of the newest of {calls} {calls:call|calls}.',
   'why.once.overwrittenLater': 'Added {at, time}, with the params of the newest of {calls} {calls:call|calls}; it is not due yet.',

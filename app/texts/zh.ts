@@ -42,6 +42,7 @@ export const zh: Record<keyof typeof en, string> = {
   'end.interrupted': '被重启或关机中断。',
   'end.lost': '在无人监视时结束，没有留下痕迹。',
 
+  'why.once.wishedAgain': '{by} 于{at, time}要求再次运行，等待执行。',
   'why.once.added': '{at, time}添加，等待执行。',
   'why.once.overwritten': '{at, time}添加，正在排队；参数取自 {calls} 次调用中最新的一次。',
   'why.once.overwrittenLater': '{at, time}添加，尚未到期；参数取自 {calls} 次调用中最新的一次。',

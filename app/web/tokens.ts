@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { coversScope, plainScopes } from '../api/scopes.ts'
 import { defaultTokenLifeMs, type MadeToken, makeToken, revokeToken, shownTokens } from '../api/tokens.ts'
+import { checkParams } from '../catalog/check-params.ts'
 import { BgtaskError } from '../errors.ts'
 import { NotAdmin } from '../store/lock-users.ts'
 import { translate } from '../texts/translate.ts'
@@ -133,10 +134,15 @@ const foldersAbove = (action: string): string[] => {
 const examplesFor = async (panel: Panel, request: FastifyRequest, { token: { scopes }, text }: MadeToken): Promise<string[]> => {
   const address = `${panel.config.publicUrl ?? originsOf(request, null)[0]!}${panel.top}${apiPrefix}`
   const curl = `curl -H "Authorization: Bearer ${text}"`
-  const names = (await panel.background.catalog()).entries.map(({ name }) => name)
-  const action = names.find(name => coversScope(scopes, { kind: 'task:add', action: name }))
+  const { entries } = await panel.background.catalog()
+  const covered = entries.filter(({ name, error }) => error === null && coversScope(scopes, { kind: 'task:add', action: name }))
+  // One that takes no params works as it is printed; of another only whoever knows it can say them.
+  const fits = await Promise.all(covered.map(async entry => (await checkParams(entry, {})).length === 0))
+  const plain = covered.find((_, index) => fits[index])
+  const action = plain?.name ?? covered[0]?.name
+  const params = plain ? '{}' : '{…}'
   return [
-    ...(action ? [`${curl} --json '{"action": "${action}", "params": {}}' ${address}/tasks`] : []),
+    ...(action ? [`${curl} --json '{"action": "${action}", "params": ${params}}' ${address}/tasks`] : []),
     ...(scopes.includes('task:read') ? [`${curl} ${address}/tasks/1`] : []),
     ...(scopes.includes('task:control') ? [`${curl} -X POST ${address}/tasks/1/retry`] : []),
     ...(scopes.includes('cron:run') ? [`${curl} -X POST ${address}/cron/run`] : []),

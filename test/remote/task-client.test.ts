@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { type LineAnswer, TaskClient, TaskClientError, type TaskSender } from '../../app/remote/task-client.ts'
+import { cancelTask } from '../../app/store/wishes.ts'
+import { openPanel } from '../helpers/open-panel.ts'
+import { until } from '../helpers/scene.ts'
+import { makeTestToken } from '../web/api/ask-with.ts'
+import { dieBeforeAnswer, openServing, type Serving } from '../web/api/serving.ts'
+
+const scopes = ['task:add:test/*', 'task:read', 'task:control']
+
+test('the same calls as the library; written against TaskSender, code may be given either', async t => {
+  const panel = await openPanel(t)
+  const { text } = await makeTestToken(panel, scopes, 'shop')
+  const client = new TaskClient({ url: `${panel.origin}/`, token: text })
+  const remind = async (sender: TaskSender, user: number) =>
+    sender.addTask('test/ok', { user }, { runAt: new Date(Date.now() + 3_600_000), unique: `remind-${user}`, onConflict: 'replace' })
+  const [far, near] = [await remind(client, 1), await remind(panel.background, 2)]
+  assert.deepEqual([far.params, far.creator, far.uniqueKey, near.uniqueKey], [{ user: 1 }, 'shop', 'remind-1', 'remind-2'])
+  const task = await client.task(far.uid)
+  assert.deepEqual([task.id, task.state, typeof task.why], [far.id, 'waiting', 'string'])
+  assert.deepEqual(
+    (await client.tasks({ unique: 'remind-2' })).tasks.map(({ id }) => id),
+    [near.id],
+  )
+  assert.equal((await client.addTasks([{ action: 'test/ok' }, { action: 'test/ok', options: { type: 't' } }])).length, 2)
+  assert.equal((await client.sendTask('test/forever', {}, 'FOREVER')).execType, 'FOREVER')
+  assert.equal((await client.cancel(far.id)).state, 'cancelled')
+  assert.equal((await client.wait(far.id)).state, 'cancelled')
+  assert.equal((await client.retry(far.id)).state, 'waiting')
+  const waiting = client.wait(far.id)
+  await cancelTask(panel.background.db, far.id, 'the test', Date.now())
+  assert.equal((await waiting).state, 'cancelled')
+})
+
+test('errors carry the word, the status and the sentence; time and signal are kept', async t => {
+  const panel = await openPanel(t)
+  const { text } = await makeTestToken(panel, scopes)
+  const client = new TaskClient({ url: panel.origin, token: text })
+  const problem = async (call: Promise<unknown>) => {
+    const error = await call.then(
+      () => assert.fail('it went through'),
+      (thrown: unknown) => thrown,
+    )
+    assert.ok(error instanceof TaskClientError, String(error))
+    return [error.code, error.status, error.message] as const
+  }
+  assert.match((await problem(client.sendTask('test/nothing')))[2], /There is no action "test\/nothing"/)
+  assert.deepEqual((await problem(client.sendTask('demo/heartbeat'))).slice(0, 2), ['scope-missing', 403])
+  assert.deepEqual((await problem(client.task(999))).slice(0, 2), ['not-found', 404])
+  assert.deepEqual((await problem(new TaskClient({ url: panel.origin, token: 'bgt_1_x' }).task(1))).slice(0, 2), ['token-refused', 401])
+  const { id } = await client.sendTask('test/ok')
+  assert.deepEqual((await problem(client.wait(id, { timeoutMs: 1 }))).slice(0, 2), ['timed-out', null])
+  const stop = new AbortController()
+  const waiting = problem(client.wait(id, { signal: stop.signal }))
+  await until('it waits', () => panel.seen.some(({ request, status }) => request.url?.includes('/wait?timeoutMs=2') && status === null))
+  stop.abort()
+  assert.equal((await waiting)[0], 'aborted')
+  const nobody = new TaskClient({ url: 'http://127.0.0.1:1', token: text, retries: 1 })
+  assert.deepEqual((await problem(nobody.task(1)))[0], 'unreachable')
+  assert.throws(() => new TaskClient({}), TypeError)
+  assert.throws(() => new TaskClient({ url: 'http://x', socketPath: '/x' }), TypeError)
+})
+
+const numbers = async ({ background }: Pick<Serving, 'background'>) =>
+  (await background.db.kysely.selectFrom('bg_task').select('params').execute()).map(({ params }) => (JSON.parse(params) as { n: number }).n)
+
+test('the panel is killed before it answers, and started again: each call adds once', async t => {
+  const serving = await openServing(t)
+  await serving.start(dieBeforeAnswer(1))
+  const client = new TaskClient({ url: serving.url, token: await serving.token(scopes) })
+  const sending = client.sendTask('test/ok', { n: 1 })
+  await serving.died()
+  await serving.start(dieBeforeAnswer(2))
+  assert.deepEqual((await sending).params, { n: 1 })
+  const many = (async () => {
+    const answers: LineAnswer[] = []
+    for await (const answer of client.sendTasks(wishes(2, 1_800))) answers.push(answer)
+    return answers
+  })()
+  await serving.died()
+  await serving.start()
+  const answers = await many
+  assert.deepEqual(
+    answers.map(answer => [answer.line, 'added' in answer && answer.added]),
+    Array.from({ length: 1_799 }, (_, index) => [index + 1, true]),
+  )
+  const found = await numbers(serving)
+  assert.deepEqual([found.length, new Set(found).size], [1_800, 1_800])
+})
+
+test('answers that are cut by a proxy at any byte: nothing twice, nothing lost', async t => {
+  const serving = await openServing(t)
+  await serving.start()
+  const token = await serving.token(scopes)
+  for (const after of [0, 1, 40, 300, 1_200]) {
+    const proxy = await cuttingProxy(t, serving.port, after)
+    const client = new TaskClient({ url: serving.url.replace(`:${serving.port}`, `:${proxy.port}`), token })
+    const { params } = await client.sendTask('test/ok', { n: after })
+    assert.deepEqual(params, { n: after })
+    assert.ok(proxy.cuts >= 1)
+  }
+  const found = await numbers(serving)
+  assert.deepEqual(
+    found.sort((a, b) => a - b),
+    [0, 1, 40, 300, 1_200],
+  )
+})
+
+async function* wishes(from: number, to: number) {
+  for (let n = from; n <= to; n++) yield { action: 'test/ok', params: { n } }
+}
+
+/** Cuts the first answer after so many bytes, and hands on the others. It writes the panel's own name into Host, as a proxy does that keeps it. */
+const cuttingProxy = async (t: TestContext, port: number, after: number) => {
+  const sockets = new Set<Socket>()
+  const state = { port: 0, cuts: 0 }
+  const server = createServer(client => {
+    const panel = connect(port, '127.0.0.1')
+    for (const socket of [client, panel]) {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        client.destroy()
+        panel.destroy()
+      })
+    }
+    client.on('data', piece => panel.write(piece.toString('latin1').replace(`:${state.port}\r\n`, `:${port}\r\n`), 'latin1'))
+    let passed = 0
+    panel.on('data', piece => {
+      passed += piece.length
+      if (state.cuts > 0 || passed <= after) return void client.write(piece)
+      state.cuts++
+      client.end(piece.subarray(0, Math.max(0, piece.length - (passed - after))))
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  state.port = (server.address() as { port: number }).port
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return state
+}
+
+test('the client stands alone: it imports nothing but its own files, and node:http when a socket is used', () => {
+  const folder = join(import.meta.dirname, '..', '..', 'app', 'remote')
+  for (const file of ['task-client.ts', 'transport.ts', 'task-client-error.ts']) {
+    const text = readFileSync(join(folder, file), 'utf8')
+    for (const [, type, from] of text.matchAll(/^(?:import|export) (type )?[^']*from '([^']+)'/gm))
+      assert.ok(type !== undefined || from!.startsWith('./'), `${file} imports ${from}`)
+    for (const [, late] of text.matchAll(/import\('([^']+)'\)/g)) assert.equal(late, 'node:http')
+  }
+})
