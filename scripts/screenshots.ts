@@ -76,6 +76,8 @@ async function takeAll() {
     users: '/admin/config/users',
     'new-user': '/admin/config/users/new',
     user: '/admin/config/users/1',
+    commands: '/admin/core/commands',
+    command: '/admin/core/commands/deploy',
     tokens: '/admin/config/tokens',
     'new-token': '/admin/config/tokens/new',
     audit: '/admin/reports/audit',

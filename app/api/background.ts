@@ -134,7 +134,7 @@ export const backgroundOf = (config: Config, db: Db): Background => {
         now,
       )
       const id = typeof which === 'number' ? which : (await holderOf(tools, text('unique', which.unique, 1, 255))).id
-      return moveTask(tools, id, runAt, by)
+      return moveTask(tools, id, runAt, by, 'all')
     },
     close: () => db.close(),
   }

@@ -94,7 +94,8 @@ export const holderOf = async ({ db }: Pick<Tools, 'db'>, unique: string): Promi
  * Another due time for a waiting ONCE task.
  * @param runAt milliseconds since 1970; what has passed means now
  */
-export const moveTask = async (tools: Tools, id: number, runAt: number, by: string): Promise<Task> => {
+export const moveTask = async (tools: Tools, id: number, runAt: number, by: string, reach?: Reach): Promise<Task> => {
+  await requireReachOfTask(tools.config, await existing(tools, id), reach)
   if (await moveDue(tools.db, id, runAt, by)) return rung(tools, id)
   const task = await existing(tools, id)
   throw busy(

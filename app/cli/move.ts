@@ -24,7 +24,7 @@ export const runMove = async (given: string | undefined, options: MoveOptions): 
     const { id, action, runAt: before } = await taskNamed(background, given, options.unique)
     const detail = `${action}, from ${new Date(before).toISOString()} to ${new Date(runAt).toISOString()}`
     const act = { act: 'task-move', subject: String(id), detail }
-    const task = await audited(background.db, commandLine(), act, () => moveTask(background, id, runAt, actor()))
+    const task = await audited(background.db, commandLine(), act, () => moveTask(background, id, runAt, actor(), 'all'))
     if (options.json) printJson(redactionOf(background.config).task(task))
     else print(`Task ${id} is due ${runAt > Date.now() ? `at ${formatTime(task.runAt)}` : 'now'}.`)
     return exitCodes.done

@@ -31,7 +31,7 @@ export const registerMoveTask = (app: FastifyInstance, panel: Panel) => {
       const { runAt, zone } = dueGiven(fields, request.language)
       const detail = `${task.action}, from ${new Date(task.runAt).toISOString()} to ${new Date(runAt).toISOString()}`
       await audited(background.db, actorOf(request), { act: 'task-move', subject: String(task.id), detail }, () =>
-        moveTask(background, task.id, runAt, request.user!.name),
+        moveTask(background, task.id, runAt, request.user!.name, actorOf(request).reach),
       )
       panel.live.poke()
       if (zone) reply.setCookie(zoneCookie, zone, { path: '/', sameSite: 'strict', httpOnly: true, maxAge: 365 * 86_400 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
+import { makeSchedule } from '../../app/api/schedules.ts'
 import { sendCommand } from '../../app/api/send-command.ts'
 import { makeToken } from '../../app/api/tokens.ts'
 import { commandLine } from '../../app/cli/audited.ts'
@@ -177,6 +178,44 @@ test('who may: the role of the entry, on every way to run it', async () => {
     ['later'],
     'not made due by who may not run it',
   )
+  await panel.ask({
+    method: 'POST',
+    url: `/admin/core/bgtask/${later.id}/move`,
+    as: people.operator,
+    body: { when: 'in', delay: '0', delay_unit: 'seconds' },
+  })
+  assert.deepEqual(
+    panel.sql('SELECT due FROM bg_task WHERE id = ?', later.id).map(({ due }) => due),
+    ['later'],
+    'nor by another due time',
+  )
+  // Nor by a schedule.
+  for (const name of ['closed']) {
+    const body = {
+      action: 'core/command',
+      name: `by-schedule-${name}`,
+      kind: 'every',
+      every: '1',
+      every_unit: 'minutes',
+      'params.name': name,
+      'params.args': JSON.stringify(good),
+    }
+    const made = await panel.ask({ method: 'POST', url: '/admin/config/schedules', as: people.operator, body })
+    assert.ok(made.status === 403 || made.status === 422, `${made.status}`)
+    const who = {
+      by: 'operator',
+      madeFrom: 'panel' as const,
+      actor: { name: 'operator', ip: null, via: 'form' as const, reach: { role: 'operator' as const } },
+    }
+    const options = { everyMs: 60_000, action: 'core/command', params: { name, args: name === 'open' ? good : {} } }
+    await assert.rejects(makeSchedule(panel.background, `by-schedule-${name}`, options, who), { code: 'forbidden' })
+  }
+  assert.deepEqual(panel.sql('SELECT name FROM bg_schedule'), [])
+  await assert.rejects(
+    panel.background.addSchedule('wrong', { everyMs: 60_000, action: 'core/command', params: { name: 'open', args: {} } }),
+    { code: 'refused' },
+  )
+  await panel.background.addSchedule('right', { everyMs: 60_000, action: 'core/command', params: { name: 'open', args: good } })
   assert.deepEqual(
     tasks()
       .filter(({ params }) => String(params).includes('closed'))
@@ -231,6 +270,30 @@ test('a token runs what its scope names, and there is no way round by adding or 
     const answer = await api(token, url, body)
     assert.equal(answer.status, status, `${url} ${JSON.stringify(body)}: ${answer.body}`)
     assert.match(JSON.parse(answer.body).error.message, message)
+  }
+  // Repeated with a key it is done once.
+  const withKey = () =>
+    panel.ask({
+      method: 'POST',
+      url: '/api/v1/commands/open',
+      headers: { authorization: `Bearer ${named}`, 'content-type': 'application/json', 'idempotency-key': 'once' },
+      body: JSON.stringify({ args: good }),
+      from: freshAddress(),
+    })
+  const [first, second] = [await withKey(), await withKey()]
+  assert.deepEqual([first.status, second.status], [201, 201])
+  assert.deepEqual(JSON.parse(first.body).task.id, JSON.parse(second.body).task.id)
+  panel.sql('DELETE FROM bg_task WHERE id = ?', JSON.parse(first.body).task.id)
+  const line = JSON.stringify({ action: 'core/command', params: { name: 'open', args: { ...good, word: '-x' } } })
+  const loop = JSON.stringify({ action: 'core/command', params: { name: 'open', args: good }, options: { execType: 'FOREVER' } })
+  for (const [token, text, message] of [
+    [named, line, /may not begin with -/],
+    [named, loop, /cannot be kept up/],
+    [unnamed, loop, /command:open/],
+  ] as const) {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/x-ndjson' }
+    const answer = await panel.ask({ method: 'POST', url: '/api/v1/tasks', headers, body: `${text}\n`, from: freshAddress() })
+    assert.match(answer.body, message)
   }
   assert.equal(tasks().length, before + 1)
   assert.equal(String(tasks().at(-1)!.state), 'failed')

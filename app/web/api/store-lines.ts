@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { parse as parseJsonSafely } from 'secure-json-parse'
 import { isDeeperThan } from '../../api/check-json.ts'
 import { checkTask } from '../../api/check-task.ts'
+import { asCommandWish } from '../../api/command-wish.ts'
 import { type StoredTask, storeChecked, type Together } from '../../api/store-tasks.ts'
 import { tokenActor } from '../../api/tokens.ts'
 import type { Catalog } from '../../catalog/catalog.ts'
@@ -55,7 +56,8 @@ export const createLineStore = async (panel: Panel, request: FastifyRequest, key
       const wish = await readTaskWish(parseLine(text), 'It')
       const missing = scopeMissingFor(scopes, wish)
       if (missing !== null) return { ...base, ...faultOf('scope-missing', `This token does not have the scope ${missing}.`) }
-      const { task } = await checkTask(catalog, wish.action, wish.params, { creator: name, ...wish.options }, { by, now: Date.now() })
+      const { action, params, options } = await asCommandWish(panel.config, { ...wish, options: { creator: name, ...wish.options } }, actor)
+      const { task } = await checkTask(catalog, action, params, options, { by, now: Date.now() })
       return { ...base, task }
     } catch (error) {
       if (!(error instanceof BgtaskError) || error.code === 'database-away') throw error
