@@ -67,8 +67,9 @@ const claim = async () => {
   await promoteDue(db, Date.now(), 500)
   const due = (await listDue(db, 12)).filter(() => random() < 0.4)
   if (due.length === 0) return
-  for (const task of await claimTasks(db, due, owner, Date.now())) {
-    running.set(task.id, task)
+  const claimed = await claimTasks(db, due, owner, Date.now())
+  for (const task of claimed) running.set(task.id, task)
+  for (const task of claimed) {
     // From here on nobody may change its params, and no other with its key may run.
     const row = (await findTask(db, task.id))!
     const others = await db.kysely
@@ -93,7 +94,6 @@ const claim = async () => {
 const end = async (most: number) => {
   const ended = [...running.values()].slice(0, most)
   const outcomes = ended.map((): OutcomeKind => one(['succeeded', 'succeeded', 'failed', 'failed', 'killed', 'interrupted', 'cancelled']))
-  for (const { id } of ended) running.delete(id)
   const recorded = await endOnceMany(
     db,
     ended.map(({ id, number }, index) => {
@@ -115,6 +115,8 @@ const end = async (most: number) => {
       }
     }),
   )
+  // Only what is recorded is forgotten, as a supervisor does it.
+  for (const { id } of ended) running.delete(id)
   for (const [index, { id, number }] of ended.entries()) say({ did: 'end', id, number, recorded: recorded[index]! })
 }
 
@@ -170,6 +172,10 @@ for (let n = 1; n <= Number(operations); n++) {
   }
   if (n % 100 === 0) process.stdout.write('.')
 }
-while (running.size > 0) await end(50)
+while (running.size > 0) {
+  await end(50).catch((error: unknown) => {
+    if (!isAway(error)) throw error
+  })
+}
 flush()
 await db.close()
