@@ -9,9 +9,9 @@ export type { SendOptions, SendWish, TaskSender } from './task-sender.ts'
 export interface TaskClientOptions {
   /** Where the panel is, `https://panel.example.com`. */
   url?: string
-  /** The panel's Unix socket (BGTASK_SOCKET) in place of a url; in Node. */
+  /** A Unix socket behind which the panel is (of a proxy on this machine, say) in place of a url; in Node. Its Host is `localhost`. */
   socketPath?: string
-  /** `bgt_…`. Not needed over the socket, whose file permissions are the gate. */
+  /** `bgt_…` */
   token?: string
   /** For a whole call, with all its tries. Default 60 s. */
   timeoutMs?: number
