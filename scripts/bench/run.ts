@@ -16,6 +16,7 @@ const measurements = {
   adoption: () => import('./adoption.ts'),
   'csv-export': () => import('./csv-export.ts'),
   'slow-clients': () => import('./slow-clients.ts'),
+  'cron-after-request': () => import('./cron-after-request.ts'),
 } satisfies Record<string, () => Promise<{ measure(): Promise<Figure[]> }>>
 type Name = keyof typeof measurements
 

@@ -1039,4 +1039,42 @@ export const guards: readonly Guard[] = [
     '  void requireSafeListening\n',
     'web/listening.test.ts',
   ),
+
+  // Cron
+  guard(
+    'cron: the key',
+    'app/web/cron-address.ts',
+    'if (!isCronKey(await readCron(background.db), given)) {',
+    'if (!isCronKey(await readCron(background.db), given) && given === "never") {',
+    'web/cron-address.test.ts',
+  ),
+  guard(
+    'cron: nothing fetched ahead',
+    'app/web/cron-address.ts',
+    'if (isFetchedAhead(request)) return refuse(reply)',
+    '',
+    'web/cron-address.test.ts',
+  ),
+  guard(
+    'cron: so many tries from one address',
+    'app/web/cron-address.ts',
+    'config: { rateLimit: rateLimits.cron },',
+    'config: {},',
+    'web/cron-address.test.ts',
+  ),
+  guard(
+    'cron: of many who ask at once, one does',
+    'app/store/cron.ts',
+    "set({ asked_at: at }).where('asked_at', '=', seen.askedAt)",
+    'set({ asked_at: at })',
+    'web/cron-address.test.ts',
+  ),
+  guard(
+    'cron key: only after the password',
+    'app/web/cron-key.ts',
+    'app.get(page, { config: { fresh: true } },',
+    'app.get(page,',
+    'web/route-matrix.test.ts',
+  ),
+  guard('cron key: 0600', 'app/cron/cron-key.ts', '{ durable: true }', '{ durable: true, mode: 0o644 }', 'web/cron-address.test.ts'),
 ]
