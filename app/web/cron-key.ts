@@ -18,10 +18,7 @@ export const registerCronKey = (app: FastifyInstance, panel: Panel) => {
     const address = `${config.publicUrl ?? originsOf(request, null)[0]!}${panel.top}`
     const lines = crontabLines(config, address)
     const shown = key === null || key.text === null ? null : { url: `${address}/cron/${key.text}`, line: lines.remote(key.text) }
-    // What is on it is in nobody's address bar, and shall be in no Referer either.
-    return reply
-      .header('referrer-policy', 'no-referrer')
-      .page('cron-key', { key: key && { madeAt: key.madeAt, madeBy: key.madeBy }, shown, local: lines.local })
+    return reply.page('cron-key', { key: key && { madeAt: key.madeAt, madeBy: key.madeBy }, shown, local: lines.local })
   })
 
   app.post(page, { config: { fresh: true } }, async (request, reply) => {
