@@ -9,6 +9,7 @@ It works in a folder of its own under the system's temporary folder (TMPDIR), wi
 
 const measurements = {
   'runs-per-second': () => import('./runs-per-second.ts'),
+  'resident-tasks': () => import('./resident-tasks.ts'),
   'add-to-first-line': () => import('./add-to-first-line.ts'),
   restart: () => import('./restart.ts'),
   'add-tasks': () => import('./add-tasks.ts'),
