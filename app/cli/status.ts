@@ -44,6 +44,7 @@ const screen = (config: Config, status: LoopStatus): string =>
     ...(status.stop && status.supervisor ? [`stopping    asked by ${status.stop.by}`] : []),
     `database    ${databaseLine(status)}`,
     `tasks       ${countsLine(status)}`,
+    ...residentLines(status),
     ...loops(config, status),
   ].join('\n')
 
@@ -85,6 +86,18 @@ const loops = (config: Config, { loops }: LoopStatus): string[] => {
     rows,
   )
   return ['', table, ...(loops.length > shownLoops ? [`and ${loops.length - shownLoops} more; records shows all`] : [])]
+}
+
+const residentLines = ({ supervisor }: LoopStatus): string[] => {
+  const residents = supervisor?.residents ?? []
+  if (residents.length === 0) return []
+  const told = residents
+    .slice(0, 10)
+    .map(
+      one =>
+        `${one.action} (process ${one.pid}) holds ${one.held}${one.blockedSince === null ? '' : `, BLOCKED since ${formatTime(one.blockedSince)}`}`,
+    )
+  return [`residents   ${residents.length}: ${told.join('; ')}${residents.length > told.length ? ' …' : ''}`]
 }
 
 const urgency = (task: Task) => ['stopped', 'running', 'stopping', 'starting', 'backing-off', 'stalled', 'tripped'].indexOf(task.state)

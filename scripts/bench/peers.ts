@@ -26,7 +26,7 @@ export const measurePeers = async (folder: string, tasks: number, samples: numbe
   if (!redis && !postgres) return []
   mkdirSync(folder, { recursive: true })
   chmodSync(folder, 0o755)
-  const packages = [...(redis ? ['bullmq@6.7.0', 'ioredis@5.8.2'] : []), ...(postgres ? ['graphile-worker@0.17.3'] : [])]
+  const packages = [...(redis ? ['bullmq@6.7.0', 'ioredis@6.0.0'] : []), ...(postgres ? ['graphile-worker@0.17.3'] : [])]
   execFileSync('npm', ['install', '--prefix', folder, '--no-audit', '--no-fund', '--ignore-scripts', ...packages], { stdio: 'ignore' })
   const found: PeerFigures[] = []
   if (redis)
