@@ -4,8 +4,14 @@ import { join, resolve, sep } from 'node:path'
 /** The package itself: views, public files, our own actions. */
 export const packageRoot = join(import.meta.dirname, '..')
 
+/** We are a package in somebody's application, and no checkout. */
+export const isInstalled = packageRoot.split(sep).includes('node_modules')
+
 /** Where runtime/ and the user's own code lie: the checkout, or the folder the command was given in when we are an installed package. */
-export const workRoot = packageRoot.split(sep).includes('node_modules') ? process.cwd() : packageRoot
+export const workRoot = isInstalled ? process.cwd() : packageRoot
+
+/** How our command line is called here. */
+export const ourCommand = isInstalled ? 'npx bgtask' : 'node index.js'
 
 /** File ending of our own modules: .ts in a checkout, .js in the published package. */
 export const moduleEnding = import.meta.filename.endsWith('.ts') ? '.ts' : '.js'

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Config, maskUrl } from '../config.ts'
 import { messageOf } from '../errors.ts'
+import { ourCommand } from '../paths.ts'
 import { whyNotMakeable } from '../runs/can-be-made.ts'
 import { type Db, openDatabase } from '../store/database.ts'
 import { readDatabaseSettings } from '../store/read-database-settings.ts'
@@ -14,7 +15,7 @@ export const checkDatabase = async (config: Config): Promise<Finding[]> => {
   if (path !== null && !existsSync(path)) {
     const why = whyNotMadeIn(config.runtime, dirname(path))
     return why === null
-      ? [found('warning', `${where} is not there yet.`, 'It is made by the first start, or by: node index.js migrate')]
+      ? [found('warning', `${where} is not there yet.`, `It is made by the first start, or by: ${ourCommand} migrate`)]
       : [
           found(
             'error',
@@ -59,7 +60,7 @@ const look = async (db: Db, where: string): Promise<Finding[]> => {
     )
   }
   if (missing.length > 0) {
-    findings.push(found('error', `The tables in ${where} are not up to date (${missing.join(', ')}).`, 'Run: node index.js migrate'))
+    findings.push(found('error', `The tables in ${where} are not up to date (${missing.join(', ')}).`, `Run: ${ourCommand} migrate`))
   }
   if (readOnly)
     findings.push(found('error', `${where} is read-only.`, 'Point DATABASE_URL to the server that can be written, or see why it is.'))

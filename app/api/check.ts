@@ -7,6 +7,7 @@ import { misnamedFiles, ownPrefix } from '../catalog/scan-actions.ts'
 import { loadCommands } from '../commands/load-commands.ts'
 import type { Config } from '../config.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
+import { ourCommand } from '../paths.ts'
 import { whyNotMakeable } from '../runs/can-be-made.ts'
 import { readFlag, readHold } from '../runs/flags.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
@@ -314,7 +315,7 @@ const loop = ({ runtime, prefix }: Pick<Config, 'runtime' | 'prefix'>): Finding[
         warning(
           'loop',
           'The loop does not run: nothing new starts. What runs already goes on.',
-          `Visit ${prefix}, or run: node index.js start`,
+          `Visit ${prefix}, or run: ${ourCommand} start`,
         ),
       )
     if (flag && !running)

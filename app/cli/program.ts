@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { exitCodes } from '../errors.ts'
-import { packageVersion } from '../paths.ts'
+import { ourCommand, packageVersion } from '../paths.ts'
 
 /**
  * Runs a command of ours.
@@ -31,7 +31,7 @@ const commands = (report: (code: number | null) => void): Command => {
     program
       .command(usage)
       .description(description)
-      .addHelpText('after', examples.length > 0 ? `\nExamples:\n${examples.map(line => `  $ node index.js ${line}`).join('\n')}` : '')
+      .addHelpText('after', examples.length > 0 ? `\nExamples:\n${examples.map(line => `  $ ${ourCommand} ${line}`).join('\n')}` : '')
   const does =
     <Args extends unknown[]>(run: (...args: Args) => Promise<number | null>) =>
     async (...args: Args) =>
@@ -54,6 +54,10 @@ const commands = (report: (code: number | null) => void): Command => {
   )
   command('supervise', 'run the loop in the foreground, for systemd and containers; exit 75 when another has it').action(
     does(async () => (await import('./supervise.ts')).runSupervise()),
+  )
+
+  command('init', 'give the application in this folder its first action; for an installed package').action(
+    does(async () => (await import('./init.ts')).runInit()),
   )
 
   program.commandsGroup('The loop on this host:')
@@ -313,7 +317,7 @@ const sentence = (text: string) => {
 
 const afterHelp = `
 A task run by hand, in this terminal; its state is left alone:
-  $ node index.js demo/csv-export 7
+  $ ${ourCommand} demo/csv-export 7
 
 Exit codes: 0 done, 1 failed, 2 usage, 75 running already or busy, 78 misconfigured.
 DEBUG=bgtask before a command shows where an error came from.`

@@ -5,6 +5,7 @@ import { findAction } from '../api/check-task.ts'
 import { taskGiven } from '../api/task-given.ts'
 import type { ActionEntry } from '../catalog/action-entry.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
+import { ourCommand } from '../paths.ts'
 import { hostId } from '../runs/host-id.ts'
 import { makeTicket } from '../runs/make-ticket.ts'
 import { findRunUser } from '../runs/run-user.ts'
@@ -24,7 +25,7 @@ export const runAction = async ([action, id, ...more]: readonly string[]): Promi
   if (!action || !id || more.length > 0 || id.startsWith('-')) {
     throw new BgtaskError(
       'usage',
-      `${id ? 'That is not understood.' : "The task's id is missing."} A task is run by hand with: node index.js <action> <id>`,
+      `${id ? 'That is not understood.' : "The task's id is missing."} A task is run by hand with: ${ourCommand} <action> <id>`,
     )
   }
   const iterationLimit = iterations()
@@ -53,7 +54,7 @@ const prepare = async (action: string, id: string, isTold: boolean): Promise<{ t
     if (task.action !== action) {
       throw new BgtaskError(
         'failed',
-        `Task ${task.id} is one of ${task.action}, not of ${action}; run: node index.js ${task.action} ${task.id}`,
+        `Task ${task.id} is one of ${task.action}, not of ${action}; run: ${ourCommand} ${task.action} ${task.id}`,
       )
     }
     // With a database server, nothing may have been started here before that made it.

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { type LoopStatus, loopStatus } from '../api/loop-status.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
+import { ourCommand } from '../paths.ts'
 import { isSilent } from '../runs/supervisor-file.ts'
 import { type Db, openDatabase } from '../store/database.ts'
 import type { Task, TaskState } from '../task/task.ts'
@@ -49,7 +50,7 @@ const screen = (config: Config, status: LoopStatus): string =>
   ].join('\n')
 
 const supervisorLine = ({ supervisor, hold }: LoopStatus) => {
-  if (!supervisor) return `does not run${hold ? '' : '; start it with: node index.js start'}`
+  if (!supervisor) return `does not run${hold ? '' : `; start it with: ${ourCommand} start`}`
   const now = Date.now()
   return [
     `${supervisor.phase}, process ${supervisor.pid}, since ${formatTime(supervisor.startedAt)} (${duration(Date.now() - supervisor.startedAt)})`,

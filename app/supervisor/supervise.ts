@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import { basename } from 'node:path'
 import type { Config } from '../config.ts'
 import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
-import { packageVersion } from '../paths.ts'
+import { ourCommand, packageVersion } from '../paths.ts'
 import { writeDatabaseUrl } from '../runs/database-url-file.ts'
 import { readFlag, readHold, removeFlag } from '../runs/flags.ts'
 import { hostId } from '../runs/host-id.ts'
@@ -46,7 +46,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
   }
   const held = readHold(config.runtime)
   if (held) {
-    log.info(`The loop is on hold since ${new Date(held.at).toISOString()} by ${held.by}. Release it with: node index.js start`)
+    log.info(`The loop is on hold since ${new Date(held.at).toISOString()} by ${held.by}. Release it with: ${ourCommand} start`)
     return exitCodes.busy
   }
   // A flag that lies here was meant for a life that is over.

@@ -1,6 +1,6 @@
 import { Eta } from 'eta'
 import { BgtaskError } from '../errors.ts'
-import { inPackage } from '../paths.ts'
+import { inPackage, ourCommand } from '../paths.ts'
 import { type EndKey, explainEnd, explainLateness, type LateKey, type Message } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
@@ -47,6 +47,7 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
   return {
     root,
     top,
+    ourCommand,
     now,
     language,
     languages,

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { existing } from '../api/control.ts'
 import { BgtaskError } from '../errors.ts'
+import { ourCommand } from '../paths.ts'
 import { sizeOf } from '../runs/read-output.ts'
 import { readShownOutput } from '../runs/read-shown-output.ts'
 import { redactionOf } from '../runs/redaction.ts'
@@ -91,7 +92,7 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     beat: isLive ? beatOf(panel, task) : null,
     entry: entry ?? null,
     buttons: buttonsOf(stored),
-    command: `node index.js ${task.action} ${id}`,
+    command: `${ourCommand} ${task.action} ${id}`,
     params: JSON.stringify(task.params, null, 2),
     policy: task.execType === 'FOREVER' ? policyModel : null,
   }
