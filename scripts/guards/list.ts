@@ -600,6 +600,22 @@ export const guards: readonly Guard[] = [
     "if (missing === '') return { ...base, ...faultOf('scope-missing',",
     'web/api/lines.test.ts',
   ),
+  guard('key: its holder may be met', 'app/store/insert-task.ts', 'if (mayMeet(other)) return', 'return', 'store/unique.test.ts'),
+  guard('key: what follows its holder may be met', 'app/store/keep-last.ts', 'mayMeet(waiting)', '', 'store/unique.test.ts'),
+  guard(
+    'key: no run with overwritten params',
+    'app/store/claim-task.ts',
+    ".where('superseded', '=', superseded)",
+    '',
+    'store/unique.test.ts',
+  ),
+  guard(
+    'key: back to the run that still lives',
+    'app/store/wishes.ts',
+    '    await giveKeyBack()\n    if',
+    '    if',
+    'store/unique.test.ts',
+  ),
   guard(
     'once: another body under the same key',
     'app/web/api/answer-once.ts',
