@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
@@ -592,7 +592,8 @@ const residentMb = (pid: number): number => {
 const lowerPriority = (pid: number) => {
   if (readStat(pid)?.state === 'Z') return
   try {
-    setPriority(pid, 5)
+    // Only a little: its tasks are many and short, and whoever adds one waits for it.
+    setPriority(pid, Math.min(19, getPriority() + 2))
   } catch (error) {
     if (readStat(pid)) throw error
   }
