@@ -149,6 +149,33 @@ const commands = (report: (code: number | null) => void): Command => {
     .option('--in <duration>', 'from now, like 30s, 5m, 1h30m')
     .addOption(json())
     .action(does(async (id, options) => (await import('./move.ts')).runMove(id, options)))
+  const failed = command('failed', 'tasks that failed for good: by which errors, run them again, discard them', [
+    'failed list',
+    'failed retry --action report/build',
+    'failed discard --error 3f0c…',
+  ])
+  failed
+    .command('list')
+    .description('by which errors tasks failed, and how many by each')
+    .option('--action <action>')
+    .option('--limit <number>', 'how many at most', '50')
+    .addOption(json())
+    .action(does(async options => (await import('./failed.ts')).runFailedList(options)))
+  for (const [act, about] of [
+    ['retry', 'run them again, in the background'],
+    ['discard', 'delete them with their runs and output, in the background'],
+  ] as const) {
+    failed
+      .command(act)
+      .description(about)
+      .option('--action <action>')
+      .option('--type <type>')
+      .option('--creator <creator>')
+      .option('--error <key>', 'only those of this error, as `failed list` has it')
+      .option('--all', 'everything that failed')
+      .addOption(json())
+      .action(does(async options => (await import('./failed.ts')).runFailedRecovery(act, options)))
+  }
   command('debug', 'run a task here once, with its output and figures; its state is left alone', ['debug 7', 'debug 7 --timeout 1m'])
     .argument('<id>', 'of the task, or its uid')
     .option('--timeout <duration>', 'stop it then', '10m')

@@ -6,6 +6,7 @@ import { isFinal, type Reason, type Task } from '../task/task.ts'
 import { saveArtifacts } from './artifacts.ts'
 import { noteEnded } from './counters.ts'
 import type { Db } from './database.ts'
+import { errorOf, type Failed, noteFailed } from './errors.ts'
 import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
 import { releaseSuccessors } from './replace-task.ts'
@@ -42,13 +43,15 @@ export const endOnceMany = async (db: Db, ends: readonly OnceEnd[]): Promise<Rec
     const tasks = new Map(rows.map(row => [Number(row.id), row]))
     const recorded: Recorded[] = []
     const finals: { state: string; n: number }[] = []
+    const failed: Failed[] = []
     const now = Date.now()
     for (const end of ordered) {
       const row = tasks.get(end.taskId)
-      recorded[end.index] = row ? await record(db, trx, row, end, now, finals) : 'stale'
+      recorded[end.index] = row ? await record(db, trx, row, end, now, finals, failed) : 'stale'
     }
     const host = rows.find(row => row.host !== null)?.host ?? ''
     await noteEnded(db, trx, finals, host, now)
+    await noteFailed(db, trx, failed)
     return recorded
   })
 }
@@ -60,6 +63,7 @@ const record = async (
   { taskId, number, end, process, decide }: OnceEnd,
   now: number,
   finals: { state: string; n: number }[],
+  failed: Failed[],
 ): Promise<Recorded> => {
   const isFirst = await endRun(trx, row, number, { ...fromEnd(end), ...(process ? fromProcess(process) : {}) }, end.endedAt)
   if (isFirst) await saveArtifacts(trx, taskId, number, end.artifacts)
@@ -69,6 +73,7 @@ const record = async (
   const after = decide(task)
   const final = isFinal(after.state)
   const reason = withAsker(after.reason, task.reason)
+  const error = after.state === 'failed' ? errorOf(task.action, end) : null
   await trx
     .updateTable('bg_task')
     .set({
@@ -82,13 +87,14 @@ const record = async (
       host: null,
       epoch: null,
       updated_at: now,
-      ...(final ? { finished_at: end.endedAt, held_key: null } : {}),
+      ...(final ? { finished_at: end.endedAt, held_key: null, error_key: error?.key ?? null } : {}),
     })
     .where('id', '=', taskId) // locked and looked at above
     .execute()
   row.state = after.state
   if (final) {
     finals.push({ state: after.state, n: 1 })
+    if (error) failed.push({ ...error, taskId, at: end.endedAt })
     // Only a task that was asked to stop can have been replaced, only one with a key be followed by another.
     if (task.wanted === 'down' || task.uniqueKey !== null) await releaseSuccessors(db, trx, taskId, now)
   }

@@ -12,6 +12,8 @@ export interface TaskFilter {
   type?: string
   action?: string
   creator?: string
+  /** Key of the error by which a task failed. */
+  error?: string
   uniqueKey?: string
   /** Made by this schedule. */
   scheduleId?: number
@@ -142,8 +144,8 @@ interface Condition {
 const where = (conditions: readonly Condition[]) =>
   conditions.length ? `WHERE ${conditions.map(condition => condition.sql).join(' AND ')}` : ''
 
-const columns = ['uniqueKey', 'action', 'creator', 'type'] as const
-const columnOf = { uniqueKey: 'unique_key', action: 'action', creator: 'creator', type: 'type' } as const
+const columns = ['uniqueKey', 'error', 'action', 'creator', 'type'] as const
+const columnOf = { uniqueKey: 'unique_key', error: 'error_key', action: 'action', creator: 'creator', type: 'type' } as const
 
 /** The column whose index is used; each of them is followed by the state. */
 const leadOf = (filter: TaskFilter) => columns.find(column => filter[column] !== undefined)

@@ -10,6 +10,7 @@ import * as requestKeys from './migrations/0004-request-keys.ts'
 import * as residents from './migrations/0006-residents.ts'
 import * as cron from './migrations/0007-cron.ts'
 import * as schedules from './migrations/0008-schedules.ts'
+import * as errors from './migrations/0009-errors.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -19,7 +20,7 @@ interface Migration {
 }
 
 /** In the order they are applied. */
-export const migrations: readonly Migration[] = [first, artifacts, keys, requestKeys, residents, cron, schedules]
+export const migrations: readonly Migration[] = [first, artifacts, keys, requestKeys, residents, cron, schedules, errors]
 
 /**
  * Brings the tables up to this version of the code. Several processes may do it at once.

@@ -1,8 +1,10 @@
-import { CompiledQuery, sql } from 'kysely'
+import { sql } from 'kysely'
 import { noteRemoved } from './counters.ts'
 import type { Db } from './database.ts'
+import { deleteByKey } from './delete-by-key.ts'
+import { forgetFailed } from './errors.ts'
 import { forUpdate } from './for-update.ts'
-import { type Executor, transact, withRetries } from './transact.ts'
+import { transact, withRetries } from './transact.ts'
 
 export interface Pruned {
   tasks: { id: number; number: number }[]
@@ -39,18 +41,13 @@ const pruneTasks = (db: Db, state: string, endedBefore: number, limit: number): 
     const tasks = (await forUpdate(db, old).execute()).map(row => ({ id: Number(row.id), number: Number(row.number) }))
     if (tasks.length === 0) return { tasks, runs: 0 }
     const ids = tasks.map(task => task.id)
-    const { numDeletedRows } = await trx.deleteFrom('bg_run').where('task_id', 'in', ids).executeTakeFirst()
-    await trx.deleteFrom('bg_artifact').where('task_id', 'in', ids).execute()
-    await deleteTasks(db, trx, ids)
+    if (state === 'failed') await forgetFailed(db, trx, ids)
+    const runs = await deleteByKey(db, trx, ['bg_run', 'task_id'], ids)
+    await deleteByKey(db, trx, ['bg_artifact', 'task_id'], ids)
+    await deleteByKey(db, trx, ['bg_task', 'id'], ids)
     await noteRemoved(db, trx, [{ state, n: tasks.length }])
-    return { tasks, runs: Number(numDeletedRows) }
+    return { tasks, runs }
   })
-
-// As a join, since only that takes a hint on MySQL: else it reads a small table as a whole, and waits for rows that others have locked.
-const deleteTasks = async (db: Db, trx: Executor, ids: number[]) => {
-  const from = db.dialect === 'mysql' ? 'DELETE t FROM bg_task AS t FORCE INDEX (PRIMARY)' : 'DELETE FROM bg_task'
-  await trx.executeQuery(CompiledQuery.raw(`${from} WHERE id IN (${ids.map(() => '?').join(', ')})`, ids))
-}
 
 const pruneLoopRuns = async (db: Db, keepRuns: number, limit: number): Promise<number> => {
   const loops = await withRetries(() =>

@@ -23,6 +23,7 @@ export interface Tables {
   bg_queue_item: QueueItemRow
   bg_cron: CronRow
   bg_cron_part: CronPartRow
+  bg_error: ErrorRow
 }
 
 export interface MigrationRow {
@@ -71,6 +72,8 @@ export interface TaskRow {
   due: 'now' | 'later' | 'after' | null
   /** Waits for the end of this task, which it replaced or follows. */
   after_id: number | null
+  /** By which error it failed; null while it is not failed. */
+  error_key: string | null
 }
 
 /** 256 rows that are only locked, on MySQL: who wants a unique key meets the others who want it here. */
@@ -140,6 +143,18 @@ export interface HostRow {
   left_at: number | null
   running: number
   loops: number
+}
+
+/** Failed tasks of one action with the same error. */
+export interface ErrorRow {
+  error_key: string
+  action: string
+  sample: string
+  /** Tasks that are failed by it now; at 0 the row goes. */
+  n: number
+  first_at: number
+  last_at: number
+  last_task: number
 }
 
 /** Counts of final tasks, so that no page counts rows: `ended` for each day, `removed` (pruned, deleted or run again). */

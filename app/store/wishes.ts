@@ -3,6 +3,7 @@ import { BgtaskError } from '../errors.ts'
 import { isFinal, type Reason, type Task } from '../task/task.ts'
 import { noteEnded, noteRemoved } from './counters.ts'
 import type { Db } from './database.ts'
+import { forgetFailed } from './errors.ts'
 import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
 import { isDuplicate } from './is-away.ts'
@@ -105,6 +106,7 @@ export const retryTask = (db: Db, id: number, by: string, now: number): Promise<
     const task = await lockTask(db, trx, id)
     if (!task || !isFinal(task.state)) return maybeDone && task?.state === 'waiting'
     await holdKey(trx, task)
+    await forgetFailed(db, trx, [id])
     await trx
       .updateTable('bg_task')
       .set({
@@ -163,6 +165,7 @@ export const deleteTask = (db: Db, id: number): Promise<boolean> =>
     if (!task) return maybeDone
     if (!isFinal(task.state) && task.state !== 'stopped') return false
     const giveKeyBack = await keyBack(db, trx, task)
+    await forgetFailed(db, trx, [id])
     await trx.deleteFrom('bg_task').where('id', '=', id).execute()
     await giveKeyBack()
     await trx.deleteFrom('bg_run').where('task_id', '=', id).execute()

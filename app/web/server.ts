@@ -35,6 +35,7 @@ import { runCronAfterRequests } from './cron-after-request.ts'
 import { registerCronKey } from './cron-key.ts'
 import { registerDebug } from './debug.ts'
 import { registerErrorPages, registerNotThere, WebError } from './error-pages.ts'
+import { registerFailed } from './failed.ts'
 import { registerHealthz } from './healthz.ts'
 import { isForUs } from './host-guard.ts'
 import { createHttpServer, httpLimits } from './http-server.ts'
@@ -173,6 +174,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerTaskList(app, panel)
   registerNewTask(app, panel)
   registerDebug(app, panel)
+  registerFailed(app, panel)
   registerTaskPage(app, panel)
   registerArtifacts(app, panel)
   registerTaskActs(app, panel)

@@ -1,10 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import { listShownTasks } from '../api/list-shown-tasks.ts'
+import { redactionOf } from '../runs/redaction.ts'
 import { listArtifactsOf } from '../store/artifacts.ts'
+import { findError } from '../store/errors.ts'
 import { findSchedule } from '../store/find-schedule.ts'
 import type { TaskFilter } from '../store/list-tasks.ts'
+import type { FailedFilter } from '../store/recover.ts'
 import { loopStates, onceStates } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
+import { recoveryAddress } from './failed.ts'
 import { fieldsOf } from './fields.ts'
 import { findNamed } from './find-named.ts'
 import { beatOf } from './overview.ts'
@@ -37,6 +41,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     action: (given.action ?? '').slice(0, 140),
     creator: (given.creator ?? '').slice(0, 64),
     unique: (given.unique ?? '').slice(0, 255),
+    error: /^[0-9a-f]{32}$/.test(given.error ?? '') ? given.error! : '',
     text: (given.text ?? '').slice(0, 200),
     schedule: String(parseTaskId(given.schedule ?? '') ?? ''),
   } as const
@@ -47,6 +52,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     ...(chosen.action ? { action: chosen.action } : {}),
     ...(chosen.creator ? { creator: chosen.creator } : {}),
     ...(chosen.unique ? { uniqueKey: chosen.unique } : {}),
+    ...(chosen.error ? { error: chosen.error } : {}),
     ...(chosen.text ? { text: chosen.text } : {}),
     ...(chosen.schedule ? { scheduleId: Number(chosen.schedule) } : {}),
   }
@@ -77,10 +83,30 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
       beat: runs.has(task.state) ? beatOf(panel, task) : null,
       files: files.get(task.id) ?? [],
     })),
+    error: chosen.error ? await errorShown(panel, chosen.error) : null,
+    // Only where what is done to all of them is told by the same filter: whatever else was chosen, it would reach further than the page.
+    recovery: isRecoverable(
+      chosen.state,
+      set.map(([name]) => name),
+    )
+      ? (act: string) => recoveryAddress(panel, act, failedFilterOf(chosen))
+      : null,
     newer: page.newer === null ? null : address({ before: page.newer }),
     older: page.older === null ? null : address({ after: page.older }),
     actions: (await panel.background.catalog()).entries.map(entry => entry.name),
   }
+}
+
+const isRecoverable = (state: string, filters: readonly string[]) =>
+  state === 'failed' && filters.every(name => ['state', 'action', 'type', 'creator', 'error'].includes(name))
+
+/** The filter of the page as what works on all failed tasks takes it. */
+const failedFilterOf = ({ action, type, creator, error }: Record<'action' | 'type' | 'creator' | 'error', string>): FailedFilter =>
+  Object.fromEntries(Object.entries({ action, type, creator, error }).filter(([, value]) => value !== ''))
+
+const errorShown = async ({ config, background }: Pick<Panel, 'config' | 'background'>, key: string) => {
+  const error = await findError(background.db, key)
+  return error && redactionOf(config).text(error.sample)
 }
 
 /** A state or kind that there is not, as a mistyped address has it: all tasks would be the wrong answer to that. */

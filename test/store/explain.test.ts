@@ -8,6 +8,7 @@ import { countEnded, countTasks } from '../../app/store/count-tasks.ts'
 import { type Db, openDatabase } from '../../app/store/database.ts'
 import { endOnce, endOnceMany } from '../../app/store/end-once.ts'
 import { endSucceeded } from '../../app/store/end-succeeded.ts'
+import { findError, listErrors } from '../../app/store/errors.ts'
 import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey } from '../../app/store/find-task.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
@@ -21,6 +22,7 @@ import { noteAdopted, noteProcess } from '../../app/store/note-process.ts'
 import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
 import { pruneRows } from '../../app/store/prune.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
+import { discardFailed, retryFailed, sliceFailed } from '../../app/store/recover.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
 import {
   deleteSessionOf,
@@ -182,6 +184,33 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   { name: 'next', run: db => listNext(db, 6) },
   { name: 'counts', most: 100_000, run: async db => [await countTasks(db), await countEnded(db, seedTime)] },
   { name: 'prune', most: 8_000, run: db => pruneRows(db, { keepRuns: 200, endedBefore: seedTime + 3_000, limit: 500 }) },
+  {
+    name: 'errors',
+    run: async db => {
+      await listErrors(db, { limit: 50 })
+      await listErrors(db, { limit: 50, before: { lastAt: seedTime + 20, key: 'error20' } })
+      await listErrors(db, { limit: 50, action: 'demo/action3' })
+      await findError(db, 'error7')
+    },
+  },
+  {
+    name: 'what failed',
+    most: 1_500,
+    run: async db => {
+      const later = { failedBefore: seedTime + 10_000_000 }
+      for (const filter of [
+        {},
+        { error: 'error7' },
+        { action: 'demo/action7' },
+        { creator: 'creator7' },
+        { type: 'type1', creator: 'creator7' },
+      ])
+        await sliceFailed(db, filter, { after: null, ...later, atOnce: 100 })
+      const { ids } = await sliceFailed(db, {}, { after: 10, ...later, atOnce: 20 })
+      await retryFailed(db, ids.slice(0, 10), { by: 'test', now: seedTime, ...later })
+      await discardFailed(db, ids.slice(10), { now: seedTime, ...later })
+    },
+  },
   { name: 'audit', run: db => listAudit(db, { limit: 50 }) },
   { name: 'audit of one user', run: db => listAudit(db, { limit: 50, userName: 'user7' }) },
   { name: 'audit of one act', run: db => listAudit(db, { limit: 50, act: 'act7' }) },
@@ -224,6 +253,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       { type: 'type1' },
       { action: 'demo/action1' },
       { creator: 'creator1' },
+      { states: ['failed'], error: 'error7' },
       { states: ['failed'], type: 'type1' },
       { states: ['failed'], action: 'demo/action1' },
       { states: ['running'], creator: 'nobody' },

@@ -31,7 +31,7 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
       'run_at',
       'held_key',
     ],
-    ...['grace_ms', 'number', 'host', 'epoch', 'created_at', 'started_at', 'finished_at', 'updated_at', 'due'],
+    ...['grace_ms', 'number', 'host', 'epoch', 'created_at', 'started_at', 'finished_at', 'updated_at', 'due', 'error_key'],
   ]
   const uid = (letter: string) => `concat('${letter}', substr(concat('000000000000000', n), -15))`
   const share = '(n % 100)'
@@ -51,6 +51,7 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
     `CASE WHEN ${share} < 55 THEN ${seedTime} + n ELSE NULL END`,
     `${seedTime} + n`,
     `CASE WHEN ${share} < 55 THEN NULL WHEN n % 2 = 0 THEN 'now' ELSE 'later' END`,
+    `CASE WHEN ${share} >= 40 AND ${share} < 50 THEN concat('error', n % 30) ELSE NULL END`,
   ]
   const running = [
     ...[uid('r'), "'demo/long'", "'{}'", "'ONCE'", "'type0'", "'creator0'", "'running'", "CASE WHEN n % 10 = 0 THEN 'down' ELSE 'up' END"],
@@ -68,6 +69,7 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
       `${seedTime}`,
       'NULL',
       `${seedTime}`,
+      'NULL',
       'NULL',
     ],
   ]
@@ -90,6 +92,7 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
       'NULL',
       'NULL',
       `${seedTime}`,
+      'NULL',
       'NULL',
     ],
   ]
@@ -122,5 +125,9 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
     'INSERT INTO bg_token (name, token_hash, scopes, created_by, created_at) ' +
       `SELECT 'deploy', n, '[]', concat('user', n % 1000), 0 FROM ${numbers(Math.max(1, rows / 10))} WHERE n > 0`,
   )
-  if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_run, bg_audit, bg_session, bg_token')
+  await run(
+    'INSERT INTO bg_error (error_key, action, sample, n, first_at, last_at, last_task) ' +
+      `SELECT concat('error', n), concat('demo/action', n % 20), 'it broke', 1000000, 0, ${seedTime} + n, n FROM ${numbers(Math.max(30, rows / 100))} WHERE n > 0`,
+  )
+  if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_error, bg_run, bg_audit, bg_session, bg_token')
 }

@@ -297,6 +297,9 @@ const lines: Record<string, Line> = {
   'GET /admin/core/bgtask': { role: 'viewer', good: 200 },
   'GET /admin/core/bgtask/new': { role: 'operator', good: 200, make: async () => ({ url: '/admin/core/bgtask/new?action=test/ok' }) },
   'POST /admin/core/bgtask': { role: 'operator', good: 303, make: async () => ({ body: { action: 'test/ok', params: '{}' } }) },
+  'GET /admin/core/bgtask/failed': { role: 'viewer', good: 200 },
+  'GET /admin/core/bgtask/recovery': { role: 'operator', good: 200, make: async () => ({ url: '/admin/core/bgtask/recovery?do=retry' }) },
+  'POST /admin/core/bgtask/recovery': { role: 'operator', good: 303, make: async () => ({ body: { do: 'retry', action: 'test/ok' } }) },
   'GET /admin/core/bgtask/debug': {
     role: 'operator',
     good: 200,
@@ -356,6 +359,19 @@ const lines: Record<string, Line> = {
   },
   'GET /api/v1/openapi.json': { role: 'public', good: 200, token: { scope: 'any', good: 200, changes: false } },
   'GET /api/v1/tasks': { role: 'token', good: 200, token: { scope: 'task:read', good: 200, changes: false } },
+  'GET /api/v1/failed': { role: 'token', good: 200, token: { scope: 'task:read', good: 200, changes: false } },
+  'POST /api/v1/failed/retry': {
+    role: 'token',
+    good: 202,
+    token: { scope: 'task:control', good: 202, changes: true },
+    make: async () => ({ body: { action: 'test/ok' } }),
+  },
+  'POST /api/v1/failed/discard': {
+    role: 'token',
+    good: 202,
+    token: { scope: 'task:control', good: 202, changes: true },
+    make: async () => ({ body: { action: 'test/ok' } }),
+  },
   'GET /api/v1/tasks/:id/runs': {
     role: 'token',
     good: 200,

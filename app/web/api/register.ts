@@ -16,6 +16,7 @@ import { registerArtifactsApi } from './artifacts.ts'
 import { registerCommandsApi } from './commands.ts'
 import { registerCronApi } from './cron.ts'
 import { deepestBody } from './deepest-body.ts'
+import { registerFailedApi } from './failed.ts'
 import { registerLoopApi } from './loop.ts'
 import { collectOpenApi } from './openapi.ts'
 import { registerOutputApi } from './output.ts'
@@ -65,6 +66,7 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       registerWaitApi(api, panel)
       registerCommandsApi(api, panel)
       registerArtifactsApi(api, panel)
+      registerFailedApi(api, panel)
       registerLoopApi(api, panel)
       registerCronApi(api, panel)
     },

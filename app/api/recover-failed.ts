@@ -1,0 +1,70 @@
+import { rmSync } from 'node:fs'
+import { commandAction } from '../commands/command-name.ts'
+import { ring } from '../runs/doorbell.ts'
+import { runtimePaths } from '../runs/runtime-folder.ts'
+import { countFailed, discardFailed, type FailedBounds, type FailedFilter, retryFailed, sliceFailed } from '../store/recover.ts'
+import { runName } from '../task/run.ts'
+import type { Background } from './background.ts'
+
+/** What becomes of failed tasks. */
+export interface Recovery {
+  do: 'retry' | 'discard'
+  filter: FailedFilter
+  /** Milliseconds since 1970: what fails after it is left alone, so that nothing goes round in circles. */
+  failedBefore: number
+  /** Who asked for it, as told on pages. */
+  by: string
+}
+
+/**
+ * Which of the failed tasks a recovery works on. Who may run a command is asked for each of them: so they are tried again one by one, by those who may.
+ */
+export const recoveryBounds = (act: Recovery['do'], failedBefore: number): FailedBounds =>
+  act === 'retry' ? { failedBefore, without: commandAction } : { failedBefore }
+
+/** Tasks in one transaction. */
+const atOnce = 500
+
+/**
+ * Retries or discards all failed tasks that the filter lets through. Done once more after a stop or a crash, it goes on with those that are left.
+ * @returns how many, how many were left since another task holds their key, and both in a sentence
+ */
+export const recoverFailed = async (
+  { config, db }: Pick<Background, 'config' | 'db'>,
+  { do: act, filter, failedBefore, by }: Recovery,
+  { signal, progress }: { signal: AbortSignal; progress(done: number, total: number | null): void },
+): Promise<{ done: number; held: number; sentence: string }> => {
+  const bounds = recoveryBounds(act, failedBefore)
+  const { count, isAll } = await countFailed(db, filter, bounds)
+  const total = isAll ? count : null
+  let done = 0
+  let held = 0
+  const paths = runtimePaths(config.runtime)
+  const carryOut = async (ids: readonly number[]) => {
+    if (act === 'retry') {
+      const some = await retryFailed(db, ids, { by, now: Date.now(), failedBefore })
+      done += some.retried
+      held += some.held
+      ring(config.runtime)
+    } else {
+      const gone = await discardFailed(db, ids, { failedBefore, now: Date.now() })
+      done += gone.length
+      for (const { id, number } of gone)
+        for (let run = number; run > 0 && run > number - runsKept; run--)
+          rmSync(paths.run(runName(id, run)).folder, { recursive: true, force: true })
+    }
+    progress(done, total)
+  }
+  let after: number | null = null
+  do {
+    const slice = await sliceFailed(db, filter, { after, ...bounds })
+    for (let from = 0; from < slice.ids.length && !signal.aborted; from += atOnce) await carryOut(slice.ids.slice(from, from + atOnce))
+    after = slice.next
+  } while (after !== null && !signal.aborted)
+  const number = (value: number) => value.toLocaleString('en')
+  const left = held > 0 ? `; ${number(held)} stay failed, since other tasks have their unique keys by now` : ''
+  return { done, held, sentence: `${act === 'retry' ? 'retried' : 'discarded'} ${number(done)} failed tasks${left}` }
+}
+
+/** Folders of a task's runs that may be there: older ones are pruned by the supervisor. */
+const runsKept = 100
