@@ -301,6 +301,20 @@ export const guards: readonly Guard[] = [
     'web/kept-back.test.ts',
   ),
   guard(
+    'in another application: a click on its pages is none of ours',
+    origins,
+    "if (top !== '' && from !== root && !from.startsWith(`${root}/`)) return false",
+    '',
+    'package/mounted.test.ts',
+  ),
+  guard(
+    'in another application: what it set on the response is taken away',
+    'app/web/mount-panel.ts',
+    'for (const name of response.getHeaderNames()) response.removeHeader(name)',
+    '',
+    'package/mounted.test.ts',
+  ),
+  guard(
     'next= stays here',
     'app/web/next-path.ts',
     'return below.test(given.slice(root.length)) ? given : root',
