@@ -334,6 +334,8 @@ test('a new password ends all other sessions, and this one goes on under a new i
     [await see(here.cookie), await see(there.cookie), await see(bystander.cookie), await see(cookieOf(answer))],
     [303, 303, 200, 200],
   )
+  const left = "SELECT id_hash FROM bg_session WHERE user_id = (SELECT id FROM bg_user WHERE name = 'viewer')"
+  assert.equal(panel.sql(left).length, 1, 'none is left lying there')
 })
 
 test('what people do at the door is in the audit, and without the audit nobody comes in', async t => {
