@@ -82,6 +82,29 @@ const lines: Record<string, Line> = {
     make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/cancellation` }),
   },
   'POST /api/v1/tasks/:id/retry': onLoop('retry'),
+  'GET /api/v1/failed': { need: 'task:read', good: 200, make: async () => ({}) },
+  'POST /api/v1/failed/retry': { need: 'task:control', good: 202, make: async () => ({ body: '{}', headers: json }) },
+  'POST /api/v1/failed/discard': {
+    need: 'task:control',
+    good: 202,
+    make: async () => ({ body: JSON.stringify({ action: 'test/none' }), headers: json }),
+  },
+  'GET /api/v1/tasks/:id/artifacts': {
+    need: 'task:read',
+    good: 200,
+    make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/artifacts` }),
+  },
+  'GET /api/v1/tasks/:id/artifacts/:number/:n': {
+    need: 'task:read',
+    good: 404,
+    make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/artifacts/1/1` }),
+  },
+  'GET /api/v1/commands': { need: 'command', good: 200, make: async () => ({}) },
+  'POST /api/v1/commands/:name': {
+    need: 'command',
+    good: 403,
+    make: async () => ({ url: '/api/v1/commands/no-such-command', body: JSON.stringify({ args: {} }), headers: json }),
+  },
   'POST /api/v1/loop/restart': { need: 'loop:restart', good: 409, make: async () => ({}) },
   'POST /api/v1/cron/run': {
     need: 'cron:run',
@@ -104,7 +127,7 @@ const scopes: Record<string, readonly string[]> = {
   'task:read': ['task:read'],
   'task:control': ['task:control'],
   'loop:restart': ['loop:restart'],
-  'command:': ['command:clear-cache'],
+  command: ['command:clear-cache'],
   'cron:run': ['cron:run'],
 }
 
@@ -138,7 +161,10 @@ test('every scope on every route: what it is for passes, everything else is refu
         assert.equal(answer.headers['set-cookie'], undefined, say)
         if (may) continue
         assert.equal(told(answer).code, 'scope-missing', say)
-        assert.equal(answer.headers['www-authenticate'], `Bearer realm="bgtask", error="insufficient_scope", scope="${need}"`)
+        assert.equal(
+          answer.headers['www-authenticate'],
+          `Bearer realm="bgtask", error="insufficient_scope", scope="${need === 'command' ? 'command:<name>' : need}"`,
+        )
         assert.equal(panel.snapshot(), before, say)
       }
     }
