@@ -3,7 +3,7 @@ import { CompiledQuery, type Selectable } from 'kysely'
 import { errorPattern, errorSample } from '../task/error-pattern.ts'
 import type { Outcome } from '../task/outcome.ts'
 import type { Db } from './database.ts'
-import { fromIndex } from './from-index.ts'
+import { errorsFromIndex, fromIndex } from './from-index.ts'
 import type { ErrorRow } from './tables.ts'
 import { type Executor, withRetries } from './transact.ts'
 
@@ -96,13 +96,11 @@ export const listErrors = (
   page: { limit: number; action?: string; before?: { lastAt: number; key: string } },
 ): Promise<TaskError[]> =>
   withRetries(async () => {
-    let rows = db.kysely.selectFrom('bg_error').selectAll()
+    const { lastAt, key } = page.before ?? { lastAt: Number.MAX_SAFE_INTEGER, key: '' }
+    let rows = db.kysely.selectFrom(errorsFromIndex(db, page.action === undefined ? 'bg_error_last' : 'bg_error_action')).selectAll()
     if (page.action !== undefined) rows = rows.where('action', '=', page.action)
-    if (page.before) {
-      const { lastAt, key } = page.before
-      rows = rows.where('last_at', '<=', lastAt)
-      rows = rows.where(error => error.or([error('last_at', '<', lastAt), error('error_key', '<', key)]))
-    }
+    rows = rows.where('last_at', '<=', lastAt)
+    if (page.before) rows = rows.where(error => error.or([error('last_at', '<', lastAt), error('error_key', '<', key)]))
     return (await rows.orderBy('last_at', 'desc').orderBy('error_key', 'desc').limit(page.limit).execute()).map(toError)
   })
 

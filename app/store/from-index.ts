@@ -1,10 +1,15 @@
 import { sql } from 'kysely'
 import type { Db } from './database.ts'
-import type { TaskRow } from './tables.ts'
+import type { ErrorRow, TaskRow } from './tables.ts'
 
 /**
  * `bg_task`, to be read by one certain index: where several would do, MySQL guesses from statistics that may be old. A bad guess makes
  * it sort, or lock rows by way of another index than everybody else, which ends in deadlocks. SQLite chooses well by itself.
  */
-export const fromIndex = (db: Db, index: string) =>
-  sql<TaskRow>`bg_task`.as<'bg_task'>(sql.raw(db.dialect === 'mysql' ? `bg_task FORCE INDEX (${index})` : 'bg_task'))
+export const fromIndex = (db: Db, index: string) => hinted<TaskRow, 'bg_task'>(db, 'bg_task', index)
+
+/** The same of `bg_error`. */
+export const errorsFromIndex = (db: Db, index: string) => hinted<ErrorRow, 'bg_error'>(db, 'bg_error', index)
+
+const hinted = <Row, Name extends string>(db: Db, table: Name, index: string) =>
+  sql<Row>`${sql.raw(table)}`.as<Name>(sql.raw(db.dialect === 'mysql' ? `${table} FORCE INDEX (${index})` : table))

@@ -156,10 +156,14 @@ const lockFailed = async (db: Db, trx: Parameters<Parameters<typeof transact>[1]
     trx
       .selectFrom(fromIndex(db, 'PRIMARY'))
       .select(['id', 'number', 'unique_key'])
-      .where('id', 'in', ids)
+      // Everybody locks in the order of ids, so that two never wait for each other.
+      .where(
+        'id',
+        'in',
+        ids.toSorted((a, b) => a - b),
+      )
       .where('state', '=', 'failed')
-      .where('finished_at', '<=', failedBefore)
-      .orderBy('id'),
+      .where('finished_at', '<=', failedBefore),
   ).execute()
   return rows.map(row => ({ ...row, id: Number(row.id) }))
 }

@@ -79,6 +79,7 @@ const recognise = async (
   delete request.raw.headers.cookie
   const slowed = await exceeded(limits.address, request)
   if (slowed) return slowed
+  if (given === null && request.is404 && isPublicByAnother(panel, request, methodsAt)) return notThere(request, methodsAt(pathOf(request)))
   if (given === null) return { status: 401, code: 'token-missing', sentence: missing, headers: challenge() }
   const checked = await checkToken(panel.background.db, given, Date.now())
   if (!checked.token) {
@@ -98,6 +99,10 @@ const recognise = async (
     return { status: 403, code: 'no-token-here', sentence: 'This address takes no token; it is for people who are signed in.' }
   return meetsNeed(scopes, need) ? null : scopeMissing(need === 'command' ? 'command:<name>' : need)
 }
+
+/** An address that needs no token, asked for by a method that it does not take. */
+const isPublicByAnother = (panel: Panel, request: FastifyRequest, methodsAt: Tools['methodsAt']) =>
+  methodsAt(pathOf(request)).some(method => routeRoles[`${method} ${canonicalAddress(panel, pathOf(request))}`] === 'public')
 
 const notThere = ({ method }: FastifyRequest, methods: readonly string[]): Refused => {
   if (methods.length === 0 || methods.includes(method)) return { status: 404, code: 'not-found', sentence: 'There is no such address.' }

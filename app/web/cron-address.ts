@@ -6,6 +6,7 @@ import { BgtaskError, messageOf } from '../errors.ts'
 import { readCron } from '../store/cron.ts'
 import { isAway } from '../store/is-away.ts'
 import { addressWaitMs } from '../task/cron-rules.ts'
+import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import type { Panel } from './panel.ts'
 import { rateLimits } from './rate-limits.ts'
@@ -72,6 +73,7 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
   if (isAway(error) || (error instanceof BgtaskError && error.code === 'database-away'))
     return tell(reply.header('retry-after', '5'), 503, 'The database is away; ask again later.')
   if (error.statusCode === 429) return tell(reply, 429, 'That is too often from one address; ask again later.')
+  if (error.statusCode === 421) return tell(reply, 421, translate('en', 'error.host'))
   if (error.statusCode !== undefined && error.statusCode < 500) return refuse(reply)
   request.log.error(error, `Cron could not be asked for by its address: ${messageOf(error)}`)
   return tell(reply, 500, 'Cron could not be asked for; the log of the panel says why.')
