@@ -40,14 +40,14 @@ export const cronModel = async (panel: { config: Config; background: Background 
   ])
   const live = holder !== null && !isFinal(holder.state) ? holder : null
   const runningTask = runs(config, cron, live)
-  const told = (kind: CronPart['kind'], name: string) => {
+  const partTold = (kind: CronPart['kind'], name: string) => {
     const part = parts.find(one => one.kind === kind && one.name === name) ?? null
     const shown = part && { ...part, error: part.error === null ? null : redaction.text(part.error) }
     return { part: shown, state: stateOf(part, runningTask), tookMs: part?.endedAt ? part.endedAt - part.startedAt : null }
   }
   const known = facts.queues.map(({ name }) => name)
   const queues = await Promise.all([
-    ...facts.queues.map(async queue => ({ ...queue, ...told('queue', queue.name), stand: await queueStand(db, queue.name) })),
+    ...facts.queues.map(async queue => ({ ...queue, ...partTold('queue', queue.name), stand: await queueStand(db, queue.name) })),
     // Their module is gone, or does not load: what waits in them is there all the same.
     ...withItems
       .filter(name => !known.includes(name))
@@ -56,7 +56,7 @@ export const cronModel = async (panel: { config: Config; background: Background 
         module: null,
         timeMs: null,
         skipOnCron: true,
-        ...told('queue', name),
+        ...partTold('queue', name),
         stand: await queueStand(db, name),
       })),
   ])
@@ -69,7 +69,7 @@ export const cronModel = async (panel: { config: Config; background: Background 
   return {
     modules: facts.modules.map(module => ({ ...module, error: module.error === null ? null : redaction.text(module.error) })),
     trouble: facts.trouble,
-    hooks: facts.modules.filter(({ hook }) => hook).map(({ name }) => ({ name, ...told('hook', name) })),
+    hooks: facts.modules.filter(({ hook }) => hook).map(({ name }) => ({ name, ...partTold('hook', name) })),
     queues,
     live: live && { task: redaction.task(live), beat: runningTask === live.id ? beatOf(panel, live) : null },
     last: shownTasks.find(task => isFinal(task.state)) ?? null,

@@ -21,12 +21,13 @@ import { languages } from '../texts/format.ts'
 import { chooseLanguage, translate } from '../texts/translate.ts'
 import { registerAccount } from './account.ts'
 import { type Addresses, canonicalAddress, routeName } from './addresses.ts'
+import { sendApiError } from './api/answer.ts'
 import { registerApi } from './api/register.ts'
 import { registerArtifacts } from './artifacts.ts'
 import { loadAssets } from './assets.ts'
 import { registerAudit } from './audit.ts'
 import { bareHeaders } from './bare-answer.ts'
-import { registerBearer } from './bearer.ts'
+import { apiPrefix, registerBearer } from './bearer.ts'
 import { registerCommands } from './commands.ts'
 import { registerControllers } from './controllers.ts'
 import { registerCron } from './cron.ts'
@@ -81,6 +82,7 @@ export const buildServer = async (
 ): Promise<FastifyInstance> => {
   const log: FastifyBaseLogger = openLog('web', { BGTASK_LOG_LEVEL: process.env.BGTASK_LOG_LEVEL ?? 'warn' }, redactionOf(config).text)
   const secure = !mounted && (config.publicUrl?.startsWith('https:') ?? false)
+  const addresses: Addresses = { root: config.prefix, top: mounted ? config.prefix : '' }
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -89,11 +91,10 @@ export const buildServer = async (
     bodyLimit: httpLimits.bodyBytes,
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: true,
-    frameworkErrors: (_error, request, reply) => answerUnreadable(config, request, reply, { secure }),
+    frameworkErrors: (_error, request, reply) => answerUnreadable(config, request, reply, { secure, addresses }),
     // A proxy with TLS says by X-Forwarded-Proto that the reader's side is safe, and by X-Forwarded-For who reads.
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
   })
-  const addresses: Addresses = { root: config.prefix, top: mounted ? config.prefix : '' }
   const { root } = addresses
   const assets = loadAssets(root)
   const pages = createPages(assets, { ...addresses, isOpen: !mounted && listeningOf(config) === 'open' })
@@ -188,14 +189,26 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
 }
 
 /** An address that is no address is answered before any hook runs, so it brings its own headers along. */
-const answerUnreadable = (config: Config, request: FastifyRequest, reply: FastifyReply, { secure }: { secure: boolean }) => {
+const answerUnreadable = (
+  config: Config,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { secure, addresses }: { secure: boolean; addresses: Addresses },
+): void => {
+  const path = canonicalAddress(addresses, request.url)
   const forUs = isForUs(request, config)
   const unreadable = `This address cannot be read: look for a stray % in it, or go to ${config.prefix}.`
   const answers = { cron: [403, cronRefusal], page: [400, unreadable], host: [421, translate('en', 'error.host')] } as const
-  const [status, sentence] = answers[!forUs ? 'host' : /^\/cron(?:\/|$)/.test(request.url) ? 'cron' : 'page']
+  if (forUs && path.startsWith(`${apiPrefix}/`)) {
+    sendApiError(reply.headers(bareHeaders({ secure })), 400, 'unreadable', 'This address cannot be read: look for a stray % in it.')
+    return
+  }
+  const isCron = /^\/cron(?:\/|$)/.test(path)
+  const [status, sentence] = answers[!forUs ? 'host' : isCron ? 'cron' : 'page']
   reply
     .code(status)
-    .headers({ ...bareHeaders({ secure }), 'referrer-policy': 'no-referrer' })
+    // The address may hold the key of cron.
+    .headers({ ...bareHeaders({ secure }), ...(isCron ? { 'referrer-policy': 'no-referrer' } : {}) })
     .type('text/plain; charset=utf-8')
     .send(`${sentence}\n`)
 }

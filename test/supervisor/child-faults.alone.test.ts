@@ -52,6 +52,7 @@ describe('what a child may do', () => {
       'TZ',
       'NODE_ENV',
       'BGTASK_RUNTIME',
+      'BGTASK_MODULES',
       'BGTASK_ACTIONS',
       'BGTASK_RUN',
       'BGTASK_RUN_FOLDER',

@@ -392,7 +392,7 @@ const actsInCode = (): Set<string> => {
       .map(name => readFileSync(join(app, folder, name), 'utf8'))
       .join('\n')
   const all = textOf('.')
-  const plain = [...all.matchAll(/\bact: (?:\w+ \?\? )?'([a-z-]+)'/g)].map(match => match[1]!)
+  const plain = [...all.matchAll(/\bact: (?:\w+ \?\? )?'([a-z-]+)'(?! \|)/g)].map(match => match[1]!)
   const chosen = [...textOf('api').matchAll(/'((?:loop|tasks?)-[a-z]+)'/g)].map(match => match[1]!)
   const buttons = [...all.matchAll(/told\('([a-z]+)'/g)].map(match => `task-${match[1]}`)
   assert.ok(chosen.length > 5 && buttons.length > 5)
