@@ -3,12 +3,13 @@
  *
  *   node scripts/screenshots.ts            all of them into runtime/screenshots, and the README's into scripts/screenshots
  *   node scripts/screenshots.ts --readme   the README's alone
- *   node scripts/screenshots.ts tasks loop these pages alone
+ *   node scripts/screenshots.ts tasks loop these pages alone; with dark, 360 or zh-CN only so
  */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type { Page } from 'playwright-core'
 import { openBackground } from '../app/api/background.ts'
 import { loadConfig } from '../app/config.ts'
 import { findTask } from '../app/store/find-task.ts'
@@ -18,6 +19,21 @@ import { until } from '../test/helpers/scene.ts'
 const root = join(import.meta.dirname, '..')
 const forReadme = join(import.meta.dirname, 'screenshots')
 const all = join(root, 'runtime', 'screenshots')
+
+const shopCommands = {
+  deploy: {
+    description: 'Deploys a revision of the shop.',
+    executable: join(root, 'scripts', 'demo', 'deploy.sh'),
+    arguments: ['--environment={environment}', '{dryRun}', '{revision}'],
+    parameters: {
+      environment: { title: 'Environment', enum: ['staging', 'production'] },
+      revision: { title: 'Revision', description: 'A commit: 7 to 40 of 0-9 and a-f.', type: 'string', pattern: '^[0-9a-f]{7,40}$' },
+      dryRun: { title: 'Dry run', description: 'Only says what would be done.', type: 'boolean', flag: '--dry-run' },
+    },
+    timeoutMs: 60_000,
+  },
+  'clear-cache': { description: 'Empties the cache of pages.', executable: '/bin/true', arguments: [], role: 'admin' },
+}
 
 const cleanUps: (() => unknown)[] = []
 const t = { after: (work: () => unknown) => cleanUps.push(work), diagnostic: () => {} } as unknown as TestContext
@@ -29,7 +45,15 @@ try {
 
 async function takeAll() {
   const actions = shopActions()
-  const env = { BGTASK_ADMIN_PASSWORD: password, BGTASK_AUTOSTART: 'on', BGTASK_ACTIONS: actions }
+  const commandsFile = join(actions, '..', `${basename(actions)}-commands.json`)
+  const writeCommands = (commands: object) => writeFileSync(commandsFile, JSON.stringify(commands), { mode: 0o600 })
+  writeCommands(shopCommands)
+  const env = {
+    BGTASK_ADMIN_PASSWORD: password,
+    BGTASK_AUTOSTART: 'on',
+    BGTASK_ACTIONS: [actions, join(root, 'app', 'actions')].join(delimiter),
+    BGTASK_COMMANDS: commandsFile,
+  }
   const { address, runtime } = await servePanel(t, env)
   const background = await openBackground(await loadConfig({ ...env, BGTASK_RUNTIME: runtime }))
   t.after(() => background.close())
@@ -42,6 +66,8 @@ async function takeAll() {
   await background.addTask('mail/remind', { user: 7 }, { delayMs: 3_600_000, unique: 'remind-7', creator: 'shop' })
   const failed = await background.addTask('report/month', { month: '1999-01' }, { type: 'report', creator: 'ben' })
   const running = await background.addTask('report/export', { rows: 10_000_000 }, { type: 'report', creator: 'ada' })
+  for (let order = 1; order <= 6; order++) await background.addTask('mail/receipt', { order }, { type: 'mail', creator: 'shop' })
+  const deployed = await background.sendCommand('deploy', { environment: 'staging', revision: 'a1b2c3d' }, { creator: 'ada' })
   await background.addSchedule('month-report', {
     cron: '0 6 1 * *',
     timeZone: 'Europe/Berlin',
@@ -50,8 +76,8 @@ async function takeAll() {
   })
   await background.addSchedule('reminders', { everyMs: 900_000, action: 'mail/remind', overlap: 'skip', missed: 'skip' })
   await until('there is something to see', async () => {
-    const states = await Promise.all([mail, orders, prices, failed, running].map(async ({ id }) => (await task(id)).state))
-    return states.join() === 'tripped,running,running,failed,running'
+    const states = await Promise.all([mail, orders, prices, failed, running, deployed].map(async ({ id }) => (await task(id)).state))
+    return states.join() === 'tripped,running,running,failed,running,succeeded'
   })
 
   const pages = {
@@ -65,8 +91,12 @@ async function takeAll() {
     'task-with-files': `/admin/core/bgtask/${ended.id}`,
     'new-task-choice': '/admin/core/bgtask/new',
     'new-task': '/admin/core/bgtask/new?action=report/month',
+    failed: '/admin/core/bgtask/failed',
+    recovery: '/admin/core/bgtask/recovery?do=retry',
+    'recovery-discard': '/admin/core/bgtask/recovery?do=discard&action=mail/receipt',
     debug: `/admin/core/bgtask/debug?id=${failed.id}`,
     schedules: '/admin/config/schedules',
+    'new-schedule-choice': '/admin/config/schedules/new',
     'new-schedule': '/admin/config/schedules/new?action=report/month',
     schedule: '/admin/config/schedules/1',
     cron: '/admin/config/system/cron',
@@ -80,24 +110,63 @@ async function takeAll() {
     'new-user': '/admin/config/users/new',
     user: '/admin/config/users/1',
     commands: '/admin/core/commands',
+    'commands-empty': '/admin/core/commands',
+    'commands-broken': '/admin/core/commands',
+    'commands-fault': '/admin/core/commands',
     command: '/admin/core/commands/deploy',
+    'command-ready': '/admin/core/commands/deploy',
+    'command-refused': '/admin/core/commands/deploy',
+    network: '/demo/network',
     tokens: '/admin/config/tokens',
     'new-token': '/admin/config/tokens/new',
     audit: '/admin/reports/audit',
     'audit-chain': '/admin/reports/audit/chain',
     'not-found': '/admin/nowhere',
   }
-  const readme = process.argv.includes('--readme')
-  const only = process.argv.slice(2).filter(name => name in pages)
+  /** What is done before a page is opened, and with it before its picture is taken. */
+  const before: Record<string, () => unknown> = {
+    'commands-empty': () => writeCommands({}),
+    'commands-broken': () => writeCommands({ ...shopCommands, backup: { executable: 'backup.sh' } }),
+    'commands-fault': () => writeFileSync(commandsFile, '{ "deploy": ', { mode: 0o600 }),
+    command: () => writeCommands(shopCommands),
+  }
+  const ask = async (page: Page, revision: string) => {
+    await page.selectOption('select[name="args.environment"]', 'staging')
+    await page.fill('input[name="args.revision"]', revision)
+    await page.click('main form button')
+    await page.waitForLoadState()
+  }
+  const prepare: Record<string, (page: Page) => Promise<unknown>> = {
+    'command-ready': page => ask(page, 'a1b2c3d4e5f60718293a4b5c6d7e8f9012345678'),
+    'command-refused': async page => {
+      await page.locator('input[name="args.revision"]').evaluate(input => input.removeAttribute('pattern'))
+      await ask(page, '; rm -rf /')
+    },
+    network: async page => {
+      if ((await page.locator('[data-room] .tone-good').count()) === (await page.locator('[data-room]').count())) {
+        await page.click('form[action="/demo/network"] button')
+        await page.waitForLoadState()
+      }
+    },
+  }
+  const words = process.argv.slice(2)
+  const readme = words.includes('--readme')
+  const only = words.filter(name => name in pages)
+  const some = <T extends string | number>(choices: T[]) => {
+    const wanted = choices.filter(choice => words.includes(String(choice)))
+    return wanted.length > 0 ? wanted : choices
+  }
   mkdirSync(forReadme, { recursive: true })
   if (!readme) mkdirSync(all, { recursive: true })
-  for (const theme of ['light', 'dark'] as const) {
-    for (const width of readme ? [1280] : [1280, 360]) {
-      for (const locale of readme ? ['en-GB'] : ['en-GB', 'zh-CN']) {
+  for (const theme of some(['light', 'dark'])) {
+    for (const width of readme ? [1280] : some([1280, 360])) {
+      for (const locale of readme ? ['en-GB'] : some(['en-GB', 'zh-CN'])) {
         const { page } = await openBrowser(t, { theme, width, locale })
         for (const [name, path] of Object.entries(pages)) {
           if (only.length > 0 && name !== 'login' && !only.includes(name)) continue
+          before[name]?.()
           await page.goto(address + path)
+          await prepare[name]?.(page)
           if (name === 'login') await page.waitForLoadState()
           const file = `${name}-${theme}-${width}-${locale}.png`
           if (!readme) await page.screenshot({ path: join(all, file), fullPage: true })
@@ -153,6 +222,10 @@ function shopActions(): string {
   write(
     'report/export',
     `export default defineAction({ description: 'Exports orders.', execute: async ({ params, progress, log, signal }) => { for (let done = 0; !signal.aborted; done += 38_000) { progress(Math.min(done, params.rows * 0.62), params.rows, 'orders of 2025'); log('rows written', { done }); await new Promise(resolve => setTimeout(resolve, 300)) } } })`,
+  )
+  write(
+    'mail/receipt',
+    `export default defineAction({ description: 'Sends the receipt of an order.', isolation: 'resident', execute: ({ params }) => { if (params.order % 2) throw new Error('SMTPError: 451 4.7.1 The mail server at mail.example.com:587 took too long to greet, and the connection was given up after 30000 ms (order ' + params.order + ')'); return 'sent' } })`,
   )
   write('shop', `export const stock = () => {}`)
   write('shop/stock', `export const execute = () => {} // there twice`)

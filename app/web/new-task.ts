@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { TaskOptions } from '../api/check-options.ts'
 import type { ActionEntry } from '../catalog/catalog.ts'
+import { ownFirst } from '../catalog/own-first.ts'
 import { commandAction } from '../commands/command-name.ts'
 import { BgtaskError } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
@@ -29,7 +30,7 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
     if (action === commandAction) return reply.redirect(`${panel.root}/core/commands`, 303)
     const { entries, refused } = await background.catalog()
     const entry = entries.find(({ name }) => name === (model?.action ?? action))
-    if (!entry) return reply.page('new-task-choice', { entries, refused, asked: action ?? null })
+    if (!entry) return reply.page('new-task-choice', { entries: ownFirst(entries), refused, asked: action ?? null })
     if (!model) return form(reply, entry, null, null)
     const { priority, maxAttempts, timeoutMs, graceMs } = model
     const { type, creator } = redactionOf(panel.config).task(model)

@@ -12,6 +12,7 @@ import {
 } from '../api/schedules.ts'
 import { showSchedule } from '../api/show-schedule.ts'
 import type { ActionEntry } from '../catalog/catalog.ts'
+import { ownFirst } from '../catalog/own-first.ts'
 import { BgtaskError } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { prefillParams, restoreParams } from '../secrets/prefill.ts'
@@ -45,7 +46,10 @@ export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
     const entries = (await background.catalog()).entries
     const entry = entries.find(({ name, error }) => name === action && error === null)
     if (!entry)
-      return reply.page('schedule-choice', { entries: entries.filter(({ execType }) => execType !== 'FOREVER'), asked: action ?? null })
+      return reply.page('schedule-choice', {
+        entries: ownFirst(entries.filter(({ execType }) => execType !== 'FOREVER')),
+        asked: action ?? null,
+      })
     return form(panel, request, reply, { entry, schedule: null, given: null })
   })
 
