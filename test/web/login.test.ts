@@ -329,13 +329,13 @@ test('a new password ends all other sessions, and this one goes on under a new i
     body: { current: password, password: fresh, repeated: fresh },
   })
   assert.equal(answer.status, 303, answer.body)
+  const left = "SELECT id_hash FROM bg_session WHERE user_id = (SELECT id FROM bg_user WHERE name = 'viewer')"
+  assert.equal(panel.sql(left).length, 1, 'none is left lying there')
   const see = async (cookie: string) => (await panel.ask({ url: '/admin/account', headers: { cookie } })).status
   assert.deepEqual(
     [await see(here.cookie), await see(there.cookie), await see(bystander.cookie), await see(cookieOf(answer))],
     [303, 303, 200, 200],
   )
-  const left = "SELECT id_hash FROM bg_session WHERE user_id = (SELECT id FROM bg_user WHERE name = 'viewer')"
-  assert.equal(panel.sql(left).length, 1, 'none is left lying there')
 })
 
 test('what people do at the door is in the audit, and without the audit nobody comes in', async t => {
