@@ -1,14 +1,8 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
 import type { Config } from '../config.ts'
 import { moduleEnding } from '../paths.ts'
-import { markVariable } from '../runs/process-identity.ts'
+import { readDescribingChild } from '../runs/describing-child.ts'
 import { redactionOf } from '../runs/redaction.ts'
-import { runEnvironment } from '../runs/run-environment.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { readJson, writeJson } from '../runs/write-file.ts'
 import { type CronFacts, hookDefaultS, type ModuleFacts } from './module-facts.ts'
@@ -37,8 +31,6 @@ const lookEveryMs = 500
 const retryBrokenMs = 30_000
 /** How long one part of a module may take while it is described. */
 export const describeMs = 10_000
-/** The process itself may need so long to start on a busy machine; what it loads must not pay for that. */
-const startMs = 2_000
 
 interface Known {
   stamp: string
@@ -111,31 +103,18 @@ const describeOnce = async (
   files: readonly ModuleFile[],
 ): Promise<{ facts: CronFacts; died: null } | { facts: null; died: { module: string; why: string } }> => {
   const given = files.flatMap(({ name, file }) => [name, file])
-  const child = spawn(process.execPath, [join(import.meta.dirname, `describe-modules${moduleEnding}`), ...given], {
-    env: environmentOf(config),
-    detached: true, // a group of its own, to be ended with all that the files start
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-  })
-  const exit = once(child, 'exit') as Promise<[number | null, string | null]>
   let facts: CronFacts | null = null
   let at = { module: files[0]!.name, part: 'import' }
-  let tookTooLong = false
-  const watch = setTimeout(() => {
-    tookTooLong = true
-    endGroup(child.pid)
-  }, describeMs + startMs)
-  const lines = createInterface({ input: child.stdio[3] as Readable })
-  const closed = once(lines, 'close')
-  lines.on('line', text => {
-    const line = JSON.parse(text) as Line
-    if ('facts' in line) facts = line.facts
-    else at = line
-    watch.refresh()
+  const { code, signal, tookTooLong } = await readDescribingChild(config, {
+    program: join(import.meta.dirname, `describe-modules${moduleEnding}`),
+    given,
+    limitMs: describeMs,
+    onLine: text => {
+      const line = JSON.parse(text) as Line
+      if ('facts' in line) facts = line.facts
+      else at = line
+    },
   })
-  const [code, signal] = await exit
-  clearTimeout(watch)
-  endGroup(child.pid)
-  await closed
   if (facts) return { facts, died: null }
   return { facts: null, died: { module: at.module, why: wordsOf(at.part, tookTooLong, code, signal) } }
 }
@@ -147,19 +126,4 @@ const wordsOf = (part: string, tookTooLong: boolean, code: number | null, signal
   if (code === 13) return `it never ends ${doing}: it awaits something that nothing is left to settle`
   if (signal) return `${doing} it ended the process by ${signal}`
   return `${doing} it leaves the process with code ${code}; a module must only define what it exports`
-}
-
-const environmentOf = (config: FactsConfig): NodeJS.ProcessEnv => {
-  const { [markVariable]: _, ...environment } = runEnvironment(config, { mark: '' })
-  // Node would try for ever to make it below a folder that cannot be made.
-  return existsSync(config.runtime) ? { ...environment, NODE_COMPILE_CACHE: join(config.runtime, 'compile-cache') } : environment
-}
-
-const endGroup = (pid: number | undefined) => {
-  if (pid === undefined) return
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
 }

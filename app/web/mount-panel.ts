@@ -48,8 +48,7 @@ export const mountPanel = async (options: PanelOptions = {}): Promise<MountedPan
     },
     endStreams: () => app.endStreams(),
     close: async () => {
-      attending.end()
-      await app.close()
+      await Promise.all([attending.end(), app.close()])
       await background.close()
     },
   }

@@ -36,17 +36,19 @@ export const preparePanel = async (config: Config): Promise<Background> => {
  * What goes on beside a panel that answers: the first administrator's link while there is no user, the start of the loop, the forgetting of old
  * sessions.
  * @param address of the panel, for the link
+ * @returns `end` waits until nothing is written in the runtime folder any more
  */
-export const attendPanel = async (background: Background, address: string): Promise<{ end(): void }> => {
+export const attendPanel = async (background: Background, address: string): Promise<{ end(): Promise<void> }> => {
   const { config, db } = background
   const firstLink = await showFirstLink(db, config.runtime, address)
   if (config.autostart) await autostart(background)
-  void reportActions(background)
+  const reported = reportActions(background)
   const prune = setInterval(() => void forgetOld(db), 600_000).unref()
   return {
-    end: () => {
+    end: async () => {
       clearInterval(prune)
       firstLink.end()
+      await reported
     },
   }
 }

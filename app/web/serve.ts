@@ -26,10 +26,9 @@ export const serve = async (config: Config): Promise<void> => {
 
   const signal = await asked
   console.log(`${signal}: the panel stops; the loop goes on.`)
-  attending.end()
   // Whatever hangs on to a connection, the process is gone within three seconds.
   setTimeout(() => process.exit(exitCodes.done), 2_500).unref()
-  await app.close()
+  await Promise.all([attending.end(), app.close()])
   await background.close()
   process.exit(exitCodes.done)
 }

@@ -137,13 +137,16 @@ export const listenPanel = async ({
   const ask = async (asked: Asked): Promise<Answer> => {
     const answer = await send(asked)
     const { method = 'GET', url } = asked
-    if (!/^\/api\/v1(?:[/?]|$)/.test(url) || method === 'HEAD' || answer.status === 421) return answer
+    if (!/^\/api\/v1(?:[/?]|$)/.test(url) || method === 'HEAD' || beforeAnyRoute.has(answer.status)) return answer
     fit ??= send({ url: '/api/v1/openapi.json', from: freshAddress() }).then(({ body }) => createFit(JSON.parse(body) as object))
     const contentType = answer.headers['content-type']
     const faults = (await fit).faultsOf({ method, url, status: answer.status, contentType, body: answer.body })
     if (faults.length === 0) return answer
     throw new Error(`${method} ${url} answers ${answer.status}, and not as its document says: ${faults.join('; ')}: ${answer.body}`)
   }
+
+  /** Answered in plain text before the address is read: a wrong host, and a head that is too large. */
+  const beforeAnyRoute = new Set([421, 431])
 
   const send = ({ method = 'GET', url, headers = {}, body, as = null, from = '127.0.0.1' }: Asked): Promise<Answer> => {
     const isForm = typeof body === 'object' && !Buffer.isBuffer(body)

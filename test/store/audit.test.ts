@@ -114,6 +114,8 @@ for (const dialect of dialects) {
     })
 
     test('pruned from its beginning, the rest is still proven', async () => {
+      const db = await freshDb(dialect)
+      for (let at = 0; at < 40; at++) await appendAudit(db, entry({ at }))
       const { rows } = await checkAuditChain(db)
       assert.equal(await oldestAuditAt(db), 0)
       assert.equal(await pruneAudit(db, { before: 10, most: 4 }), 4)
@@ -133,7 +135,7 @@ for (const dialect of dialects) {
     })
 
     test('what is pruned while the chain is read is not missing', async () => {
-      const [checked] = await Promise.all([checkAuditChain(db), pruneAudit(db, { before: 15, most: 1_000 })])
+      const [checked] = await Promise.all([checkAuditChain(db), pruneAudit(db, { before: 2_000, most: 12 })])
       assert.equal(checked.broken, null)
       assert.equal((await checkAuditChain(db)).broken, null)
     })
