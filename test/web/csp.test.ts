@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { hold } from '../../app/runs/flags.ts'
+import { escapeHtml } from '../../app/web/render.ts'
 import { type Answer, freshAddress, type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
 
 /* What every answer forbids, what no page may hold, and what no error tells: over all routes, and over the views as they lie in the repository. */
@@ -35,7 +36,13 @@ before(async () => {
     { by: 'the test' },
   )
   taskId = task!.task.id
-  panel.sql('UPDATE bg_task SET content = ? WHERE id = ?', hostile, taskId)
+  // It failed with an error that is markup: the sentence about a run's end is made of it.
+  panel.sql("UPDATE bg_task SET content = ?, state = 'failed', number = 1, attempt = 1 WHERE id = ?", hostile, taskId)
+  panel.sql(
+    "INSERT INTO bg_run (task_id, number, host, epoch, pid, started_at, ended_at, outcome, error) VALUES (?, 1, 'here', 1, 1, 1, 2, 'failed', ?)",
+    taskId,
+    hostile,
+  )
 })
 after(() => panel.close())
 
@@ -65,6 +72,16 @@ test('every page, with and without a session, has the policy, is not stored, and
     [...seen].filter(status => Number(status) >= 500),
     [],
   )
+})
+
+test('what a run failed with stands in the sentence about its end as the text that it is', async () => {
+  const answer = await panel.ask({ url: `/admin/core/bgtask/${taskId}`, as: admin })
+  assertStrict('a task that failed with markup', answer)
+  assert.match(answer.body, /class="ended tone-bad">.*?<span>[^<]*&#60;script&#62;alert\(1\)&#60;\/script&#62;&#34;&#62;[^<]*<\/span>/s)
+})
+
+test("what render.ts makes into markup by itself (icons' labels, times' titles, sentences) cannot leave its place", () => {
+  assert.equal(escapeHtml(`a<b>&"c"'d'`), 'a&#60;b&#62;&#38;&#34;c&#34;&#39;d&#39;')
 })
 
 test('every error page has the policy, is not stored, and tells nothing of the inside', async () => {
