@@ -638,6 +638,13 @@ export const guards: readonly Guard[] = [
     '',
     'web/api/lines.test.ts',
   ),
+  guard(
+    'lines: never taken for JSON',
+    'app/web/api/add.ts',
+    'if ((request.body as unknown) instanceof IncomingMessage) return',
+    "if (IncomingMessage && request.headers['content-type']?.startsWith(linesType)) return",
+    'web/api/lines.test.ts',
+  ),
   guard('lines: how many', 'app/web/api/read-lines.ts', 'lines: 100_000', 'lines: 100_000_000', 'web/api/lines.test.ts'),
   guard(
     'lines: how long',

@@ -1,3 +1,4 @@
+import { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { StoredTask } from '../../api/store-tasks.ts'
@@ -25,7 +26,8 @@ export const registerAddApi = (api: Api, panel: Panel) => {
     lines.addContentTypeParser(linesType, (_request, payload, done) => done(null, payload))
     lines.withTypeProvider<SchemaTypes>().post('/tasks', { schema: addSchema, validatorCompiler: bodyBelow }, async (request, reply) => {
       const { first } = request.query
-      if (request.headers['content-type']?.startsWith(linesType)) return answerLines(panel, request, reply, first ?? 1)
+      // What the parser did decides, and not the header read once more: a stream that passed for JSON would be walked through.
+      if ((request.body as unknown) instanceof IncomingMessage) return answerLines(panel, request, reply, first ?? 1)
       if (first !== undefined)
         throw new BgtaskError('refused', `first is given, which is for bodies of lines (${linesType}); leave it out.`)
       return addTasks(request, reply)

@@ -218,6 +218,19 @@ test('it is streamed: the first answers come before the last lines are sent', as
   assert.deepEqual(linesOf({ body }).at(-1)?.end, { lines: 3, added: 3, kept: 0, refused: 0 })
 })
 
+test('the type is the same however it is written: a body that is read as lines is never taken for JSON', async () => {
+  const { text } = await makeTestToken(panel, ['task:add:test/*'])
+  const ask = askWith(panel, text)
+  for (const type of ['Application/X-NDJSON', 'APPLICATION/X-NDJSON; charset=utf-8', ' application/x-ndjson ;a="b']) {
+    const answer = await ask('POST', '/tasks?first=1', wish(500_000), { 'content-type': type })
+    assert.deepEqual([answer.status, linesOf(answer).at(-1)?.end?.added], [200, 1], type)
+  }
+  for (const type of ['application/json; x=application/x-ndjson', 'APPLICATION/JSON'])
+    assert.equal((await ask('POST', '/tasks', { action: 'test/ok' }, { 'content-type': type })).status, 201, type)
+  for (const type of ['application/x-ndjsonx', 'application/x-ndjson, application/json', 'text/html'])
+    assert.equal((await ask('POST', '/tasks', wish(500_001), { 'content-type': type })).status, 415, type)
+})
+
 test('limits: lines, requests at once, and what is only for lines', async () => {
   const { text } = await makeTestToken(panel, ['task:add:test/*', 'task:control'])
   const ask = askWith(panel, text)
