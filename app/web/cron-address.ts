@@ -3,7 +3,7 @@ import { askCronIf } from '../api/ask-cron.ts'
 import { noteAct } from '../api/audited.ts'
 import { isCronKey } from '../cron/cron-key.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
-import { readCron } from '../store/cron.ts'
+import { type Cron, readCron } from '../store/cron.ts'
 import { isAway } from '../store/is-away.ts'
 import { addressWaitMs } from '../task/cron-rules.ts'
 import { translate } from '../texts/translate.ts'
@@ -27,22 +27,35 @@ export const registerCronAddress = (app: FastifyInstance, panel: Panel) =>
     inner.addHook('onRequest', async (_request, reply) => {
       reply.header('referrer-policy', 'no-referrer')
     })
+    const guesses = inner.createRateLimit(rateLimits.cron)
+    const recently = rememberFor(recentMs, () => readCron(panel.background.db))
     for (const url of ['/cron', '/cron/*']) {
-      inner.route({
-        method: ['GET', 'POST'],
-        url,
-        config: { rateLimit: rateLimits.cron },
-        handler: (request, reply) => run(panel, request, reply),
-      })
+      inner.route({ method: ['GET', 'POST'], url, handler: (request, reply) => run({ panel, guesses, recently }, request, reply) })
     }
   })
 
-const run = async (panel: Panel, request: FastifyRequest, reply: FastifyReply) => {
+interface Tools {
+  panel: Panel
+  guesses: ReturnType<FastifyInstance['createRateLimit']>
+  recently: ReturnType<typeof rememberFor<Cron>>
+}
+
+/** A flood of guesses costs the database one look in so many milliseconds. */
+const recentMs = 10_000
+
+const run = async ({ panel, guesses, recently }: Tools, request: FastifyRequest, reply: FastifyReply) => {
   const { background } = panel
   // Nobody has asked for it yet: a browser, or a chat, only looks ahead.
   if (isFetchedAhead(request)) return refuse(reply)
   const given = keyOf(request)
+  // Whoever guesses must not keep cron from being run by a neighbour: behind one proxy, or one router, many are one address.
+  if (!isCronKey(await recently.read(), given)) {
+    const looked = await guesses(request)
+    if (!looked.isAllowed && looked.isExceeded) return tooOften(reply.header('retry-after', String(Math.max(1, looked.ttlInSeconds))))
+  }
   if (!isCronKey(await readCron(background.db), given)) {
+    // A key that was in force a moment ago is a guess from now on.
+    recently.forget()
     // Who gives none guesses none.
     if (given !== '') await noteAct(background.db, actorOf(request, 'cron-address'), { act: 'cron-key-refused' })
     return refuse(reply)
@@ -66,13 +79,14 @@ const keyOf = (request: FastifyRequest): string => {
 
 export const cronRefusal = 'Cron is not run by this request: the key is missing or not the one that is in force.'
 
+const tooOften = (reply: FastifyReply) => tell(reply, 429, 'That is too often from one address; ask again later.')
+
 /** The same whatever is wrong, so that nobody learns how near they were. */
 const refuse = (reply: FastifyReply) => tell(reply, 403, cronRefusal)
 
 const answerError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
   if (isAway(error) || (error instanceof BgtaskError && error.code === 'database-away'))
     return tell(reply.header('retry-after', '5'), 503, 'The database is away; ask again later.')
-  if (error.statusCode === 429) return tell(reply, 429, 'That is too often from one address; ask again later.')
   if (error.statusCode === 421) return tell(reply, 421, translate('en', 'error.host'))
   if (error.statusCode !== undefined && error.statusCode < 500) return refuse(reply)
   request.log.error(error, `Cron could not be asked for by its address: ${messageOf(error)}`)
@@ -81,3 +95,21 @@ const answerError = (error: FastifyError, request: FastifyRequest, reply: Fastif
 
 const tell = (reply: FastifyReply, status: number, sentence: string) =>
   reply.code(status).type('text/plain; charset=utf-8').send(`${sentence}\n`)
+
+const rememberFor = <Value>(ms: number, read: () => Promise<Value>) => {
+  let known: { value: Promise<Value>; until: number } | null = null
+  return {
+    read: (): Promise<Value> => {
+      if (known !== null && performance.now() < known.until) return known.value
+      const value = read()
+      known = { value, until: performance.now() + ms }
+      value.catch(() => {
+        known = null
+      })
+      return value
+    },
+    forget: () => {
+      known = null
+    },
+  }
+}

@@ -19,7 +19,7 @@ export const rateLimits = {
   badToken: { max: 30, timeWindow: 60_000 },
   /** Of one token, from wherever: a script that adds some tasks a second must not notice it. */
   token: { max: 600, timeWindow: 60_000 },
-  /** A secret address that anybody's link preview may fetch: once in ten seconds is all that a minute's clock needs. */
+  /** Keys of cron that are none, or missing. The right one is not counted: once in ten seconds holds for all who have it. */
   cron: { max: 6, timeWindow: 60_000 },
 } as const satisfies Record<string, RateLimit>
 

@@ -1059,8 +1059,22 @@ export const guards: readonly Guard[] = [
   guard(
     'cron: so many tries from one address',
     'app/web/cron-address.ts',
-    'config: { rateLimit: rateLimits.cron },',
-    'config: {},',
+    'if (!looked.isAllowed && looked.isExceeded)',
+    'if (!looked.isAllowed && looked.isExceeded && given === "never")',
+    'web/cron-address.test.ts',
+  ),
+  guard(
+    'cron: guesses keep nobody else from running it',
+    'app/web/cron-address.ts',
+    'if (!isCronKey(await recently.read(), given)) {',
+    'if (recently) {',
+    'web/cron-address.test.ts',
+  ),
+  guard(
+    'cron: a key that was renewed is a guess at once',
+    'app/web/cron-address.ts',
+    'recently.forget()\n',
+    '\n',
     'web/cron-address.test.ts',
   ),
   guard(
