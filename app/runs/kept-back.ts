@@ -21,9 +21,15 @@ export const whyKeptBack = (
   const folder = realPath(runtime)
   if (path.startsWith(`${folder}/`) && !path.startsWith(`${folder}/${exportsFolder}/`))
     return `it lies in the runtime folder, which holds what must stay here; of that only what is below ${exportsFolder}/ is handed out`
-  const { sessionSecret, database, databaseUrl: addressFile, firstRun } = runtimePaths(runtime)
+  const { sessionSecret, database, databaseUrl: addressFile, firstRun, cronKey } = runtimePaths(runtime)
   const databases = [database, ...(databaseUrl?.startsWith('sqlite:') ? [databaseUrl.slice('sqlite:'.length)] : [])]
-  const ours = [sessionSecret, addressFile, firstRun, ...databases.flatMap(path => ['', '-wal', '-shm', '-journal'].map(end => path + end))]
+  const ours = [
+    sessionSecret,
+    addressFile,
+    firstRun,
+    cronKey,
+    ...databases.flatMap(path => ['', '-wal', '-shm', '-journal'].map(end => path + end)),
+  ]
   // By another name too: a link made by who could reach it.
   return ours.some(ours => isThis(ours, path, identity)) ? 'it is a file of bgtask itself' : null
 }

@@ -99,6 +99,13 @@ export const guards: readonly Guard[] = [
     'web/artifacts.test.ts',
   ),
   guard(
+    'Files: not the key of cron, by whatever name',
+    'app/runs/kept-back.ts',
+    'firstRun, cronKey, ...databases',
+    'firstRun, ...databases',
+    'web/artifacts.test.ts',
+  ),
+  guard(
     'Files: saved and never shown',
     'app/web/artifact-answer.ts',
     "'content-disposition', dispositionOf(artifact.name)",

@@ -202,12 +202,15 @@ for (const dialect of ['SQLite', 'MariaDB'] as const) {
       mkdirSync(exports, { recursive: true })
       linkSync(paths.sessionSecret, join(exports, 'hard'))
       symlinkSync(paths.sessionSecret, join(exports, 'soft'))
+      writeFileSync(paths.cronKey, 'a key', { mode: 0o600 })
+      linkSync(paths.cronKey, join(exports, 'hard-key'))
       writeFileSync(join(exports, 'good'), 'good')
       const ours = [
         paths.sessionSecret,
         join(exports, '..', 'session-secret'),
         join(exports, 'soft'),
         join(exports, 'hard'),
+        join(exports, 'hard-key'),
         paths.hostId,
         paths.log,
         '/proc/self/environ',
@@ -228,7 +231,8 @@ for (const dialect of ['SQLite', 'MariaDB'] as const) {
         /it lies in the runtime folder, which holds what must stay here; of that only what is below exports\/ is handed out/,
       )
       assert.match(said[3]!, /it is a file of bgtask itself/)
-      assert.match(said[9]!, /it is not there; declare a file when it is made/)
+      assert.match(said[4]!, /it is a file of bgtask itself/)
+      assert.match(said[10]!, /it is not there; declare a file when it is made/)
       assert.deepEqual(
         (await listed(id)).map(({ name }) => name),
         ['good'],
