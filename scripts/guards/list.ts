@@ -614,6 +614,13 @@ export const guards: readonly Guard[] = [
     "if (missing === '') return { ...base, ...faultOf('scope-missing',",
     'web/api/lines.test.ts',
   ),
+  guard(
+    'token: scope of what an action of ours does',
+    'app/web/api/may-add.ts',
+    'if (own !== undefined && !coversScope(scopes, { kind: own })) return own',
+    'void own',
+    'web/api/tasks.test.ts',
+  ),
   guard('key: its holder may be met', 'app/store/insert-task.ts', 'if (mayMeet(other)) return', 'return', 'store/unique.test.ts'),
   guard('key: what follows its holder may be met', 'app/store/keep-last.ts', 'mayMeet(waiting)', '', 'store/unique.test.ts'),
   guard(

@@ -1,3 +1,5 @@
+import { cronAction } from '../../api/ask-cron.ts'
+import { recoveryAction } from '../../api/ask-recovery.ts'
 import { nameIn } from '../../api/command-reach.ts'
 import { coversScope } from '../../api/scopes.ts'
 import { actionName } from '../../catalog/scan-actions.ts'
@@ -7,9 +9,14 @@ import type { Task } from '../../task/task.ts'
 /** The scope that a token lacks for adding this. @returns null when it may */
 export const scopeMissingFor = (scopes: readonly string[], { action, params }: { action: string; params?: unknown }): string | null => {
   if (!coversScope(scopes, { kind: 'task:add', action })) return actionName.test(action) ? `task:add:${action}` : 'task:add:<action>'
+  const own = scopesOfOwn[action]
+  if (own !== undefined && !coversScope(scopes, { kind: own })) return own
   if (action !== commandAction || coversScope(scopes, { kind: 'command', name: nameIn(params) })) return null
   return `command:${nameIn(params) || '<name>'}`
 }
+
+/** What these do has a scope of its own, as a command has: adding them by their names is no way round it. */
+const scopesOfOwn: Readonly<Record<string, 'task:control' | 'cron:run'>> = { [recoveryAction]: 'task:control', [cronAction]: 'cron:run' }
 
 /** With a unique key a task may be shown, overwritten or replaced that somebody else added: no further than the token reaches. */
 export const mayMeetWith =

@@ -109,3 +109,25 @@ test('cancelling by key: the one that holds it, told in the audit; nobody holds 
     assert.match(sentenceIn(answer), words)
   }
 })
+
+test('what actions of our own do has a scope of its own: adding them by name is no way round it', async () => {
+  const wide = (await makeTestToken(panel, ['task:add:core/*', 'task:add:core/recover', 'task:add:core/cron'])).text
+  const discard = { action: 'core/recover', params: { do: 'discard', filter: {}, failedBefore: 8_000_000_000_000, by: 'admin' } }
+  const before = panel.sql('SELECT COUNT(*) AS n FROM bg_task')[0]!.n
+  for (const [wish, scope] of [
+    [discard, 'task:control'],
+    [{ action: 'core/cron' }, 'cron:run'],
+  ] as const) {
+    for (const body of [wish, [wish]]) {
+      const answer = await askWith(panel, wide)('POST', '/tasks', body)
+      assert.deepEqual([answer.status, codeIn(answer)], [403, 'scope-missing'])
+      assert.match(sentenceIn(answer), new RegExp(`scope ${scope}\\.`))
+    }
+    const lines = await askWith(panel, wide)('POST', '/tasks', `${JSON.stringify(wish)}\n`, { 'content-type': 'application/x-ndjson' })
+    assert.match(lines.body, new RegExp(`"scope-missing".*scope ${scope}\\.`))
+  }
+  assert.equal(panel.sql('SELECT COUNT(*) AS n FROM bg_task')[0]!.n, before)
+  const both = (await makeTestToken(panel, ['task:add:core/*', 'cron:run', 'task:control'])).text
+  assert.equal((await askWith(panel, both)('POST', '/tasks', discard)).status, 201)
+  assert.equal((await askWith(panel, both)('POST', '/tasks', { action: 'core/cron' })).status, 201)
+})
