@@ -49,9 +49,11 @@ const commands = (report: (code: number | null) => void): Command => {
   program.helpCommand('help [command]', 'how a command is used')
 
   program.commandsGroup('Servers:')
-  command('serve', 'serve the panel, and start the loop unless BGTASK_AUTOSTART=off').action(
-    does(async () => (await import('./serve.ts')).runServe()),
-  )
+  command('serve', 'serve the panel, and start the loop unless BGTASK_AUTOSTART=off')
+    // What `panel` starts, and what a panel that reloads starts.
+    .addOption(new Option('--in-background').hideHelp())
+    .addOption(new Option('--take-over <port>').hideHelp())
+    .action(does(async options => (await import('./serve.ts')).runServe(options)))
   command('supervise', 'run the loop in the foreground, for systemd and containers; exit 75 when another has it').action(
     does(async () => (await import('./supervise.ts')).runSupervise()),
   )
@@ -59,6 +61,25 @@ const commands = (report: (code: number | null) => void): Command => {
   command('init', 'give the application in this folder its first action; for an installed package').action(
     does(async () => (await import('./init.ts')).runInit()),
   )
+
+  program.commandsGroup('Panel and loop in the background:')
+  const panel = command('panel', 'both together; what scripts/start.sh, stop.sh, restart.sh and reload.sh call', [
+    'panel start',
+    'panel reload',
+    'panel stop',
+  ])
+  panel
+    .command('start')
+    .description('start both and wait until they answer; exit 75 when they run already')
+    .action(does(async () => (await import('./panel.ts')).runPanelStart()))
+  panel
+    .command('stop')
+    .description('stop both and wait until they have ended')
+    .action(does(async () => (await import('./panel.ts')).runPanelStop()))
+  panel
+    .command('reload')
+    .description('fresh code for the panel, without refusing a request, and for the running loops')
+    .action(does(async () => (await import('./panel.ts')).runPanelReload()))
 
   program.commandsGroup('The loop on this host:')
   command('start', 'start the loop in the background and end a hold; exit 75 when it runs already', ['start'])

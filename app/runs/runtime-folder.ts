@@ -15,6 +15,10 @@ export const runtimePaths = (runtime: string) => ({
   hold: join(runtime, 'bgtask.hold'),
   wake: join(runtime, 'bgtask.wake'),
   log: join(runtime, 'bgtask.log'),
+  /** Of a panel in the background: who it is, what it says, and who is just starting, stopping or reloading it. */
+  panel: join(runtime, 'panel.pid'),
+  panelLog: join(runtime, 'panel.log'),
+  panelLock: join(runtime, 'panel.lock'),
   hostId: join(runtime, 'host-id'),
   databaseUrl: join(runtime, 'database-url'),
   sessionSecret: join(runtime, 'session-secret'),

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { writeWhole } from '../runs/write-file.ts'
 import type { Db } from '../store/database.ts'
@@ -27,6 +27,12 @@ export const linkHash = (token: string): string => createHash('sha256').update(t
 
 /** The first administrator's link for who cannot read the terminal of `serve`: runtime/first-run (0600). */
 export const writeFirstRun = (runtime: string, link: string): void => writeWhole(runtimePaths(runtime).firstRun, `${link}\n`)
+
+/** @returns null when there is none */
+export const readFirstRun = (runtime: string): string | null => {
+  const { firstRun } = runtimePaths(runtime)
+  return existsSync(firstRun) ? readFileSync(firstRun, 'utf8').trim() : null
+}
 
 /** @param link only that one: another panel may have written its own meanwhile. Default: whatever lies there */
 export const removeFirstRun = (runtime: string, link?: string): void => {

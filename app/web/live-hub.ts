@@ -22,6 +22,7 @@ export interface LiveHub {
   poke(): void
   /** Ends the streams of a session that is over. */
   endSession(sessionHash: string): void
+  /** Ends all streams; one that is opened later is ended at once. */
   close(): void
 }
 
@@ -86,6 +87,7 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
   let looking = false
   let poked = false
   let lastGood = Date.now()
+  let closed = false
 
   const start = () => {
     lookIn(liveLimits.pollMs)
@@ -238,6 +240,11 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
     hasRoom: hash =>
       clients.size < liveLimits.inAll && [...clients].filter(({ sessionHash }) => sessionHash === hash).length < liveLimits.perSession,
     join(client) {
+      // A panel that is leaving may still be asked on a connection that was open: the next try finds its successor.
+      if (closed) {
+        client.raw.end('retry: 1000\n\n')
+        return
+      }
       const { language, user } = client.reader
       const key = JSON.stringify([language, user?.role, client.page])
       const known = groups.get(key)
@@ -260,6 +267,7 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
     poke,
     endSession,
     close() {
+      closed = true
       for (const client of [...clients]) part(client)
       pause()
     },

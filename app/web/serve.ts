@@ -1,20 +1,30 @@
+import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { listeningOf, openRemedy, openSentence, requireSafeListening } from '../api/listening.ts'
 import type { Config } from '../config.ts'
 import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
+import { readPanel, removePanel } from '../runs/panel-file.ts'
+import { stopAccepting, takeOver, tellTakenOver } from './hand-over.ts'
+import { drain, keepPanel } from './kept-panel.ts'
 import { panelAddress } from './panel-address.ts'
 import { attendPanel, preparePanel } from './prepare-panel.ts'
 import { buildServer } from './server.ts'
 
 /**
  * Serves the panel until SIGTERM or SIGINT; prints where it is, and the first administrator's link while there is no user.
- * @throws BgtaskError `misconfigured`, `database-away`, or `busy` when the port is taken
+ * @param options.inBackground it says in panel.pid who it is, and SIGHUP reloads it. Default false
+ * @param options.takeOverPort a panel in the background that reloads has started this one, and gives it the socket that listens there
+ * @throws BgtaskError `misconfigured`, `database-away`, or `busy` when the port is taken or another panel runs in the background
  */
-export const serve = async (config: Config): Promise<void> => {
+export const serve = async (
+  config: Config,
+  { inBackground = false, takeOverPort = null }: { inBackground?: boolean; takeOverPort?: number | null } = {},
+): Promise<void> => {
   requireSafeListening(config)
+  if (inBackground) requireNoOther(config)
   const background = await preparePanel(config)
   const app = await buildServer(config, { background })
-  const port = await listen(app, config)
+  const port = takeOverPort ?? (await listen(app, config))
   const address = panelAddress({ ...config, port })
   console.log(`bgtask is at ${address}`)
   if (listeningOf(config) === 'open') console.error(`WARNING: ${openSentence(config)} ${openRemedy}`)
@@ -23,14 +33,40 @@ export const serve = async (config: Config): Promise<void> => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, resolve)
   })
   const attending = await attendPanel(background, address)
+  let handedOver = new Promise<void>(() => {})
+  if (takeOverPort !== null) {
+    if (config.port !== 0 && config.port !== port)
+      console.error(`PORT is ${config.port} now, which takes a restart: a reload stays on ${port}.`)
+    await app.ready()
+    await takeOver(app.server)
+  }
+  if (inBackground || takeOverPort !== null) {
+    const { address: host } = app.server.address() as AddressInfo
+    handedOver = keepPanel(config.runtime, app.server, { address, host, port })
+  }
+  if (takeOverPort !== null) tellTakenOver()
 
-  const signal = await asked
-  console.log(`${signal}: the panel stops; the loop goes on.`)
+  const signal = await Promise.race([asked, handedOver])
+  if (signal) console.log(`${signal}: the panel stops; the loop goes on.`)
+  else {
+    app.endStreams()
+    await Promise.race([asked, drain(app.server)])
+  }
   // Whatever hangs on to a connection, the process is gone within three seconds.
   setTimeout(() => process.exit(exitCodes.done), 2_500).unref()
-  await Promise.all([attending.end(), app.close()])
+  const closed = app.close()
+  // Fastify closes what it has made listen itself.
+  stopAccepting(app.server)
+  app.server.closeAllConnections()
+  await Promise.all([attending.end(), closed])
   await background.close()
+  removePanel(config.runtime, process.pid)
   process.exit(exitCodes.done)
+}
+
+const requireNoOther = ({ runtime }: Config) => {
+  const other = readPanel(runtime)
+  if (other) throw new BgtaskError('busy', `The panel runs in the background already (process ${other.pid}, ${other.address}).`)
 }
 
 const listen = async (app: FastifyInstance, { host, port }: Config): Promise<number> => {

@@ -1,0 +1,169 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmodSync, closeSync, constants, openSync, renameSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Config } from '../config.ts'
+import { BgtaskError, type ErrorCode, exitCodes } from '../errors.ts'
+import { launcher, workRoot } from '../paths.ts'
+import { takeLock } from '../runs/locks.ts'
+import { type PanelInfo, panelProcesses, readPanel, removePanel } from '../runs/panel-file.ts'
+import { isAlive } from '../runs/process-identity.ts'
+import { readBytes, sizeOf } from '../runs/read-output.ts'
+import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
+import { startMs } from './hand-over.ts'
+
+type Where = Pick<Config, 'runtime'>
+
+/**
+ * Starts the panel in the background and waits until it answers.
+ * @param env its environment
+ * @returns started: false when it runs already
+ * @throws BgtaskError with the log's last lines when it does not come up; `busy` while somebody else starts, stops or reloads it
+ */
+export const startPanel = ({ runtime }: Where, env: NodeJS.ProcessEnv): Promise<{ started: boolean; panel: PanelInfo }> =>
+  alone(runtime, async () => {
+    const running = readPanel(runtime)
+    if (running) return { started: false, panel: running }
+    const log = openLog(runtime)
+    const from = sizeOf(runtimePaths(runtime).panelLog)
+    const child = spawn(process.execPath, [...process.execArgv, launcher, 'serve', '--in-background'], {
+      cwd: workRoot,
+      env,
+      detached: true,
+      stdio: ['ignore', log, log],
+    })
+    closeSync(log)
+    child.unref()
+    return { started: true, panel: await untilUp(runtime, child, from) }
+  })
+
+/**
+ * Ends the panel in the background, and those that are leaving after a reload. Whatever hangs, they are gone within three seconds.
+ * @returns how many there were
+ * @throws BgtaskError `failed` when one does not end; `busy` as startPanel
+ */
+export const stopPanel = ({ runtime }: Where): Promise<number> =>
+  alone(runtime, async () => {
+    const all = panelProcesses(runtime)
+    for (const one of all) if (isAlive(one)) signal(one.pid, 'SIGTERM')
+    const deadline = performance.now() + stopMs
+    while (all.some(isAlive)) {
+      const left = all.filter(isAlive).map(({ pid }) => pid)
+      if (performance.now() > deadline)
+        throw new BgtaskError('failed', `The panel (process ${left.join(', ')}) has not ended within ${stopMs / 1000} s; kill -9 ends it.`)
+      await wait(lookEveryMs)
+    }
+    for (const { pid } of all) removePanel(runtime, pid)
+    return all.length
+  })
+
+/**
+ * Has the panel in the background replaced by a new process with fresh code; no request is refused meanwhile.
+ * @returns the new one, null when none runs in the background
+ * @throws BgtaskError `failed` with what the new one said when it did not start (the old one goes on then); `busy` as startPanel
+ */
+export const reloadPanel = ({ runtime }: Where): Promise<PanelInfo | null> =>
+  alone(runtime, async () => {
+    const before = readPanel(runtime)
+    if (!before) return null
+    const from = sizeOf(runtimePaths(runtime).panelLog)
+    signal(before.pid, 'SIGHUP')
+    const deadline = performance.now() + startMs + stopMs
+    for (;;) {
+      const now = readPanel(runtime)
+      if (now && now.pid !== before.pid && (await answers(now))) return now
+      if (now?.pid === before.pid && now.failedReload !== null && now.failedReload.at !== before.failedReload?.at)
+        throw new BgtaskError('failed', `The panel did not reload and goes on as it was (process ${now.pid}).${said(runtime, from)}`)
+      if (!now && !isAlive(before)) throw new BgtaskError('failed', `The panel ended while it was to reload.${said(runtime, from)}`)
+      if (performance.now() > deadline)
+        throw new BgtaskError('failed', `The panel does not say that it has reloaded.${said(runtime, from)}`)
+      await wait(lookEveryMs)
+    }
+  })
+
+const untilUp = async (runtime: string, child: ChildProcess, from: number): Promise<PanelInfo> => {
+  const deadline = performance.now() + startMs
+  let failure: Error | undefined
+  child.once('error', error => {
+    failure = error
+  })
+  for (;;) {
+    const panel = readPanel(runtime)
+    if (panel && (await answers(panel))) return panel
+    if (failure) throw new BgtaskError('failed', `The panel cannot be started: ${failure.message}.`, { cause: failure })
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new BgtaskError(
+        codeOf(child.exitCode),
+        `The panel did not start (${child.signalCode ?? `exit code ${child.exitCode}`}).${said(runtime, from)}`,
+      )
+    if (performance.now() > deadline)
+      throw new BgtaskError(
+        'failed',
+        `The panel (process ${child.pid}) does not answer after ${startMs / 1000} s; it is left as it is.${said(runtime, from)}`,
+      )
+    await wait(lookEveryMs)
+  }
+}
+
+/** Whatever it answers, it is there: how the database fares is told by the page. */
+const answers = async ({ host, port }: PanelInfo): Promise<boolean> => {
+  try {
+    const answer = await fetch(`http://${reachable(host)}:${port}/healthz`, { signal: AbortSignal.timeout(answerMs), redirect: 'manual' })
+    await answer.arrayBuffer()
+    return true
+  } catch {
+    // Asked again until the time is over, which is told then.
+    return false
+  }
+}
+
+const reachable = (host: string) => (host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host)
+
+const alone = async <Result>(runtime: string, work: () => Promise<Result>): Promise<Result> => {
+  prepareRuntimeFolder(runtime)
+  const lock = await takeLock(runtimePaths(runtime).panelLock)
+  if (!lock) throw new BgtaskError('busy', 'Somebody else is just starting, stopping or reloading the panel. Try again when that is done.')
+  try {
+    return await work()
+  } finally {
+    lock.close()
+  }
+}
+
+const signal = (pid: number, name: NodeJS.Signals) => {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+const codeOf = (exitCode: number | null): ErrorCode =>
+  exitCode === exitCodes.misconfigured ? 'misconfigured' : exitCode === exitCodes.busy ? 'busy' : 'failed'
+
+/** What the log got since then: its last lines. */
+const said = (runtime: string, from: number): string => {
+  const { panelLog } = runtimePaths(runtime)
+  const size = sizeOf(panelLog)
+  const start = Math.max(from, size - shownBytes)
+  const lines = readBytes(panelLog, start, size - start)
+    .toString('utf8')
+    .trimEnd()
+    .split('\n')
+    .slice(-shownLines)
+  return ` ${panelLog}${lines.join('').trim() === '' ? ' has nothing on it.' : ` says:\n${lines.join('\n')}`}`
+}
+
+const openLog = (runtime: string): number => {
+  const { panelLog } = runtimePaths(runtime)
+  if (sizeOf(panelLog) > logLimitBytes) renameSync(panelLog, `${panelLog}.1`)
+  const log = openSync(panelLog, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  chmodSync(panelLog, 0o600)
+  return log
+}
+
+const lookEveryMs = 50
+const stopMs = 10_000
+const answerMs = 5_000
+const logLimitBytes = 10_000_000
+const shownBytes = 8_192
+const shownLines = 12

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Stops the panel and the loop, then starts them.
+set -eu
+folder=$(dirname -- "$0")
+"$folder/stop.sh" "$@"
+exec "$folder/start.sh" "$@"

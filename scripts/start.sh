@@ -1,0 +1,4 @@
+#!/bin/sh
+# Starts the panel and the loop in the background and waits until they answer; brings what a fresh clone lacks.
+set -eu
+exec node "$(dirname -- "$0")/panel.js" start "$@"
