@@ -3,7 +3,8 @@ import type { RunEnd } from '../runs/outcome-file.ts'
 import type { ProcessIdentity } from '../runs/process-identity.ts'
 import { type Db, isAway } from '../store/database.ts'
 import { endOnceMany } from '../store/end-once.ts'
-import { noteAdopted, noteProcess } from '../store/note-process.ts'
+import { noteAdopted } from '../store/note-adopted.ts'
+import { noteProcess } from '../store/note-process.ts'
 import { type LoopFact, saveLoops } from '../store/save-loops.ts'
 import { afterOnce } from '../task/after-once.ts'
 import { type Run, runName } from '../task/run.ts'
@@ -77,7 +78,7 @@ export class Recorder {
     for (const [name, { taskId, number, identity, adopted, at }] of [...this.#processes]) {
       if (!adopted && performance.now() - at < noteProcessAfterMs) continue
       await noteProcess(db, taskId, number, identity)
-      if (adopted) await noteAdopted(db, taskId, number, this.#owner)
+      if (adopted) await noteAdopted(db, [{ taskId, number }], this.#owner)
       this.#processes.delete(name)
     }
     await this.#flushOnceEnds(db, trouble)

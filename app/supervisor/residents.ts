@@ -13,6 +13,7 @@ import { type ClaimedTask, claimOfAction } from '../store/claim-of-action.ts'
 import type { Db } from '../store/database.ts'
 import type { Down } from '../store/hosts.ts'
 import { actionsDue } from '../store/list-due.ts'
+import { noteAdopted } from '../store/note-adopted.ts'
 import { runName } from '../task/run.ts'
 import type { Json, Task } from '../task/task.ts'
 import { completeEnd } from './complete-end.ts'
@@ -32,6 +33,8 @@ const restMs = 30_000
 const keptFolders = 5
 /** What ends within this time is recorded together, when there is nothing to be handed out meanwhile. */
 const recordAfterMs = 10
+/** Told in one commit. */
+const adoptedAtOnce = 500
 
 interface KnownAction {
   entry: ActionEntry
@@ -65,6 +68,8 @@ export class Residents {
   /** Grows with each claim, so that who read the rows before it knows. */
   #claims = 0
   #down: Down | null = null
+  /** Runs that were taken over alive, of which the rows do not say so yet. */
+  #adopted: { taskId: number; number: number }[] = []
 
   constructor(
     config: Config,
@@ -114,6 +119,7 @@ export class Residents {
         const resident = Resident.adopt(ticket, folder, identity, this.#events)
         if (identity) {
           this.#residents.set(name, resident)
+          this.#adopted.push(...[...resident.held.values()].map(({ taskId, number }) => ({ taskId, number })))
           this.#launcher.guardResident(resident)
         }
       } catch (error) {
@@ -226,8 +232,14 @@ export class Residents {
   }
 
   /** Brings ends into the database. @throws what the database threw */
-  flush(db: Db): Promise<void> {
-    return this.#plain.flush(db)
+  async flush(db: Db): Promise<void> {
+    // First, since who reads a run's row shall learn of it also when it has ended meanwhile.
+    while (this.#adopted.length) {
+      const some = new Set(this.#adopted.slice(0, adoptedAtOnce))
+      await noteAdopted(db, [...some], this.#owner)
+      this.#adopted = this.#adopted.filter(run => !some.has(run))
+    }
+    await this.#plain.flush(db)
   }
 
   /** Records what has ended, claims what is due and hands it over: one after the other, and again when something came up meanwhile. */
@@ -256,7 +268,7 @@ export class Residents {
     this.#workAgain = false
     await this.#database.use(async db => {
       if (this.#mode === 'running') await this.#handOut(db)
-      await this.#plain.flush(db)
+      await this.flush(db)
     })
   }
 

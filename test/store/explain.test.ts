@@ -18,7 +18,8 @@ import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
 import { listTasks, type TaskFilter } from '../../app/store/list-tasks.ts'
 import { migrate } from '../../app/store/migrate.ts'
-import { noteAdopted, noteProcess } from '../../app/store/note-process.ts'
+import { noteAdopted } from '../../app/store/note-adopted.ts'
+import { noteProcess } from '../../app/store/note-process.ts'
 import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
 import { pruneRows } from '../../app/store/prune.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
@@ -113,7 +114,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       const claimed = []
       for (const task of await listDue(db, 3)) claimed.push(await claimTask(db, task, owner, seedTime))
       await noteProcess(db, claimed[0]!.id, 1, { pid: 1, startTicks: 1, bootId: 'b' })
-      await noteAdopted(db, claimed[0]!.id, 1, owner)
+      await noteAdopted(db, [{ taskId: claimed[0]!.id, number: 1 }], owner)
       await cancelTask(db, claimed[0]!.id, 'test', seedTime)
       const end = {
         kind: 'succeeded',

@@ -10,7 +10,8 @@ import { insertTasks } from '../../app/store/insert-task.ts'
 import { listDue, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
 import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
-import { noteAdopted, noteProcess } from '../../app/store/note-process.ts'
+import { noteAdopted } from '../../app/store/note-adopted.ts'
+import { noteProcess } from '../../app/store/note-process.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import type { Task } from '../../app/task/task.ts'
 import { freshDb, insertDialects } from './dialects.ts'
@@ -104,7 +105,7 @@ for (const dialect of insertDialects) {
       const run = await findRun(db, task.id, 1)
       assert.deepEqual([run?.host, run?.epoch, run?.pid, run?.startedAt, run?.outcome], ['host-1', 'epoch-1', null, now + 10, null])
       await noteProcess(db, task.id, 1, { pid: 77, startTicks: 5_000_000_000, bootId: 'boot' })
-      await noteAdopted(db, task.id, 1, { host: 'host-1', epoch: 'epoch-2' })
+      await noteAdopted(db, [{ taskId: task.id, number: 1 }], { host: 'host-1', epoch: 'epoch-2' })
       const adopted = await findRun(db, task.id, 1)
       assert.deepEqual([adopted?.pid, adopted?.startTicks, adopted?.bootId, adopted?.adopted], [77, 5_000_000_000, 'boot', true])
       assert.equal((await findTask(db, task.id))?.epoch, 'epoch-2')

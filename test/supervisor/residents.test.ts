@@ -3,52 +3,21 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { reloadLoop } from '../../app/api/reload-loop.ts'
-import { ring } from '../../app/runs/doorbell.ts'
-import { readSupervisor } from '../../app/runs/supervisor-file.ts'
-import { cancelTask } from '../../app/store/wishes.ts'
-import { isFinal } from '../../app/task/task.ts'
-import { makeScene, type Scene, type Supervising, until } from '../helpers/scene.ts'
+import { makeScene, type Scene, until } from '../helpers/scene.ts'
+import { residentsOf } from './residents-of.ts'
 
 describe('resident runners', () => {
   let scene: Scene
-  let supervisor: Supervising
   const cleanUp: (() => unknown)[] = []
   before(async () => {
     scene = await makeScene({ after: (work: () => unknown) => cleanUp.push(work) } as never)
-    supervisor = await scene.supervise()
+    await scene.supervise()
   })
   after(async () => {
     for (const work of cleanUp) await work()
   })
 
-  const add = async (action: string, params: object = {}, options: object = {}) =>
-    (await scene.background.addTask(`test/resident/${action}`, params as never, options)).id
-  const addMany = async (action: string, many: readonly object[]) =>
-    (await scene.background.addTasks(many.map(params => ({ action: `test/resident/${action}`, params: params as never })))).map(
-      ({ id }) => id,
-    )
-  const ended = (id: number) => scene.untilState(id, ['succeeded', 'failed', 'cancelled'], 30_000)
-  const lastRun = async (id: number) => (await scene.runs(id))[0]!
-  const outputOf = (id: number, number = 1) => {
-    const path = join(scene.runtime, 'runs', `${id}-${number}`, 'output.log')
-    return existsSync(path) ? readFileSync(path, 'utf8') : null
-  }
-  const residents = () => readSupervisor(scene.runtime)?.residents ?? []
-  const begun = (id: number) => until(`task ${id} has begun`, () => witnessed().some(line => line.startsWith(`begin ${id} `)))
-  const witness = () => join(scene.runtime, 'resident-witness')
-  const witnessed = () => (existsSync(witness()) ? readFileSync(witness(), 'utf8').split('\n') : [])
-  const cancel = async (id: number) => {
-    await cancelTask(scene.background.db, id, 'test', Date.now())
-    ring(scene.runtime)
-  }
-  const pidOf = async (id: number) => {
-    await begun(id)
-    return Number(
-      witnessed()
-        .find(line => line.startsWith(`begin ${id} `))!
-        .split(' ')[3],
-    )
-  }
+  const { add, addMany, begun, cancel, ended, lastRun, outputOf, pidOf, residents, witness, witnessed } = residentsOf(() => scene)
 
   test('tasks are run by one process, which keeps its connection, and each run says the so-manieth it was', async () => {
     const ids = await addMany(
@@ -98,54 +67,6 @@ describe('resident runners', () => {
     assert.equal((await lastRun(next!)).pid, (await lastRun(said!)).pid)
   })
 
-  test('kill -9 of the process: what it had begun has crashed and is run again, what it had not is not counted', {
-    timeout: 60_000,
-  }, async () => {
-    const ids = await addMany(
-      'three',
-      Array.from({ length: 8 }, () => ({ do: 'wait', ms: 400, witness: witness() })),
-    )
-    const pid = await pidOf(ids[0]!)
-    await until('three are begun', () => witnessed().filter(line => ids.some(id => line.startsWith(`begin ${id} `))).length >= 3)
-    process.kill(pid, 'SIGKILL')
-    for (const id of ids) assert.equal((await ended(id)).state, 'succeeded')
-    const all = await Promise.all(ids.map(id => scene.runs(id)))
-    const crashed = all.flat().filter(run => run.outcome === 'killed')
-    assert.ok(crashed.length >= 1 && crashed.length <= 3, `${crashed.length} crashed`)
-    assert.ok(crashed.every(run => run.pid === pid && run.signal === 'SIGKILL'))
-    const others = all.flat().filter(run => run.outcome !== 'killed' && run.outcome !== 'succeeded')
-    assert.ok(others.every(run => run.outcome === 'interrupted'))
-    for (const [index, id] of ids.entries()) assert.equal(all[index]!.filter(run => run.outcome === 'succeeded').length, 1, `task ${id}`)
-  })
-
-  test('an error that nobody catches fails the task that it belongs to; the others end well, the process is replaced', async () => {
-    const [bad, good, other] = await addMany('three', [
-      { do: 'throw later', text: 'late', ms: 30 },
-      { do: 'wait', ms: 300, witness: witness() },
-      { do: 'wait', ms: 300 },
-    ])
-    assert.deepEqual([(await ended(bad!)).state, (await ended(bad!)).content], ['failed', 'late'])
-    for (const id of [good!, other!]) {
-      assert.equal((await ended(id)).state, 'succeeded')
-      assert.equal((await scene.runs(id)).length, 1)
-    }
-    const next = await add('three')
-    await ended(next)
-    assert.notEqual((await lastRun(next)).pid, (await lastRun(bad!)).pid)
-  })
-
-  test('process.exit in one of several: that one has exited, the others are interrupted and run again', async () => {
-    const [bad, good] = await Promise.all([
-      add('three', { do: 'leave the process', ms: 300 }, { rerunAfterCrash: false }),
-      add('three', { do: 'wait', ms: 800 }),
-    ])
-    assert.equal((await ended(bad)).reason?.code, 'crashed-for-good')
-    assert.deepEqual([(await lastRun(bad)).outcome, (await lastRun(bad)).exitCode], ['exited', 7])
-    const task = await ended(good)
-    assert.deepEqual([task.state, task.attempt, task.crashCount], ['succeeded', 0, 0])
-    assert.ok((await scene.runs(good)).every(run => run.outcome === 'interrupted' || run.outcome === 'succeeded'))
-  })
-
   test('no memory left: what it held has crashed as out-of-memory', { timeout: 60_000 }, async t => {
     const small = await makeScene(t, { env: { BGTASK_CHILD_ENV: 'NODE_OPTIONS', NODE_OPTIONS: '--max-old-space-size=100' } })
     const supervising = await small.supervise()
@@ -158,45 +79,6 @@ describe('resident runners', () => {
     assert.equal((await small.runs(id))[0]!.outcome, 'out-of-memory')
     assert.equal((await small.untilState(other!.id, 'succeeded')).crashCount, 0)
     await supervising.stop()
-  })
-
-  test('an endless loop ends by its timeout with its process; those that waited behind it are not counted', async () => {
-    const bad = await add('one', { do: 'spin', witness: witness() }, { timeoutMs: 300, graceMs: 200 })
-    await begun(bad)
-    const behind = await add('one', { do: 'say', text: 'after' })
-    const task = await ended(bad)
-    assert.deepEqual([task.state, (await lastRun(bad)).outcome], ['failed', 'timed-out'])
-    assert.match((await lastRun(bad)).error!, /did not end within 200 ms/)
-    const after = await ended(behind)
-    assert.deepEqual([after.state, after.crashCount, after.attempt], ['succeeded', 0, 0])
-  })
-
-  test('cancel: one that listens ends alone; one that does not takes its process with it, and the others are run again', async () => {
-    const [listens, stays] = await Promise.all([
-      add('three', { do: 'wait for the signal', witness: witness() }),
-      add('three', { do: 'wait', ms: 1_500, witness: witness() }),
-    ])
-    const pid = await pidOf(listens)
-    await begun(stays)
-    await cancel(listens)
-    assert.deepEqual([(await ended(listens)).state, (await lastRun(listens)).outcome], ['cancelled', 'cancelled'])
-    assert.equal((await ended(stays)).state, 'succeeded')
-    assert.equal((await lastRun(stays)).pid, pid)
-
-    const [deaf, neighbour] = await Promise.all([
-      add('three', { do: 'never end', witness: witness() }, { graceMs: 100 }),
-      add('three', { do: 'wait', ms: 2_000, witness: witness() }),
-    ])
-    await begun(deaf)
-    await begun(neighbour)
-    await cancel(deaf)
-    assert.equal((await ended(deaf)).state, 'cancelled')
-    const task = await ended(neighbour)
-    assert.deepEqual([task.state, task.attempt, task.crashCount], ['succeeded', 0, 0])
-    assert.deepEqual(
-      (await scene.runs(neighbour)).map(run => run.outcome),
-      ['succeeded', 'interrupted'],
-    )
   })
 
   test('cancel reaches a task that has been handed over and not begun', async () => {
@@ -296,79 +178,6 @@ describe('resident runners', () => {
     assert.equal((await scene.runs(long)).length, 1)
   })
 
-  test('kill -9 of the supervisor: the process goes on with what it holds, the next one adopts it; nothing is lost or done twice', {
-    timeout: 120_000,
-  }, async () => {
-    const file = join(scene.runtime, 'killed-witness')
-    const ids: number[] = []
-    for (let kill = 0; kill < 4; kill++) {
-      ids.push(
-        ...(await addMany(
-          'three',
-          Array.from({ length: 300 }, (_, n) => ({ do: n % 50 ? 'nothing' : 'wait', ms: 20, witness: file })),
-        )),
-      )
-      const seen = kill * 300 + 20 + 40 * kill
-      await until('some are done', () => existsSync(file) && readFileSync(file, 'utf8').split('\n').length > seen)
-      await supervisor.kill()
-      supervisor = await scene.supervise()
-    }
-    await until(
-      'all have ended',
-      async () => {
-        for (const id of ids.slice(-50)) if (!isFinal((await scene.task(id)).state)) return false
-        return true
-      },
-      60_000,
-    )
-    for (const id of ids) {
-      const task = await ended(id)
-      assert.equal(task.state, 'succeeded')
-      const runs = await scene.runs(id)
-      assert.equal(runs.filter(run => run.outcome === 'succeeded').length, 1)
-      assert.ok(
-        runs.every(run => run.outcome === 'succeeded' || run.outcome === 'interrupted'),
-        JSON.stringify(runs),
-      )
-    }
-    const begins = readFileSync(file, 'utf8')
-      .split('\n')
-      .filter(line => line.startsWith('begin '))
-      .map(line => line.split(' ')[1])
-    assert.equal(begins.length, ids.length, 'each was begun once')
-    assert.equal(new Set(begins).size, ids.length)
-  })
-
-  test('both are killed: what had ended is recorded, what had begun has crashed, the rest is run', { timeout: 60_000 }, async () => {
-    const file = join(scene.runtime, 'both-witness')
-    const ids = await addMany(
-      'one',
-      Array.from({ length: 12 }, (_, n) => ({ do: 'wait', ms: n < 4 ? 1 : 150, witness: file })),
-    )
-    await until(
-      'some are done',
-      () =>
-        existsSync(file) &&
-        readFileSync(file, 'utf8')
-          .split('\n')
-          .filter(line => line.startsWith('end')).length >= 5,
-    )
-    await supervisor.kill()
-    const pid = Number(readFileSync(file, 'utf8').split('\n')[0]!.split(' ')[3])
-    process.kill(pid, 'SIGKILL')
-    supervisor = await scene.supervise()
-    for (const id of ids) assert.equal((await ended(id)).state, 'succeeded')
-    const ends = readFileSync(file, 'utf8')
-      .split('\n')
-      .filter(line => line.startsWith('end'))
-    const crashed = (await Promise.all(ids.map(id => scene.runs(id))))
-      .flat()
-      .filter(run => run.outcome === 'lost' || run.outcome === 'killed')
-    assert.ok(crashed.length <= 1, `${crashed.length} crashed`)
-    // One may have ended its work a moment before it could say so.
-    assert.ok(ends.length - new Set(ends.map(line => line.split(' ')[1])).size <= crashed.length)
-  })
-
   test('an action that does not load has its tasks fail in processes of their own, which say why', async t => {
     const { cpSync, mkdtempSync, writeFileSync, mkdirSync, rmSync } = await import('node:fs')
     const { tmpdir } = await import('node:os')
@@ -387,20 +196,5 @@ export default { isolation: 'resident', execute() {} }\n`
     assert.match(task.content!, /only when run/)
     assert.equal((await other.runs(id))[0]!.residentTask, null)
     await supervising.stop()
-  })
-
-  test('stop: what it has begun is interrupted and will be run again, and nothing is left alive', async () => {
-    const [listens, deaf] = await Promise.all([
-      add('three', { do: 'wait for the signal', witness: witness() }),
-      add('three', { do: 'never end', witness: witness() }, { graceMs: 300 }),
-    ])
-    await begun(listens)
-    await begun(deaf)
-    assert.equal(await supervisor.stop(), 0)
-    for (const id of [listens, deaf]) {
-      const task = await scene.task(id)
-      assert.deepEqual([task.state, task.reason?.code, task.crashCount, task.attempt], ['waiting', 'interrupted', 0, 0])
-    }
-    assert.deepEqual(scene.marked(), [])
   })
 })
