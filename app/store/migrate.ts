@@ -11,33 +11,41 @@ import * as residents from './migrations/0006-residents.ts'
 import * as cron from './migrations/0007-cron.ts'
 import * as schedules from './migrations/0008-schedules.ts'
 import * as errors from './migrations/0009-errors.ts'
+import * as earlierFailures from './migrations/0012-earlier-failures.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
 interface Migration {
   name: string
   statements(ddl: Ddl): string[]
+  /**
+   * What becomes of rows that are there already, a slice of them at a time, each in a transaction; a slice may be repeated.
+   * @param after 0, then what it returned @returns null when none is left
+   */
+  fill?(db: Db, trx: Executor, after: number): Promise<number | null>
 }
 
 /** In the order they are applied. */
-export const migrations: readonly Migration[] = [first, artifacts, keys, requestKeys, residents, cron, schedules, errors]
+export const migrations: readonly Migration[] = [first, artifacts, keys, requestKeys, residents, cron, schedules, errors, earlierFailures]
 
 /**
  * Brings the tables up to this version of the code. Several processes may do it at once.
+ * @param known those of an older version make a database as that one did
  * @returns the names of the migrations that this call applied
  * @throws BgtaskError `misconfigured` when the database is newer than the code
  */
-export const migrate = async (db: Db): Promise<string[]> => {
-  if ((await pending(db)).length === 0) return []
-  return db.dialect === 'sqlite' ? migrateSqlite(db) : migrateMysql(db)
+export const migrate = async (db: Db, known: readonly Migration[] = migrations): Promise<string[]> => {
+  if ((await pending(db, known)).length === 0) return []
+  return db.dialect === 'sqlite' ? migrateSqlite(db, known) : migrateMysql(db, known)
 }
 
-const migrateSqlite = (db: Db): Promise<string[]> =>
+const migrateSqlite = (db: Db, known: readonly Migration[]): Promise<string[]> =>
   transact(db, async trx => {
     await run(trx, sqliteDdl.table(migrationTable))
     const applied: string[] = []
-    for (const migration of await pending(db, trx)) {
+    for (const migration of await pending(db, known, trx)) {
       await run(trx, migration.statements(sqliteDdl))
+      await fill(migration, (slice, after) => slice(db, trx, after))
       const now = Date.now()
       await trx.insertInto('bg_migration').values({ name: migration.name, started_at: now, applied_at: now }).execute()
       applied.push(migration.name)
@@ -47,15 +55,18 @@ const migrateSqlite = (db: Db): Promise<string[]> =>
 
 // DDL of MySQL commits by itself, so whoever inserted the row applies the migration while the others wait for it. If that one died, its
 // row stops changing and another takes over, which is why all DDL may be repeated.
-const migrateMysql = async (db: Db): Promise<string[]> => {
+const migrateMysql = async (db: Db, known: readonly Migration[]): Promise<string[]> => {
   const patient = await openDatabase(db.url, { statementTimeoutMs: 6 * 3_600_000 })
   try {
     const ddl = mysqlDdl(await exactCollation(patient))
     await run(patient.kysely, ddl.table(migrationTable))
     const applied: string[] = []
-    for (const migration of await pending(patient)) {
+    for (const migration of await pending(patient, known)) {
       if (await takeUp(patient, migration.name)) {
-        await whileSigned(patient, migration.name, () => run(patient.kysely, migration.statements(ddl)))
+        await whileSigned(patient, migration.name, async () => {
+          await run(patient.kysely, migration.statements(ddl))
+          await fill(migration, (slice, after) => transact(patient, trx => slice(patient, trx, after)))
+        })
         applied.push(migration.name)
       }
     }
@@ -63,6 +74,10 @@ const migrateMysql = async (db: Db): Promise<string[]> => {
   } finally {
     await patient.close()
   }
+}
+
+const fill = async (migration: Migration, carryOut: (slice: NonNullable<Migration['fill']>, after: number) => Promise<number | null>) => {
+  for (let after: number | null = 0; migration.fill && after !== null; ) after = await carryOut(migration.fill, after)
 }
 
 /** @returns true when this process is to apply it, false when another one has */
@@ -107,7 +122,7 @@ const whileSigned = async (db: Db, name: string, work: () => Promise<unknown>) =
   await ofThis().set({ applied_at: Date.now() }).execute()
 }
 
-const pending = async (db: Db, executor: Executor = db.kysely): Promise<Migration[]> => {
+const pending = async (db: Db, known: readonly Migration[], executor: Executor = db.kysely): Promise<Migration[]> => {
   const rows = await executor
     .selectFrom('bg_migration')
     .select(['name', 'applied_at'])
@@ -116,7 +131,7 @@ const pending = async (db: Db, executor: Executor = db.kysely): Promise<Migratio
       if (isMissingTable(error)) return []
       throw error
     })
-  const strange = rows.map(row => row.name).find(name => !migrations.some(migration => migration.name === name))
+  const strange = rows.map(row => row.name).find(name => !known.some(migration => migration.name === name))
   if (strange) {
     throw new BgtaskError(
       'misconfigured',
@@ -125,7 +140,7 @@ const pending = async (db: Db, executor: Executor = db.kysely): Promise<Migratio
     )
   }
   const done = new Set(rows.filter(row => row.applied_at !== null).map(row => row.name))
-  return migrations.filter(migration => !done.has(migration.name))
+  return known.filter(migration => !done.has(migration.name))
 }
 
 const isMissingTable = (error: unknown) =>
