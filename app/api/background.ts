@@ -9,9 +9,10 @@ import { findTaskByKey } from '../store/find-task.ts'
 import { migrate } from '../store/migrate.ts'
 import type { Schedule } from '../task/schedule.ts'
 import type { ExecType, Task } from '../task/task.ts'
-import { checkOptions, type TaskOptions, text } from './check-options.ts'
+import { type TaskOptions, text } from './check-options.ts'
 import type { ScheduleOptions } from './check-schedule.ts'
 import { cancelByKey, cancelTask, holderOf, moveTask } from './control.ts'
+import { readDueTime } from './read-due-time.ts'
 import { type CommandArgs, type CommandOptions, sendCommand } from './send-command.ts'
 import { type AddedBy, type StoredTask, storeTasks, type TaskWish, type Together } from './store-tasks.ts'
 
@@ -113,7 +114,7 @@ export const backgroundOf = (config: Config, db: Db): Background => {
     ...tools,
     addTask: async (action, params, options) => (await storeTasks(tools, [{ action, params, options }]))[0]!.task,
     addTasks: async wishes => (await storeTasks(tools, wishes)).map(({ task }) => task),
-    addSchedule: async (name, options) => (await ofSchedules()).declareSchedule(tools, name, options),
+    addSchedule: async (name, options) => (await (await ofSchedules()).declareSchedule(tools, name, options)).schedule,
     removeSchedule: async name => (await ofSchedules()).dropSchedule(tools, name),
     schedules: async () => (await ofSchedules()).allSchedules(tools),
     storeTasks: (wishes, options) => storeTasks(tools, wishes, options),
@@ -127,12 +128,7 @@ export const backgroundOf = (config: Config, db: Db): Background => {
       })
     },
     moveTask: async (which, when, { by = 'the application' } = {}) => {
-      const now = Date.now()
-      const { runAt } = checkOptions(
-        { runAt: when.runAt, delayMs: when.delayMs },
-        { maxAttempts: null, timeoutMs: null, graceMs: null },
-        now,
-      )
+      const runAt = readDueTime(when, Date.now())
       const id = typeof which === 'number' ? which : (await holderOf(tools, text('unique', which.unique, 1, 255))).id
       return moveTask(tools, id, runAt, by, 'all')
     },

@@ -18,34 +18,58 @@ import { requireReachOfTask } from './command-reach.ts'
 type Tools = Pick<Background, 'config' | 'db' | 'catalog'>
 
 /**
- * The application declares a schedule, at each of its starts: what is declared already changes nothing, also where people changed it on a page
- * since; a declaration that differs from the last one is applied. A pause stays. The audit tells what people do, so it has no row of this.
- * @throws BgtaskError `refused`
+ * The application, or a program with a token, declares a schedule, at each of its starts: what is declared already changes nothing, also where people
+ * changed it on a page since; a declaration that differs from the last one is applied. A pause stays. The audit tells what people and programs
+ * do, so it has a row of this only with `who`.
+ * @param who.mayChange asked of the one that is there, before it is told or changed: throws when it is none of the caller's business
+ * @throws BgtaskError `refused`; `forbidden`
  */
-export const declareSchedule = async (tools: Tools, givenName: string, options: ScheduleOptions): Promise<Schedule> => {
+export const declareSchedule = async (
+  tools: Tools,
+  givenName: string,
+  options: ScheduleOptions,
+  who?: Person & { mayChange: (there: Schedule) => void },
+): Promise<Declared> => {
   const name = checkScheduleName(givenName)
   const now = Date.now()
-  const checked = await checkSchedule(tools.config, await tools.catalog(), options, { now })
+  const checked = await checkSchedule(tools.config, await tools.catalog(), options, { now, ...(who ? { actor: who.actor } : {}) })
+  const noted = (act: string, detail: string, work: () => Promise<Schedule>) =>
+    who ? audited(tools.db, who.actor, { act, subject: name, detail }, work) : work()
+  const { by: madeBy, madeFrom } = who ?? { by: 'the application', madeFrom: 'code' as const }
   for (let tries = 0; tries < 5; tries++) {
     const there = await findSchedule(tools.db, { name })
-    if (there?.declared === checked.fingerprint) return there
-    if (!there) {
-      const made = await insertSchedule(
-        tools.db,
-        { ...checked, name, madeBy: 'the application', madeFrom: 'code', declared: checked.fingerprint },
-        now,
-      )
-      ring(tools.config.runtime)
-      if (made.added) return made.schedule
-    } else if (
-      await changeSchedule(tools.db, there, { ...changeOf(there, checked, now), declared: checked.fingerprint, editedBy: null }, now)
-    ) {
-      ring(tools.config.runtime)
-      return existingSchedule(tools, { name })
+    if (there) who?.mayChange(there)
+    if (there?.declared === checked.fingerprint) return { schedule: there, added: false, changed: false }
+    try {
+      if (there) {
+        const schedule = await noted('schedule-changed', `${inWords(checked)}; before: ${inWords(there)}`, async () => {
+          const change = { ...changeOf(there, checked, now), declared: checked.fingerprint, editedBy: null }
+          if (!(await changeSchedule(tools.db, there, change, now))) throw changedMeanwhile(name)
+          return rung(tools, there)
+        })
+        return { schedule, added: false, changed: true }
+      }
+      const schedule = await noted('schedule-added', inWords(checked), async () => {
+        const wish = { ...checked, name, madeBy, madeFrom, declared: checked.fingerprint }
+        const made = await insertSchedule(tools.db, wish, now)
+        if (!made.added) throw changedMeanwhile(name)
+        ring(tools.config.runtime)
+        return made.schedule
+      })
+      return { schedule, added: true, changed: true }
+    } catch (error) {
+      // Somebody else declares, or edits, it in this very moment: what is there now is looked at again.
+      if (!(error instanceof BgtaskError && error.code === 'busy')) throw error
     }
-    // Somebody else declares, or edits, it in this very moment: what is there now is looked at again.
   }
   throw changedMeanwhile(name)
+}
+
+export interface Declared {
+  schedule: Schedule
+  added: boolean
+  /** false: it was declared so already. */
+  changed: boolean
 }
 
 /** @returns false when there is none of that name */

@@ -7,13 +7,10 @@ import { showValue } from './show-value.ts'
  * What a token may do. `task:add` names an action (`report/build`) or all actions below a folder (`report/*`); there is none for every
  * action, since whoever makes a token should say what it is for.
  */
-export type Scope =
-  | { kind: 'task:add'; action: string }
-  | { kind: 'task:read' | 'task:control' | 'loop:restart' | 'cron:run' }
-  | { kind: 'command'; name: string }
+export type Scope = { kind: 'task:add'; action: string } | { kind: (typeof plainScopes)[number] } | { kind: 'command'; name: string }
 
 /** The scopes that are one word, in the order in which pages show them. */
-export const plainScopes = ['task:read', 'task:control', 'loop:restart', 'cron:run'] as const
+export const plainScopes = ['task:read', 'task:control', 'schedule:read', 'schedule:write', 'loop:restart', 'cron:run'] as const
 
 /** How scopes are written, for sentences. */
 export const scopeForms = ['task:add:<action>', 'task:add:<folder>/*', ...plainScopes, 'command:<name>'] as const

@@ -1,3 +1,5 @@
+import type { ScheduleOptions } from '../api/check-schedule.ts'
+import type { Schedule } from '../task/schedule.ts'
 import type { ExecType, Json, Task } from '../task/task.ts'
 import { TaskClientError } from './task-client-error.ts'
 import type { SendOptions, SendWish, TaskSender } from './task-sender.ts'
@@ -34,6 +36,11 @@ export interface RemoteTask extends Task {
   next: string | null
 }
 
+/** A schedule as the panel tells of it: without the secrets of its params, and with its next times, milliseconds since 1970. */
+export interface RemoteSchedule extends Omit<Schedule, 'declared'> {
+  next: number[]
+}
+
 /** The answer to one of many. */
 export type LineAnswer =
   | { line: number; id: number; uid: string; added: boolean; updated: boolean; replaced: number | null }
@@ -62,14 +69,17 @@ export interface TaskFilter {
  */
 export class TaskClient implements TaskSender {
   readonly #transport: Transport
+  /** For sentences. */
+  readonly #place: string
   readonly #token: string | undefined
   readonly #timeoutMs: number
   readonly #retries: number
 
-  /** @throws TypeError without exactly one of url and socketPath */
+  /** @throws TypeError without exactly one of url and socketPath, or when the url is none of http or https */
   constructor({ url, socketPath, token, timeoutMs = 60_000, retries = 8 }: TaskClientOptions) {
     if ((url === undefined) === (socketPath === undefined)) throw new TypeError('Give a TaskClient either url or socketPath.')
     this.#transport = url === undefined ? overSocket(socketPath!) : overHttp(url)
+    this.#place = url === undefined ? `socket ${socketPath}` : originOf(url)
     this.#token = token
     this.#timeoutMs = timeoutMs
     this.#retries = retries
@@ -162,14 +172,82 @@ export class TaskClient implements TaskSender {
     }
   }
 
-  /** @throws TaskClientError `busy` when it has ended already */
-  cancel(id: number | string, call: CallOptions = {}): Promise<RemoteTask> {
-    return this.#act(id, 'cancellation', call, task => task.wanted === 'down' || task.state === 'cancelled')
+  /** The task that holds a unique key now: it waits or runs. null: the key is free. @throws TaskClientError */
+  async taskWithKey(unique: string, call: CallOptions = {}): Promise<RemoteTask | null> {
+    return (await this.tasks({ unique }, call)).tasks[0] ?? null
+  }
+
+  /**
+   * Cancels a task by its id or uid, or whatever holds a unique key, with the task that was to follow it.
+   * @returns the task as it stands then; null when nothing holds the key
+   * @throws TaskClientError `busy` when it has ended already
+   */
+  cancel(which: number | string, call?: CallOptions): Promise<RemoteTask>
+  cancel(which: { unique: string }, call?: CallOptions): Promise<RemoteTask | null>
+  async cancel(which: number | string | { unique: string }, call: CallOptions = {}): Promise<RemoteTask | null> {
+    if (typeof which !== 'object')
+      return this.#act(which, 'cancellation', call, task => task.wanted === 'down' || task.state === 'cancelled')
+    const body = JSON.stringify({ unique: which.unique })
+    return this.#orNull(async () => (await this.#json<{ task: RemoteTask }>('POST', '/tasks/cancellation', body, call)).task)
+  }
+
+  /**
+   * Gives a waiting task another due time: one of an id or uid, or the one that holds a unique key.
+   * @throws TaskClientError `not-found`; `busy` for one that does not wait
+   */
+  async move(
+    which: number | string | { unique: string },
+    when: Pick<SendOptions, 'runAt' | 'delayMs'>,
+    call: CallOptions = {},
+  ): Promise<RemoteTask> {
+    const [path, body] =
+      typeof which === 'object' ? ['/tasks/move', { unique: which.unique, ...when }] : [`/tasks/${encodeURIComponent(which)}/move`, when]
+    return (await this.#json<{ task: RemoteTask }>('POST', path, JSON.stringify(body), call)).task
+  }
+
+  /**
+   * Declares a schedule, as addSchedule of the library does: to be called at each start, since saying the same again changes nothing.
+   * @throws TaskClientError `conflict` when the application's code, or a person, made one of that name
+   */
+  async addSchedule(name: string, options: ScheduleOptions, call: CallOptions = {}): Promise<RemoteSchedule> {
+    const path = `/schedules/${encodeURIComponent(name)}`
+    return (await this.#json<{ schedule: RemoteSchedule }>('PUT', path, JSON.stringify(options), call)).schedule
+  }
+
+  /** Its tasks stay. @returns false when there is none of that name @throws TaskClientError */
+  async removeSchedule(name: string, call: CallOptions = {}): Promise<boolean> {
+    const lost = { answers: 0 }
+    const path = `/schedules/${encodeURIComponent(name)}`
+    const removed = await this.#orNull(() => this.#json('DELETE', path, undefined, call, {}, lost))
+    // When an answer was lost, it may be that try which has removed it.
+    return removed !== null || lost.answers > 0
+  }
+
+  /** All schedules, by name. @throws TaskClientError */
+  async schedules(call: CallOptions = {}): Promise<RemoteSchedule[]> {
+    const all: RemoteSchedule[] = []
+    for (let after = ''; ; ) {
+      const path = `/schedules?limit=200${after && `&after=${encodeURIComponent(after)}`}`
+      const page = await this.#json<{ schedules: RemoteSchedule[]; further: string | null }>('GET', path, undefined, call)
+      all.push(...page.schedules)
+      if (page.further === null) return all
+      after = page.further
+    }
   }
 
   /** Runs an ended task again. @throws TaskClientError `busy` when it has not ended */
   retry(id: number | string, call: CallOptions = {}): Promise<RemoteTask> {
     return this.#act(id, 'retry', call, task => task.state === 'waiting' || task.state === 'running')
+  }
+
+  /** null for what is not there. */
+  async #orNull<Answer>(ask: () => Promise<Answer>): Promise<Answer | null> {
+    try {
+      return await ask()
+    } catch (error) {
+      if (error instanceof TaskClientError && error.code === 'not-found') return null
+      throw error
+    }
   }
 
   /** @param isDone whether it is so already: then a try whose answer was lost has done it */
@@ -236,23 +314,29 @@ export class TaskClient implements TaskSender {
     const ended = (cause: unknown) =>
       signal?.aborted
         ? new TaskClientError('aborted', null, 'The call was aborted.', { cause })
-        : new TaskClientError('timed-out', null, `No answer within ${timeoutMs} ms; ${reasonOf(cause)}`, { cause })
+        : new TaskClientError('timed-out', null, `No answer from ${this.#place} within ${timeoutMs} ms; ${tellCause(cause, this.#place)}`, {
+            cause,
+          })
     try {
       for (let tries = 0; ; tries++) {
         let problem: TaskClientError
         let waitMs: number | null = null
         try {
           const answered = await this.#transport(asked)
-          if (answered.status < 300) return read(answered)
-          problem = errorIn(answered)
+          if (answered.status >= 200 && answered.status < 300 && answered.isJson) return read(answered)
+          problem = errorIn(answered, this.#place)
           waitMs = answered.retryAfterMs
           if (!isPassing(answered.status, problem.code)) throw new Final(problem)
         } catch (error) {
           if (error instanceof Final) throw error.problem
           if (over.signal.aborted) throw ended(error)
           // Sent, perhaps done, and not answered.
-          lost.answers++
-          problem = new TaskClientError(error instanceof Interrupted ? error.code : 'unreachable', null, reasonOf(error), { cause: error })
+          if (!neverSent.has(codeOf(error))) lost.answers++
+          problem =
+            error instanceof Interrupted
+              ? new TaskClientError(error.code, null, error.message, { cause: error })
+              : new TaskClientError('unreachable', null, whyUnreachable(error, this.#place), { cause: error })
+          if (isForGood(error)) throw problem
         }
         if (tries >= this.#retries) throw problem
         await pause(waitMs ?? backoffMs(tries), over.signal).catch(() => {
@@ -292,16 +376,21 @@ class Final extends Error {
 
 const isPassing = (status: number, code: string) => [429, 502, 503, 504].includes(status) || (status === 409 && code === 'under-way')
 
-const errorIn = ({ status, text }: Answered): TaskClientError => {
+const errorIn = ({ status, text, location }: Answered, place: string): TaskClientError => {
+  if (status === 0 || (status >= 300 && status < 400)) {
+    const other = location === null ? 'another address' : location.slice(0, 200)
+    return new TaskClientError(
+      'no-panel',
+      status || null,
+      `${place} sends us on to ${other}; if that is the panel, give its address as url.`,
+    )
+  }
   try {
     const { error } = JSON.parse(text) as { error: { code: string; message: string } }
     return new TaskClientError(String(error.code), status, String(error.message))
   } catch {
-    return new TaskClientError(
-      'no-panel',
-      status,
-      `What answers there (${status}) is no panel of bgtask, or something stands in front of it.`,
-    )
+    const sentence = `What answers at ${place} (${status}) is no panel of bgtask, or something stands in front of it.`
+    return new TaskClientError('no-panel', status, sentence)
   }
 }
 
@@ -322,9 +411,44 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', stop, { once: true })
   })
 
+/** Of fetch the cause has the code, of node:http the error itself. */
+const codeOf = (error: unknown): string => {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } }
+  return String(cause?.code ?? code ?? '')
+}
+
 const reasonOf = (error: unknown): string => {
-  const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } }
-  return cause?.code ?? cause?.message ?? message ?? String(error)
+  const { message, cause } = error as { message?: string; cause?: { message?: string } }
+  return cause?.message || message || codeOf(error) || String(error)
+}
+
+const isCertificate = (code: string) => /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|^EPROTO$/.test(code)
+
+const neverSent = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'ENOENT', 'EACCES'])
+
+/** What waiting does not mend; also so that no time is lost before it is told. */
+const isForGood = (error: unknown) => isCertificate(codeOf(error)) || codeOf(error) === 'EACCES'
+
+const whyUnreachable = (error: unknown, place: string): string => {
+  const code = codeOf(error)
+  const end = `(${code || 'no code'}: ${reasonOf(error)})`
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `${place} is not found: this machine does not know its name ${end}.`
+  if (code === 'ECONNREFUSED') return `Nothing listens at ${place} ${end}.`
+  if (code === 'ENOENT') return `There is no ${place} ${end}.`
+  if (code === 'EACCES') return `This user may not open ${place} ${end}.`
+  if (isCertificate(code)) return `${place} is not trusted, or does not speak TLS ${end}.`
+  return `The connection to ${place} broke ${end}.`
+}
+
+const tellCause = (cause: unknown, place: string): string =>
+  cause instanceof TaskClientError ? cause.message : isAbort(cause) ? 'it was still waited for.' : whyUnreachable(cause, place)
+
+const isAbort = (error: unknown) => (error as { name?: string }).name === 'AbortError'
+
+const originOf = (url: string): string => {
+  const { protocol, origin } = new URL(url)
+  if (protocol === 'http:' || protocol === 'https:') return origin
+  throw new TypeError(`The url of a TaskClient is ${url.slice(0, 200)}; it must begin with http:// or https://.`)
 }
 
 /** 128 random bits; crypto is global in Node from 20 on and in browsers, on https. */

@@ -10,6 +10,10 @@ export interface Asked {
 export interface Answered {
   status: number
   retryAfterMs: number | null
+  /** Where a redirect leads. */
+  location: string | null
+  /** JSON, whole or in lines: what something in front of the panel says seldom is. */
+  isJson: boolean
   text: string
 }
 export type Transport = (asked: Asked) => Promise<Answered>
@@ -22,10 +26,17 @@ export const overHttp =
       method,
       headers,
       signal,
-      redirect: 'error',
+      // Not followed: the token is for nobody else.
+      redirect: 'manual',
       ...(body === undefined ? {} : { body }),
     })
-    return { status: response.status, retryAfterMs: waitIn(response.headers.get('retry-after')), text: await response.text() }
+    return {
+      status: response.status,
+      retryAfterMs: waitIn(response.headers.get('retry-after')),
+      location: response.headers.get('location'),
+      isJson: isJson(response.headers.get('content-type')),
+      text: await response.text(),
+    }
   }
 
 /** Over a Unix socket, in Node. */
@@ -39,14 +50,17 @@ export const overSocket =
         response.on('data', (piece: Buffer) => pieces.push(piece))
         response.on('error', reject)
         response.on('end', () => {
-          const retryAfterMs = waitIn(response.headers['retry-after'] ?? null)
-          resolve({ status: response.statusCode!, retryAfterMs, text: Buffer.concat(pieces).toString() })
+          const { 'retry-after': retryAfter = null, location = null, 'content-type': type = null } = response.headers
+          const text = Buffer.concat(pieces).toString()
+          resolve({ status: response.statusCode!, retryAfterMs: waitIn(retryAfter), location, isJson: isJson(type), text })
         })
       })
       sent.on('error', reject)
       sent.end(body)
     })
   }
+
+const isJson = (contentType: string | null) => /^application\/(?:json|x-ndjson)\b/.test(contentType ?? '')
 
 /** Seconds; a date is not sent by the panel. */
 const waitIn = (retryAfter: string | null): number | null =>

@@ -107,7 +107,16 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
 }
 
 /** What a token needs for a route: a scope, for `task:add` one that names the action, which stands in the body; `any`: to be good. */
-export type TokenNeed = 'any' | 'task:add' | 'task:read' | 'task:control' | 'loop:restart' | 'command' | 'cron:run'
+export type TokenNeed =
+  | 'any'
+  | 'task:add'
+  | 'task:read'
+  | 'task:control'
+  | 'schedule:read'
+  | 'schedule:write'
+  | 'loop:restart'
+  | 'command'
+  | 'cron:run'
 
 /** The routes that take a token, and no others: a token anywhere else is refused. Those of the API take nothing but a token. */
 export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
@@ -128,6 +137,14 @@ export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
   'POST /api/v1/tasks/:id/restart': 'task:control',
   'POST /api/v1/tasks/:id/cancellation': 'task:control',
   'POST /api/v1/tasks/:id/retry': 'task:control',
+  'POST /api/v1/tasks/:id/move': 'task:control',
+  'POST /api/v1/tasks/move': 'task:control',
+  'GET /api/v1/schedules': 'schedule:read',
+  'GET /api/v1/schedules/:name': 'schedule:read',
+  'PUT /api/v1/schedules/:name': 'schedule:write',
+  'DELETE /api/v1/schedules/:name': 'schedule:write',
+  'POST /api/v1/schedules/:name/pause': 'schedule:write',
+  'POST /api/v1/schedules/:name/resume': 'schedule:write',
   'GET /api/v1/commands': 'command',
   'POST /api/v1/commands/:name': 'command',
   'GET /api/v1/failed': 'task:read',

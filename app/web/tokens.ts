@@ -145,6 +145,7 @@ const examplesFor = async (panel: Panel, request: FastifyRequest, { token: { sco
     ...(action ? [`${curl} --json '{"action": "${action}", "params": ${params}}' ${address}/tasks`] : []),
     ...(scopes.includes('task:read') ? [`${curl} ${address}/tasks/1`] : []),
     ...(scopes.includes('task:control') ? [`${curl} -X POST ${address}/tasks/1/retry`] : []),
+    ...(scopes.includes('schedule:read') ? [`${curl} ${address}/schedules`] : []),
     ...(scopes.includes('cron:run') ? [`${curl} -X POST ${address}/cron/run`] : []),
     ...(scopes.includes('loop:restart') ? [`${curl} -X POST ${address}/loop/restart`] : []),
   ]

@@ -32,6 +32,49 @@ const tokens = 'app/api/tokens.ts'
 const people = 'app/store/change-user.ts'
 
 export const guards: readonly Guard[] = [
+  // Schedules that programs declare
+  guard(
+    'Schedules: a token schedules only what it may add itself',
+    'app/web/api/schedules.ts',
+    'if (missing !== null) return lacksScope(reply, missing)',
+    '',
+    'web/api/schedules.test.ts',
+  ),
+  guard(
+    'Schedules: replacing tasks when due takes the scope that stops any',
+    'app/web/api/may-add.ts',
+    "if (missing !== null || uniqueKey == null || (onConflict !== 'replace' && onConflict !== 'keepLast')) return missing",
+    'if (missing !== null || uniqueKey !== scopes) return missing',
+    'web/api/schedules.test.ts',
+  ),
+  guard(
+    'Schedules: one that runs what the token may not add is not declared anew',
+    'app/web/api/schedules.ts',
+    '        requireReachOf(request, there)\n',
+    '',
+    'web/api/schedules.test.ts',
+  ),
+  guard(
+    'Schedules: nor paused, resumed or removed',
+    'app/web/api/schedules.ts',
+    '  requireReachOf(request, schedule)\n',
+    '',
+    'web/api/schedules.test.ts',
+  ),
+  guard(
+    'Schedules: what the code or people made is not declared by a program',
+    'app/web/api/schedules.ts',
+    '        requireOwn(there)\n',
+    '',
+    'web/api/schedules.test.ts',
+  ),
+  guard(
+    'Schedules: no token is told the hash of what was declared',
+    'app/web/api/schedules.ts',
+    'const { declared: _declared, ...schedule } = showSchedule(config, stored)',
+    'const schedule = showSchedule(config, stored)',
+    'web/api/schedules.test.ts',
+  ),
   // Actions and the files that they make
   guard('Actions: core/ is ours', 'app/catalog/scan-actions.ts', 'if (isOwn(found.path))', 'if (false)', 'catalog/several.test.ts'),
   guard(

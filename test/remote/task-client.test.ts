@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -33,6 +34,80 @@ test('the same calls as the library; written against TaskSender, code may be giv
   assert.equal((await client.retry(far.id)).state, 'waiting')
   const waiting = client.wait(far.id)
   await cancelTask(panel.background.db, far.id, 'the test', Date.now())
+  assert.equal((await waiting).state, 'cancelled')
+})
+
+test('by key, another due time, and schedules: as in the library', async t => {
+  const panel = await openPanel(t)
+  const { text } = await makeTestToken(panel, [...scopes, 'schedule:read', 'schedule:write'], 'shop')
+  const client = new TaskClient({ url: panel.origin, token: text })
+  const { id } = await client.sendTask('test/ok', {}, { unique: 'teacher:17', delayMs: 60_000 })
+  assert.equal((await client.taskWithKey('teacher:17'))?.id, id)
+  assert.equal(await client.taskWithKey('nobody has it'), null)
+  const at = new Date(Date.now() + 3_600_000)
+  assert.equal((await client.move(id, { runAt: at })).runAt, at.getTime())
+  assert.ok((await client.move({ unique: 'teacher:17' }, { delayMs: 7_200_000 })).runAt > at.getTime())
+  assert.deepEqual(
+    [(await client.cancel({ unique: 'teacher:17' }))?.state, await client.cancel({ unique: 'teacher:17' })],
+    ['cancelled', null],
+  )
+
+  const options = { cron: '30 2 * * *', timeZone: 'Europe/Berlin', action: 'test/ok' }
+  const made = await client.addSchedule('nightly', options)
+  assert.deepEqual([made.next.length, made.next[0], made.madeFrom], [5, made.nextAt, 'api'])
+  assert.equal((await client.addSchedule('nightly', options)).revision, 0)
+  await client.addSchedule('Überprüfung', { everyMs: 60_000, action: 'test/ok' })
+  assert.deepEqual((await client.schedules()).map(({ name }) => name).sort(), ['nightly', 'Überprüfung'])
+  assert.deepEqual([await client.removeSchedule('Überprüfung'), await client.removeSchedule('Überprüfung')], [true, false])
+  await assert.rejects(client.addSchedule('x', { action: 'test/ok', everyMs: 1 }), {
+    code: 'refused',
+    message: /everyMs is 1; allowed are/,
+  })
+})
+
+test('what stands in the way is said at once, where waiting does not mend it', async t => {
+  const panel = await openPanel(t)
+  const { text } = await makeTestToken(panel, scopes)
+  const asked: string[] = []
+  const html = await answering(t, asked, (_, response) => response.setHeader('content-type', 'text/html').end('<h1>Sign in</h1>'))
+  const moved = await answering(t, asked, (_, response) => response.writeHead(302, { location: 'https://sso.example.com/' }).end())
+  const gone = await answering(t, asked, (_, response) => response.writeHead(404).end('<h1>nginx</h1>'))
+  for (const [url, code, words] of [
+    [html, 'no-panel', /^What answers at http:\/\/127\.0\.0\.1:\d+ \(200\) is no panel of bgtask/],
+    [moved, 'no-panel', /sends us on to https:\/\/sso\.example\.com\/; if that is the panel/],
+    [gone, 'no-panel', /\(404\) is no panel of bgtask/],
+    [panel.origin.replace('http:', 'https:'), 'unreachable', /is not trusted, or does not speak TLS \((EPROTO|ERR_SSL)/],
+  ] as const) {
+    asked.length = 0
+    const client = new TaskClient({ url, token: text, retries: 50, timeoutMs: 600_000 })
+    const error = await client.task(1).then(
+      () => assert.fail(`${url} answered`),
+      (thrown: unknown) => thrown as TaskClientError,
+    )
+    assert.equal(error.code, code, error.message)
+    assert.match(error.message, words)
+    assert.ok(asked.length <= 1, 'it is not tried again')
+    assert.ok(!error.message.includes(text))
+  }
+  const nobody = (options: object) => new TaskClient({ token: text, retries: 1, ...options }).task(1)
+  await assert.rejects(nobody({ url: 'http://no-such-name.invalid' }), {
+    message: /no-such-name\.invalid is not found: this machine does not know/,
+  })
+  await assert.rejects(nobody({ url: await freed() }), { message: /^Nothing listens at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED/ })
+  await assert.rejects(nobody({ socketPath: '/nowhere/bgtask.sock' }), { message: /^There is no socket \/nowhere\/bgtask\.sock \(ENOENT/ })
+  assert.throws(() => new TaskClient({ url: 'panel.example.com' }), TypeError)
+  assert.throws(() => new TaskClient({ url: 'ftp://panel.example.com' }), /must begin with http/)
+})
+
+test('a wait goes on over a restart of the panel', async t => {
+  const serving = await openServing(t)
+  await serving.start()
+  const client = new TaskClient({ url: serving.url, token: await serving.token(scopes) })
+  const { id } = await client.sendTask('test/ok')
+  const waiting = client.wait(id, { timeoutMs: 600_000 })
+  await serving.kill()
+  await serving.start()
+  await cancelTask(serving.background.db, id, 'the test', Date.now())
   assert.equal((await waiting).state, 'cancelled')
 })
 
@@ -112,6 +187,26 @@ test('answers that are cut by a proxy at any byte: nothing twice, nothing lost',
 
 async function* wishes(from: number, to: number) {
   for (let n = from; n <= to; n++) yield { action: 'test/ok', params: { n } }
+}
+
+/** An address where something listened a moment ago. */
+const freed = async (): Promise<string> => {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise<unknown>(resolve => server.close(resolve))
+  return `http://127.0.0.1:${port}`
+}
+
+/** A server that is no panel. @param asked what it is asked for is put there */
+const answering = async (t: TestContext, asked: string[], answer: RequestListener): Promise<string> => {
+  const server = createHttpServer((request, response) => {
+    asked.push(request.url!)
+    answer(request, response)
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return `http://127.0.0.1:${(server.address() as { port: number }).port}`
 }
 
 /** Cuts the first answer after so many bytes, and hands on the others. It writes the panel's own name into Host, as a proxy does that keeps it. */

@@ -82,6 +82,31 @@ const lines: Record<string, Line> = {
     make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/cancellation` }),
   },
   'POST /api/v1/tasks/:id/retry': onLoop('retry'),
+  'POST /api/v1/tasks/:id/move': {
+    need: 'task:control',
+    good: 200,
+    make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/move`, body: '{"delayMs": 60000}', headers: json }),
+  },
+  'POST /api/v1/tasks/move': {
+    need: 'task:control',
+    good: 404,
+    make: async () => ({ body: JSON.stringify({ unique: 'nobody has it', delayMs: 0 }), headers: json }),
+  },
+  'GET /api/v1/schedules': { need: 'schedule:read', good: 200, make: async () => ({}) },
+  'GET /api/v1/schedules/:name': { need: 'schedule:read', good: 404, make: async () => ({ url: '/api/v1/schedules/none' }) },
+  // Not of its own action: what it may not add it may not schedule.
+  'PUT /api/v1/schedules/:name': {
+    need: 'schedule:write',
+    good: 403,
+    make: async () => ({ url: '/api/v1/schedules/none', body: '{"action": "test/ok", "everyMs": 60000}', headers: json }),
+  },
+  'DELETE /api/v1/schedules/:name': { need: 'schedule:write', good: 404, make: async () => ({ url: '/api/v1/schedules/none' }) },
+  'POST /api/v1/schedules/:name/pause': { need: 'schedule:write', good: 404, make: async () => ({ url: '/api/v1/schedules/none/pause' }) },
+  'POST /api/v1/schedules/:name/resume': {
+    need: 'schedule:write',
+    good: 404,
+    make: async () => ({ url: '/api/v1/schedules/none/resume' }),
+  },
   'GET /api/v1/failed': { need: 'task:read', good: 200, make: async () => ({}) },
   'POST /api/v1/failed/retry': { need: 'task:control', good: 202, make: async () => ({ body: '{}', headers: json }) },
   'POST /api/v1/failed/discard': {
@@ -126,6 +151,8 @@ const scopes: Record<string, readonly string[]> = {
   'task:add': ['task:add:test/ok', 'task:add:test/*'],
   'task:read': ['task:read'],
   'task:control': ['task:control'],
+  'schedule:read': ['schedule:read'],
+  'schedule:write': ['schedule:write'],
   'loop:restart': ['loop:restart'],
   command: ['command:clear-cache'],
   'cron:run': ['cron:run'],

@@ -408,6 +408,53 @@ const lines: Record<string, Line> = {
     token: { scope: 'task:control', good: 200, changes: true },
     make: async () => ({ body: JSON.stringify({ unique: await keyed() }), headers: { 'content-type': 'application/json' } }),
   },
+  'POST /api/v1/tasks/:id/move': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:control', good: 200, changes: true },
+    make: async () => ({ url: `/api/v1/tasks/${await waiting()}/move`, body: JSON.stringify({ delayMs: 60_000 }), headers: jsonType }),
+  },
+  'POST /api/v1/tasks/move': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:control', good: 200, changes: true },
+    make: async () => ({ body: JSON.stringify({ unique: await keyed(), delayMs: 60_000 }), headers: jsonType }),
+  },
+  'GET /api/v1/schedules': { role: 'token', good: 200, token: { scope: 'schedule:read', good: 200, changes: false } },
+  'GET /api/v1/schedules/:name': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'schedule:read', good: 200, changes: false },
+    make: async () => ({ url: `/api/v1/schedules/${await namedSchedule()}` }),
+  },
+  'PUT /api/v1/schedules/:name': {
+    role: 'token',
+    good: 201,
+    token: { scope: 'schedule:write', good: 201, changes: true },
+    make: async () => ({
+      url: `/api/v1/schedules/${newName()}`,
+      body: JSON.stringify({ everyMs: 366 * 86_400_000, action: 'test/ok' }),
+      headers: jsonType,
+    }),
+  },
+  'DELETE /api/v1/schedules/:name': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'schedule:write', good: 200, changes: true },
+    make: async () => ({ url: `/api/v1/schedules/${await namedSchedule()}` }),
+  },
+  'POST /api/v1/schedules/:name/pause': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'schedule:write', good: 200, changes: true },
+    make: async () => ({ url: `/api/v1/schedules/${await namedSchedule()}/pause` }),
+  },
+  'POST /api/v1/schedules/:name/resume': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'schedule:write', good: 200, changes: true },
+    make: async () => ({ url: `/api/v1/schedules/${await namedSchedule(true)}/resume` }),
+  },
   'GET /api/v1/tasks/:id': {
     role: 'token',
     good: 200,
@@ -513,7 +560,16 @@ before(async () => {
   panel.sql('UPDATE bg_session SET expires_at = ? WHERE id_hash = ?', Date.now() - 1, expired.hash)
   revoked = await panel.signIn('admin', { from: freshAddress() })
   panel.sql('DELETE FROM bg_session WHERE id_hash = ?', revoked.hash)
-  const scopes = ['task:add:test/ok', 'task:read', 'task:control', 'loop:restart', 'command:deploy', 'cron:run']
+  const scopes = [
+    'task:add:test/ok',
+    'task:read',
+    'task:control',
+    'loop:restart',
+    'command:deploy',
+    'cron:run',
+    'schedule:read',
+    'schedule:write',
+  ]
   for (const kind of ['able', 'expired', 'revoked'] as const) programs[kind] = (await newToken(scopes)).text
   panel.sql('UPDATE bg_token SET expires_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.expired))
   panel.sql('UPDATE bg_token SET revoked_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.revoked))
@@ -777,11 +833,14 @@ const stylesheet = async () =>
 const add = async (action: string, options: Record<string, Json> = {}): Promise<number> =>
   (await panel.background.addTask(action, {}, options)).id
 /** Due in a year, so that only the test makes something of it. */
-const newSchedule = async (paused = false): Promise<number> => {
-  const { id } = await panel.background.addSchedule(newName(), { everyMs: 366 * 86_400_000, action: 'test/ok' })
-  if (paused) panel.sql("UPDATE bg_schedule SET wanted = 'down', next_at = NULL WHERE id = ?", id)
-  return id
+const scheduleThat = async (paused: boolean) => {
+  const schedule = await panel.background.addSchedule(newName(), { everyMs: 366 * 86_400_000, action: 'test/ok' })
+  if (paused) panel.sql("UPDATE bg_schedule SET wanted = 'down', next_at = NULL WHERE id = ?", schedule.id)
+  return schedule
 }
+const newSchedule = async (paused = false): Promise<number> => (await scheduleThat(paused)).id
+const namedSchedule = async (paused = false): Promise<string> => (await scheduleThat(paused)).name
+const jsonType = { 'content-type': 'application/json' }
 const waiting = () => add('test/ok')
 const keyed = async () => {
   const unique = newName()

@@ -15,7 +15,7 @@ import type { Api, SchemaTypes } from './register.ts'
 import { addedSchema, orNull } from './schemas.ts'
 import { mostTasksAtOnce, readTaskWishes, taskWishSchema } from './task-wish.ts'
 import { createTeller } from './tell-task.ts'
-import { validatorCompiler } from './validate.ts'
+import { allButBody } from './validate.ts'
 
 /** Adding tasks: one, or a list. */
 export const registerAddApi = (api: Api, panel: Panel) => {
@@ -24,7 +24,7 @@ export const registerAddApi = (api: Api, panel: Panel) => {
   api.register(async lines => {
     // Handed on as it comes, and read by answerLines.
     lines.addContentTypeParser(linesType, (_request, payload, done) => done(null, payload))
-    lines.withTypeProvider<SchemaTypes>().post('/tasks', { schema: addSchema, validatorCompiler: bodyBelow }, async (request, reply) => {
+    lines.withTypeProvider<SchemaTypes>().post('/tasks', { schema: addSchema, validatorCompiler: allButBody }, async (request, reply) => {
       const { first } = request.query
       // What the parser did decides, and not the header read once more: a stream that passed for JSON would be walked through.
       if ((request.body as unknown) instanceof IncomingMessage) return answerLines(panel, request, reply, first ?? 1)
@@ -146,7 +146,3 @@ const addSchema = {
   headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String({ description: '1 to 255 letters, digits and signs.' })) }),
   errors: [400, 409, 413, 415, 422],
 } as const
-
-/** The body by readTaskWishes, whose sentences say which task of the list it is. */
-const bodyBelow: typeof validatorCompiler = route =>
-  route.httpPart === 'body' ? (value: unknown) => ({ value }) : validatorCompiler(route)

@@ -23,3 +23,16 @@ export const mayMeetWith =
   (scopes: readonly string[]) =>
   (other: Task): boolean =>
     scopeMissingFor(scopes, other) === null
+
+/**
+ * The same for a schedule, which does later what it says. When it is due nobody is asked whose task holds its unique key, so stopping or overwriting
+ * that one takes the scope that stops any.
+ */
+export const scheduleScopeMissingFor = (
+  scopes: readonly string[],
+  { action, params, uniqueKey, onConflict }: { action: string; params?: unknown; uniqueKey?: unknown; onConflict?: unknown },
+): string | null => {
+  const missing = scopeMissingFor(scopes, { action, params })
+  if (missing !== null || uniqueKey == null || (onConflict !== 'replace' && onConflict !== 'keepLast')) return missing
+  return coversScope(scopes, { kind: 'task:control' }) ? null : 'task:control'
+}

@@ -18,8 +18,10 @@ import { registerCronApi } from './cron.ts'
 import { deepestBody } from './deepest-body.ts'
 import { registerFailedApi } from './failed.ts'
 import { registerLoopApi } from './loop.ts'
+import { registerMoveApi } from './move.ts'
 import { collectOpenApi } from './openapi.ts'
 import { registerOutputApi } from './output.ts'
+import { registerSchedulesApi } from './schedules.ts'
 import { registerTasksApi } from './tasks.ts'
 import { validatorCompiler } from './validate.ts'
 import { registerWaitApi } from './wait.ts'
@@ -62,11 +64,13 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       api.get('/openapi.json', { schema, config: { rateLimit: rateLimits.api } }, async () => document())
       registerAddApi(api, panel)
       registerTasksApi(api, panel)
+      registerMoveApi(api, panel)
       registerOutputApi(api, panel)
       registerWaitApi(api, panel)
       registerCommandsApi(api, panel)
       registerArtifactsApi(api, panel)
       registerFailedApi(api, panel)
+      registerSchedulesApi(api, panel)
       registerLoopApi(api, panel)
       registerCronApi(api, panel)
     },

@@ -138,4 +138,4 @@ export const taskAnswer = Type.Object({ task: taskSchema }, { additionalProperti
 /** `:id` of an address. */
 export const taskParams = Type.Object({ id: Type.String({ description: 'The id of the task, or its uid.', examples: ['7'] }) })
 
-export { oneOf, orNull }
+export { ms, msOrNull, oneOf, orNull }
