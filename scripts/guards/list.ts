@@ -850,7 +850,7 @@ export const guards: readonly Guard[] = [
     'app/supervisor/complete-end.ts',
     'const shown = hideSecrets(config, folder, ticket, end)',
     'const shown = end',
-    'canary.alone.test.ts',
+    'canary.calm.test.ts',
   ),
   guard(
     'secrets: on pages and in the API',
@@ -858,7 +858,7 @@ export const guards: readonly Guard[] = [
     'redaction.task(stored)',
     'stored',
     'web/kept-secrets.test.ts',
-    'canary.alone.test.ts',
+    'canary.calm.test.ts',
   ),
   guard(
     'secrets: not found by searching',
@@ -1036,28 +1036,28 @@ export const guards: readonly Guard[] = [
     '`--reuid=${user.uid}`',
     '`--reuid=0`',
     'runs/bounds.test.ts',
-    'supervisor/limits.alone.test.ts',
+    'supervisor/limits.calm.test.ts',
   ),
   guard(
     'children: no new privileges',
     'app/runs/bounds.ts',
     "return noNewPrivileges ? ['setpriv', '--no-new-privs'] : []",
     'return noNewPrivileges ? [] : []',
-    'supervisor/limits.alone.test.ts',
+    'supervisor/limits.calm.test.ts',
   ),
   guard(
     'children: memory',
     'app/runs/bounds.ts',
     '...(dataBytes === null ? [] : [`--data=${dataBytes}`])',
     '...(dataBytes === null ? [] : [])',
-    'supervisor/limits.alone.test.ts',
+    'supervisor/limits.calm.test.ts',
   ),
   guard(
     'children: how many processes',
     'app/runs/cgroups.ts',
     "if (leaf.processes !== null) set('pids.max', leaf.processes)",
     '',
-    'supervisor/limits.alone.test.ts',
+    'supervisor/limits.calm.test.ts',
   ),
   guard(
     'children: environment',
@@ -1068,7 +1068,7 @@ export const guards: readonly Guard[] = [
   ),
   // Files
   guard('files: 0600', 'app/runs/write-file.ts', 'mode = 0o600', 'mode = 0o644', 'runs/files.test.ts'),
-  guard('folders: 0700', 'app/runs/make-folder.ts', 'mode: 0o700', 'mode: 0o755', 'runs/modes.alone.test.ts', 'runs/files.test.ts'),
+  guard('folders: 0700', 'app/runs/make-folder.ts', 'mode: 0o700', 'mode: 0o755', 'runs/modes.calm.test.ts', 'runs/files.test.ts'),
   guard(
     'runtime folder: no link',
     'app/runs/runtime-folder.ts',
@@ -1081,14 +1081,14 @@ export const guards: readonly Guard[] = [
     'app/runs/runtime-folder.ts',
     'if (isOurs(stat.uid)) return',
     'if (stat.uid >= 0) return',
-    'runs/modes.alone.test.ts',
+    'runs/modes.calm.test.ts',
   ),
   guard(
     'runtime folder: nothing of others in it',
     'app/runs/runtime-folder.ts',
     'if (mode & 0o022) requireNothingForeign(runtime)',
     'void requireNothingForeign',
-    'runs/modes.alone.test.ts',
+    'runs/modes.calm.test.ts',
   ),
   guard(
     'listening: not open by accident',

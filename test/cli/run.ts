@@ -1,6 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { launcher } from '../../app/paths.ts'
+import { sharedCompileCache } from '../helpers/shared-compile-cache.ts'
 
 export interface Ended {
   code: number | null
@@ -10,7 +11,7 @@ export interface Ended {
 
 /** `node index.js …` as somebody types it. */
 export const begin = (env: NodeJS.ProcessEnv, ...args: string[]): ChildProcessWithoutNullStreams =>
-  spawn(process.execPath, [launcher, ...args], { env })
+  spawn(process.execPath, [launcher, ...args], { env: { ...sharedCompileCache(), ...env } })
 
 export const end = async (child: ChildProcessWithoutNullStreams): Promise<Ended> => {
   const code = new Promise<number | null>(resolve => child.once('close', resolve))

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { until } from './scene.ts'
+import { linkCompileCache } from './shared-compile-cache.ts'
 import { chromiumPath } from './tools.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -26,6 +27,7 @@ export const password = 'a lantern over the harbour'
 
 export const servePanel = async (t: TestContext, env: Record<string, string> = {}): Promise<ServedPanel> => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-panel-'))
+  linkCompileCache(runtime)
   const port = await freePort()
   let output = ''
   const children: ChildProcess[] = []
@@ -42,10 +44,12 @@ export const servePanel = async (t: TestContext, env: Record<string, string> = {
         output += chunk.toString()
       })
     }
-    return until('the panel says where it is', () => {
+    const said = () => {
       if (child.exitCode !== null) throw new Error(`serve left with code ${child.exitCode}:\n${output}`)
       return /bgtask is at (\S+)\/admin/.exec(output)?.[1]
-    })
+    }
+    // How long that takes on a machine that is busy with other tests is no promise of ours.
+    return until('the panel says where it is', said, 60_000)
   }
   t.after(async () => {
     for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')

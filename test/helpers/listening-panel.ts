@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { type Background, openBackground } from '../../app/api/background.ts'
-import { createUser } from '../../app/api/users.ts'
 import { type Config, loadConfig } from '../../app/config.ts'
 import { removeFlag } from '../../app/runs/flags.ts'
 import { identify } from '../../app/runs/process-identity.ts'
@@ -19,7 +18,9 @@ import type { Role } from '../../app/web/roles.ts'
 import { buildServer } from '../../app/web/server.ts'
 import { password } from './browser.ts'
 import { createFit } from './fits-document.ts'
+import { newUser } from './new-user.ts'
 import { until } from './scene.ts'
+import { linkCompileCache } from './shared-compile-cache.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -95,6 +96,7 @@ export const listenPanel = async ({
   users?: boolean
 } = {}): Promise<ListeningPanel> => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-listening-'))
+  linkCompileCache(runtime)
   const config = await loadConfig({
     BGTASK_RUNTIME: runtime,
     BGTASK_ACTIONS: join(root, 'test', 'fixtures', 'actions'),
@@ -104,8 +106,7 @@ export const listenPanel = async ({
   })
   prepareRuntimeFolder(runtime)
   const background = await openBackground(config)
-  for (const role of users ? (['viewer', 'operator', 'admin'] as const) : [])
-    await createUser(background.db, { name: role, password, role })
+  for (const role of users ? (['viewer', 'operator', 'admin'] as const) : []) await newUser(background.db, { name: role, role })
   const { app, routes } = await withRoutes(
     () => buildServer(config, { background }),
     url => canonicalAddress({ root: config.prefix, top: '' }, url),

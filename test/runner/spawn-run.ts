@@ -12,6 +12,7 @@ import { runPaths } from '../../app/runs/runtime-folder.ts'
 import { type StopRequest, writeStopRequest } from '../../app/runs/stop-file.ts'
 import { type Ticket, writeTicket } from '../../app/runs/ticket.ts'
 import type { ExecType, Json } from '../../app/task/task.ts'
+import { sharedCompileCache } from '../helpers/shared-compile-cache.ts'
 
 /** A runner as the supervisor starts it, without a supervisor. */
 export interface SpawnedRun {
@@ -77,7 +78,14 @@ export const spawnRun = async (
   const descriptor = openSync(paths.output, 'a', 0o600)
   const started = performance.now()
   const child = spawn(process.execPath, [...nodeArguments, launcher, action, '7'], {
-    env: { PATH: process.env.PATH, BGTASK_RUNTIME: runtime, BGTASK_RUN: '7-3-x', BGTASK_RUN_FOLDER: folder, ...environment },
+    env: {
+      PATH: process.env.PATH,
+      BGTASK_RUNTIME: runtime,
+      BGTASK_RUN: '7-3-x',
+      BGTASK_RUN_FOLDER: folder,
+      ...sharedCompileCache(),
+      ...environment,
+    },
     detached: true,
     stdio: ['ignore', descriptor, descriptor],
   })

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { noteAct } from '../../app/api/audited.ts'
-import { createUser } from '../../app/api/users.ts'
 import { turnOnSecondFactor } from '../../app/store/second-factor.ts'
 import { findUser } from '../../app/store/users.ts'
 import { password } from '../helpers/browser.ts'
 import { type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
+import { newUser } from '../helpers/new-user.ts'
 import { until } from '../helpers/scene.ts'
 import { watchLive } from './watch-live.ts'
 
@@ -20,7 +20,7 @@ before(async () => {
 after(() => panel.close())
 beforeEach(async () => {
   name = `ada${++count}`
-  await createUser(panel.background.db, { name, password, role: 'viewer' })
+  await newUser(panel.background.db, { name, role: 'viewer' })
 })
 
 const firefox = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'

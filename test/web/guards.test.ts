@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import { type Background, openBackground } from '../../app/api/background.ts'
-import { createUser } from '../../app/api/users.ts'
 import { loadConfig } from '../../app/config.ts'
 import { hold, releaseHold } from '../../app/runs/flags.ts'
 import { prepareRuntimeFolder } from '../../app/runs/runtime-folder.ts'
@@ -15,6 +14,7 @@ import { listAudit } from '../../app/store/audit.ts'
 import { routeRoles } from '../../app/web/roles.ts'
 import { buildServer } from '../../app/web/server.ts'
 import { password } from '../helpers/browser.ts'
+import { newUser } from '../helpers/new-user.ts'
 
 const host = '127.0.0.1:8080'
 const origin = `http://${host}`
@@ -30,7 +30,7 @@ before(async () => {
   // Visits of these tests must not start a supervisor.
   hold(runtime, 'the test', Date.now())
   background = await openBackground(config)
-  for (const role of ['viewer', 'operator', 'admin'] as const) await createUser(background.db, { name: role, password, role })
+  for (const role of ['viewer', 'operator', 'admin'] as const) await newUser(background.db, { name: role, role })
   app = await buildServer(config, { background })
   await app.ready()
   for (const role of ['viewer', 'operator', 'admin']) await signIn(role)

@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Secret, TOTP } from 'otpauth'
 import { makeToken } from '../../app/api/tokens.ts'
-import { createUser } from '../../app/api/users.ts'
 import { hold, releaseHold } from '../../app/runs/flags.ts'
 import { hostId } from '../../app/runs/host-id.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
@@ -25,6 +24,7 @@ import {
   type SignedIn,
   tokenIn,
 } from '../helpers/listening-panel.ts'
+import { newUser } from '../helpers/new-user.ts'
 import { passTime } from '../helpers/pass-time.ts'
 import { until } from '../helpers/scene.ts'
 
@@ -789,7 +789,7 @@ const newName = () => `person-${randomBytes(4).toString('hex')}`
 
 const newPerson = async (role: Role): Promise<{ id: number; name: string; session: SignedIn }> => {
   const name = newName()
-  const { id } = await createUser(panel.background.db, { name, password, role })
+  const { id } = await newUser(panel.background.db, { name, role })
   return { id, name, session: await panel.signIn(name, { from: freshAddress() }) }
 }
 

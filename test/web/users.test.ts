@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { hashPassword } from '../../app/api/hash-password.ts'
-import { createUser } from '../../app/api/users.ts'
 import { removeUser, setRole } from '../../app/store/change-user.ts'
 import { turnOnSecondFactor } from '../../app/store/second-factor.ts'
 import { findToken, insertToken } from '../../app/store/tokens.ts'
@@ -9,6 +8,7 @@ import { findUser } from '../../app/store/users.ts'
 import { routeRoles } from '../../app/web/roles.ts'
 import { password } from '../helpers/browser.ts'
 import { type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
+import { newUser } from '../helpers/new-user.ts'
 import { ageProof } from '../helpers/open-panel.ts'
 import { until } from '../helpers/scene.ts'
 import { watchLive } from './watch-live.ts'
@@ -27,7 +27,7 @@ before(async () => {
 })
 after(() => panel.close())
 beforeEach(async () => {
-  eva = await createUser(panel.background.db, { name: `eva${++count}`, password, role: 'operator' })
+  eva = await newUser(panel.background.db, { name: `eva${++count}`, role: 'operator' })
 })
 
 const get = (url: string, as: SignedIn | null = admin) => panel.ask({ url, as })
@@ -180,8 +180,8 @@ test('nobody changes themselves there, and so the last administrator stays', asy
 })
 
 test('two administrators who demote each other at the same moment: one is left', async () => {
-  const other = await createUser(panel.background.db, { name: `zoe${count}`, password, role: 'admin' })
-  const boss = await createUser(panel.background.db, { name: `boss${count}`, password, role: 'admin' })
+  const other = await newUser(panel.background.db, { name: `zoe${count}`, role: 'admin' })
+  const boss = await newUser(panel.background.db, { name: `boss${count}`, role: 'admin' })
   const sessions = [await panel.signIn(other.name), await panel.signIn(boss.name)]
   panel.sql("UPDATE bg_user SET role = 'viewer' WHERE role = 'admin' AND id NOT IN (?, ?)", other.id, boss.id)
   try {
@@ -244,7 +244,7 @@ for (const way of ['demoted', 'removed'] as const) {
     for (const [index, { path, fields, old, begun }] of requests.entries()) {
       // Each once: hashing takes its time.
       if ((index % 2 === 0) !== (way === 'demoted')) continue
-      const boss = await createUser(db, { name: `boss${count}-${index}`, password, role: 'admin' })
+      const boss = await newUser(db, { name: `boss${count}-${index}`, role: 'admin' })
       const session = await panel.signIn(boss.name)
       if (old) ageProof(panel, session, 300_001)
       const held = holdQueue()

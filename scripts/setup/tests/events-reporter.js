@@ -11,5 +11,5 @@ export default async function* eventsReporter(source) {
 
 function failureOf(error) {
   if (!error) return undefined
-  return { type: error.failureType, message: inspect(error.cause ?? error, { depth: 4 }).slice(0, 4000) }
+  return { type: error.failureType, message: inspect(error.cause ?? error, { depth: 4 }) }
 }

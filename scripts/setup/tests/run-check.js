@@ -21,10 +21,17 @@ export async function runCheck(name) {
   const ended = new Promise(resolve => child.once('close', resolve))
   const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)])
   const output = (stdout + stderr).trim()
-  console.log(`${code === 0 ? '✔' : '✖'} ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`)
-  if (code === 0) return { passed: 1, skips: [], failures: [] }
+  const seconds = (performance.now() - started) / 1000
+  console.log(`${code === 0 ? '✔' : '✖'} ${name} (${seconds.toFixed(1)} s)`)
+  if (code === 0) return { file: name, seconds, passed: 1, skips: [], failures: [] }
   console.log(output)
-  return { passed: 0, skips: [], failures: [{ where: firstPlace(output), name, message: `${name} failed: see its output above` }] }
+  return {
+    file: name,
+    seconds,
+    passed: 0,
+    skips: [],
+    failures: [{ where: firstPlace(output), name, message: `${name} failed: see its output above` }],
+  }
 }
 
 /** "file:line" of the first finding, in tsc's way of writing it or in biome's. */

@@ -13,7 +13,7 @@ const maxMs = Number(process.env.BGTASK_TEST_FILE_TIMEOUT_MS) || 5 * 60_000
  * What came of one test file.
  * @typedef {{ where: string, name: string, message: string }} Failed
  * @typedef {{ where: string, name: string, reason: string }} Skipped
- * @typedef {{ passed: number, skips: Skipped[], failures: Failed[] }} FileResult
+ * @typedef {{ file: string, seconds: number, passed: number, skips: Skipped[], failures: Failed[] }} FileResult
  */
 
 /**
@@ -28,10 +28,10 @@ export async function runFile(file, signal) {
   try {
     const started = performance.now()
     const end = await runProcess(file, folder, signal)
-    const seconds = ((performance.now() - started) / 1000).toFixed(1)
+    const seconds = (performance.now() - started) / 1000
     const output = readIfThere(join(folder, 'output'))
-    const result = resultOf(file, end, readEvents(join(folder, 'events')), output)
-    print(file, seconds, output, result)
+    const result = { file, seconds, ...resultOf(file, end, readEvents(join(folder, 'events')), output) }
+    print(output, result)
     return result
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -69,7 +69,7 @@ async function runProcess(file, folder, signal) {
   return by ? `was ended by ${by}` : code === 0 ? undefined : `exited with code ${code}`
 }
 
-/** @returns {FileResult} */
+/** @returns {Pick<FileResult, 'passed' | 'skips' | 'failures'>} */
 function resultOf(file, end, events, output) {
   const result = { passed: 0, skips: [], failures: [] }
   const names = []
@@ -117,11 +117,11 @@ function reasonOf(skip, todo) {
 }
 
 /** @param {FileResult} result */
-function print(file, seconds, output, { passed, skips, failures }) {
+function print(output, { file, seconds, passed, skips, failures }) {
   const counts = [`${passed} passed`, failures.length && `${failures.length} failed`, skips.length && `${skips.length} skipped`].filter(
     Boolean,
   )
-  console.log(`\n${failures.length > 0 ? '✖' : '✔'} ${file}: ${counts.join(', ')} (${seconds} s)`)
+  console.log(`\n${failures.length > 0 ? '✖' : '✔'} ${file}: ${counts.join(', ')} (${seconds.toFixed(1)} s)`)
   // The reporter's own summary of the file is left out: ours stands at the end of all.
   const body = output.slice(0, output.lastIndexOf('\nℹ tests ') + 1 || undefined).trimEnd()
   const shown =

@@ -1,5 +1,5 @@
-import { readdirSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { startMariaDb } from '../../../test/helpers/mariadb.ts'
 import { chromiumMissing, mariadbMissing } from '../../../test/helpers/tools.ts'
@@ -19,32 +19,69 @@ const root = join(import.meta.dirname, '..', '..', '..')
 export async function runTests(filters) {
   const files = testFiles(filters)
   if (files.length === 0) throw new Failure(`No test file matches ${filters.join(' or ')}.`, 'Give a part of a path below test/.')
+  const started = performance.now()
   bringTools()
   const interruption = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => interruption.abort(new Interrupted(signal)))
-  const database = mariadbMissing() ? undefined : await startMariaDb()
+  // What Node compiled for one test process is there for all others: see test/helpers/shared-compile-cache.ts.
+  const compileCache = mkdtempSync(join(tmpdir(), 'bgtask-compiled-'))
+  process.env.NODE_COMPILE_CACHE = compileCache
+  const database = mariadbMissing() ? undefined : await startMariaDb({ arguments: withoutSync })
   if (database) process.env.BGTASK_TEST_MYSQL = database.adminUrl
   try {
     const results = [...(await Promise.all([runCheck('type check'), runCheck('lint')])), ...(await runFiles(files, interruption.signal))]
     interruption.signal.throwIfAborted()
-    return printSummary(results)
+    return printSummary(results, performance.now() - started)
   } finally {
     await database?.stop()
+    rmSync(compileCache, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 
 /**
- * Files that need the machine for themselves (its two cores, its clock) are named *.alone.test.ts and come last. Those that do little but wait for
- * the product's own time limits are named *.waits.test.ts and run one after another beside all others.
+ * Nobody takes the power from the shared server: what it wrote is safe with the kernel, and a hundred databases with all their tables are made
+ * without waiting for the disk. A test that hurts a server starts one of its own, which syncs.
+ */
+const withoutSync = ['--debug-no-sync', '--innodb-flush-method=nosync']
+
+/**
+ * Most files run beside others, one more of them than there are cores, since each waits for something now and then. Those that do little but wait
+ * for the product's own time limits are named *.waits.test.ts and run one after another beside them. Then come those that want a machine which is
+ * not busy, *.calm.test.ts, two at once; and at last those that need its two cores and its clock for themselves, *.alone.test.ts, one by one.
  */
 async function runFiles(files, signal) {
-  const kindOf = file => /\.(alone|waits)\.test\.ts$/.exec(file)?.[1] ?? 'together'
-  const of = kind => files.filter(file => kindOf(file) === kind)
+  const kindOf = file => /\.(alone|calm|waits)\.test\.ts$/.exec(file)?.[1] ?? 'together'
+  const of = kind => inOrder(files.filter(file => kindOf(file) === kind))
   const [together, waiting] = await Promise.all([
-    runAll(of('together'), Math.min(availableParallelism(), 4), signal),
+    runAll(of('together'), Math.min(availableParallelism() + 1, 4), signal),
     runAll(of('waits'), 1, signal),
   ])
-  return [...together, ...waiting, ...(await runAll(of('alone'), 1, signal))]
+  return [...together, ...waiting, ...(await runAll(of('calm'), 2, signal)), ...(await runAll(of('alone'), 1, signal))]
+}
+
+/** What takes longest begins first, so that none of it is left when all others are done. The end of a run shows what belongs here. */
+const longest = [
+  'web/foreign-pages.browser',
+  'web/foreign-pages-lan.browser',
+  'web/route-matrix',
+  'cli/commands',
+  'web/axe.browser',
+  'store/explain',
+  'supervisor/residents',
+  'web/people.browser',
+  'web/fuzz',
+  'web/login',
+  'supervisor/database-away',
+  'supervisor/limits',
+  'set-up/fresh-clone',
+  'supervisor/disk-faults',
+  'supervisor/one-supervisor',
+]
+
+function inOrder(files) {
+  const isLong = file => longest.some(start => file.startsWith(`test/${start}.`))
+  const rank = file => longest.findIndex(start => file.startsWith(`test/${start}.`))
+  return [...files.filter(isLong).sort((one, other) => rank(one) - rank(other)), ...files.filter(file => !isLong(file))]
 }
 
 async function runAll(files, atOnce, signal) {

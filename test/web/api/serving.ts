@@ -8,6 +8,7 @@ import { type Background, openBackground } from '../../../app/api/background.ts'
 import { makeToken } from '../../../app/api/tokens.ts'
 import { loadConfig } from '../../../app/config.ts'
 import { until } from '../../helpers/scene.ts'
+import { linkCompileCache } from '../../helpers/shared-compile-cache.ts'
 
 const root = join(import.meta.dirname, '..', '..', '..')
 
@@ -46,6 +47,7 @@ ServerResponse.prototype.writeHead = function (...given) {
 
 export const openServing = async (t: TestContext, env: Record<string, string> = {}): Promise<Serving> => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-serving-'))
+  linkCompileCache(runtime)
   const all = {
     PATH: process.env.PATH!,
     HOME: process.env.HOME ?? '/',

@@ -11,6 +11,8 @@ import { until } from '../helpers/scene.ts'
 
 const actions = join(import.meta.dirname, '..', 'fixtures', 'actions')
 const isRoot = process.getuid?.() === 0
+// The product's own cache is looked at here, not the one that all tests share.
+delete process.env.NODE_COMPILE_CACHE
 
 const newFolder = (t: TestContext): string => {
   const folder = mkdtempSync(join(tmpdir(), 'bgtask-modes-'))
