@@ -109,10 +109,12 @@ const attackFrom = async (t: TestContext, stage: Stage, where: Where, state: 'do
   const gets = targets.filter(({ method }) => method === 'GET')
   const posts = targets.filter(({ method }) => method === 'POST')
   const all = (vectors: readonly Vector[], on: Target[]) =>
-    vectors.flatMap(vector => on.map((target, index) => attack(vector, target, index)))
+    vectors.flatMap(vector => on.map(target => attack(vector, target, targets.indexOf(target))))
   // Led there one after another: what acts in this state. Once in all ways, the other forms once each.
   const acting = gets.filter(({ path }) => (state === 'down' ? path === '/admin' : /restart|login/.test(path)))
-  const [often, once] = [/\/restart$|\/bgtask$|\/login$/, /./].map(pattern => posts.filter(({ path }) => pattern.test(path)))
+  const often = posts.filter(({ path }) => /\/restart$|\/bgtask$|\/login$/.test(path))
+  // A browser tells another port of the same host from a page of ours least of all: its cookies go along.
+  const once = where === 'another port of the same host' ? posts.filter(target => !often.includes(target)) : []
   const formVectors: readonly Vector[] = where === 'a rebound name' ? ['form POST'] : leadingPosts
   const forms =
     state === 'down'
@@ -120,7 +122,7 @@ const attackFrom = async (t: TestContext, stage: Stage, where: Where, state: 'do
           formVectors,
           posts.filter(({ path }) => path.endsWith('/loop/start')),
         )
-      : [...all(formVectors, often!), ...all(['form POST'], once!)]
+      : [...all(formVectors, often), ...all(['form POST'], once)]
   const faults: string[] = []
   const lastAudit = () => Number(panel.sql('SELECT MAX(id) AS id FROM bg_audit')[0]!.id)
   let known = lastAudit()
@@ -160,7 +162,7 @@ const attackFrom = async (t: TestContext, stage: Stage, where: Where, state: 'do
   const allAnswered = () =>
     panel.seen.every(({ request, status }) => status !== null || request.socket.destroyed || request.url!.startsWith('/admin/live'))
 
-  const quiet = [...all(quietVectors, gets), ...all(quietPosts, posts)]
+  const quiet = quietly(where, state, all, gets, posts)
   await carryOut(quiet)
   const must = quiet.filter(({ vector }) => !browsersDecide.has(vector))
   await until(
@@ -220,6 +222,29 @@ const attackFrom = async (t: TestContext, stage: Stage, where: Where, state: 'do
   await tab.close()
   assert.deepEqual(faults, [], `${where}, the loop is ${state}`)
   t.diagnostic(`${where}, ${state}: ${count.sent} requests, ${count.arrived} reached the panel`)
+}
+
+/**
+ * Every way to every address while the loop is up. While it is down only a visit and the button that starts it would do anything else than
+ * then: every way to those, and one to each other address. Under a rebound name all is refused for its Host, whatever the way and the
+ * address: every way once, and every address once.
+ */
+const quietly = (
+  where: Where,
+  state: 'down' | 'up',
+  all: (vectors: readonly Vector[], on: Target[]) => Attack[],
+  gets: Target[],
+  posts: Target[],
+): Attack[] => {
+  if (where !== 'a rebound name' && state === 'up') return [...all(quietVectors, gets), ...all(quietPosts, posts)]
+  const [visit, start] = [gets, posts].map(targets => targets.filter(({ path }) => path === '/admin' || path.endsWith('/loop/start')))
+  const others = (targets: Target[], than: Target[]) => targets.filter(target => !than.includes(target))
+  return [
+    ...all(quietVectors, visit!),
+    ...all(['fetch no-cors'], others(gets, visit!)),
+    ...all(quietPosts, start!),
+    ...all(['fetch POST form'], others(posts, start!)),
+  ]
 }
 
 /** Whether a browser fetches ahead is up to it; across sites it does so only without cookies, or not at all. */
