@@ -30,6 +30,7 @@ const ansi = 'app/web/ansi.ts'
 const bearer = 'app/web/bearer.ts'
 const tokens = 'app/api/tokens.ts'
 const people = 'app/store/change-user.ts'
+const residents = 'app/supervisor/resident.ts'
 
 export const guards: readonly Guard[] = [
   // Schedules that programs declare
@@ -1149,4 +1150,34 @@ export const guards: readonly Guard[] = [
     'web/route-matrix.test.ts',
   ),
   guard('cron key: 0600', 'app/cron/cron-key.ts', '{ durable: true }', '{ durable: true, mode: 0o644 }', 'web/cron-address.test.ts'),
+
+  // Resident runners
+  guard(
+    'residents: output of each task is its own',
+    'app/runner/task-output.ts',
+    'if (!output || output.ended) return own(chunk, ...more)',
+    'if (output || !output) return own(chunk, ...more)',
+    'supervisor/residents.test.ts',
+  ),
+  guard(
+    'residents: what a task started goes with the process',
+    residents,
+    'const swept = await sweep(this.ticket.mark)',
+    'const swept = [] as Awaited<ReturnType<typeof sweep>>',
+    'supervisor/residents.test.ts',
+  ),
+  guard(
+    'residents: who does not yield is ended',
+    residents,
+    '    endGroup(this.#identity)\n    void sweep(this.ticket.mark)',
+    '    void endGroup',
+    'supervisor/resident-faults.waits.test.ts',
+  ),
+  guard(
+    'residents: rows tell of an adoption',
+    'app/supervisor/residents.ts',
+    'this.#adopted.push(...[...resident.held.values()].map',
+    'this.#adopted.concat(...[...resident.held.values()].map',
+    'supervisor/resident-faults.waits.test.ts',
+  ),
 ]
