@@ -31,6 +31,10 @@ export interface Config {
   trustProxy: readonly string[]
   /** BGTASK_INSECURE_LISTEN: allows HOST to be another address than loopback though nothing says that TLS stands in front. Default off. */
   insecureListen: boolean
+  /** BGTASK_SOCKET: absolute path of a Unix socket on which `serve` answers for the API besides. Default: none. */
+  socket: string | null
+  /** BGTASK_SOCKET_MODE: its permissions, octal. Default 0600: this user alone. */
+  socketMode: number
   /** BGTASK_ADMIN_PASSWORD, or BGTASK_ADMIN_PASSWORD_FILE with the path of a file that holds it: creates user `admin` with it when there is no user yet. */
   adminPassword: string | null
   /** BGTASK_AUTOSTART: the loop starts with `serve`. Default on. */
@@ -77,6 +81,8 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     prefix: checkPrefix('BGTASK_PREFIX', given('BGTASK_PREFIX') ?? '/admin'),
     trustProxy: networks(given('BGTASK_TRUST_PROXY')) ?? (shownUrl?.startsWith('https:') ? ['127.0.0.1', '::1'] : []),
     insecureListen: onOff('BGTASK_INSECURE_LISTEN', given('BGTASK_INSECURE_LISTEN'), false),
+    socket: given('BGTASK_SOCKET') ? inWorkFolder(given('BGTASK_SOCKET')!) : null,
+    socketMode: permissions('BGTASK_SOCKET_MODE', given('BGTASK_SOCKET_MODE'), 0o600),
     adminPassword: takenFrom(env, secret('BGTASK_ADMIN_PASSWORD')) ?? null,
     autostart: onOff('BGTASK_AUTOSTART', given('BGTASK_AUTOSTART'), true),
     maxRunning: wholeNumber('BGTASK_MAX_RUNNING', given('BGTASK_MAX_RUNNING'), 2 * availableParallelism(), 1, 10_000),
@@ -104,6 +110,8 @@ export const maskedConfig = (config: Config): Record<ConfigName, string> => ({
   BGTASK_PREFIX: config.prefix,
   BGTASK_TRUST_PROXY: config.trustProxy.join(',') || '(none)',
   BGTASK_INSECURE_LISTEN: config.insecureListen ? 'on' : 'off',
+  BGTASK_SOCKET: config.socket ?? '(none)',
+  BGTASK_SOCKET_MODE: `0${config.socketMode.toString(8)}`,
   BGTASK_ADMIN_PASSWORD: config.adminPassword === null ? '(none)' : '(set)',
   BGTASK_AUTOSTART: config.autostart ? 'on' : 'off',
   BGTASK_MAX_RUNNING: String(config.maxRunning),
@@ -132,6 +140,8 @@ export const configNames = [
   'BGTASK_PREFIX',
   'BGTASK_TRUST_PROXY',
   'BGTASK_INSECURE_LISTEN',
+  'BGTASK_SOCKET',
+  'BGTASK_SOCKET_MODE',
   'BGTASK_ADMIN_PASSWORD',
   'BGTASK_AUTOSTART',
   'BGTASK_MAX_RUNNING',
@@ -291,6 +301,17 @@ const wholeNumber = (name: string, given: string | undefined, fallback: number, 
   const value = Number(given)
   if (Number.isInteger(value) && value >= least && value <= most) return value
   throw new BgtaskError('misconfigured', `${name} is ${JSON.stringify(given)}; it must be a whole number from ${least} to ${most}.`)
+}
+
+/** What the kernel takes, less what a temporary name needs. */
+export const longestSocketPath = 99
+
+const permissions = (name: string, given: string | undefined, fallback: number) => {
+  if (given === undefined) return fallback
+  const mode = /^0?[0-7]{3}$/.test(given) ? Number.parseInt(given, 8) : 0
+  // To connect is to write; without it the owner is locked out, too.
+  if ((mode & 0o600) === 0o600) return mode
+  throw new BgtaskError('misconfigured', `${name} is ${JSON.stringify(given)}; it must be octal from 0600 to 0777, like 0660 for a group.`)
 }
 
 const onOff = (name: string, given: string | undefined, fallback: boolean) => {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, lstatSync, statfsSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { faultOf } from '../catalog/action-entry.ts'
 import { type ActionEntry, loadCatalog, type RefusedFile } from '../catalog/catalog.ts'
 import { misnamedFiles, ownPrefix } from '../catalog/scan-actions.ts'
@@ -203,6 +203,7 @@ const configuration = (config: Config): Finding[] => {
       warning(subject, `${config.publicUrl} is not https: passwords go over the wire in the open.`, 'Put a proxy with TLS in front.'),
     )
   }
+  findings.push(...socketFile(config))
   if (Date.now() < Date.UTC(2026, 0, 1)) {
     findings.push(
       fault(
@@ -220,6 +221,42 @@ const configuration = (config: Config): Finding[] => {
           `The configuration is valid; the panel is at ${config.publicUrl ?? `http://${config.host}:${config.port}`}${config.prefix}.`,
         ),
       ]
+}
+
+const socketFile = ({ socket, socketMode }: Config): Finding[] => {
+  const subject = 'configuration'
+  if (socket === null) return []
+  const folder = dirname(socket)
+  const stat = statSync(folder, { throwIfNoEntry: false })
+  if (!stat?.isDirectory())
+    return [
+      fault(
+        subject,
+        `BGTASK_SOCKET is ${socket}, and the folder ${folder} is not there.`,
+        'Make it, or set BGTASK_SOCKET to another path.',
+      ),
+    ]
+  const others = (stat.mode & 0o1002) === 0o002
+  return [
+    ...(others
+      ? [
+          warning(
+            subject,
+            `Everybody may write in ${folder}, and put a socket of theirs in place of ours.`,
+            `chmod o-w ${JSON.stringify(folder)}`,
+          ),
+        ]
+      : []),
+    ...(socketMode & 0o002
+      ? [
+          warning(
+            subject,
+            `BGTASK_SOCKET_MODE is 0${socketMode.toString(8)}: every user of this machine may add tasks and run commands without a token.`,
+            'Set it to 0660 and give the folder a group of its own, or to 0600.',
+          ),
+        ]
+      : []),
+  ]
 }
 
 const actions = async (config: Config): Promise<Finding[]> => {

@@ -15,6 +15,12 @@ export const plainScopes = ['task:read', 'task:control', 'schedule:read', 'sched
 /** How scopes are written, for sentences. */
 export const scopeForms = ['task:add:<action>', 'task:add:<folder>/*', ...plainScopes, 'command:<name>'] as const
 
+/**
+ * All that is about tasks: adding, reading and controlling them, commands, cron. No token can have it, since it is none of the forms: it is for those
+ * whom the permissions of our Unix socket have let in.
+ */
+export const everyTask = 'every task'
+
 /** A token with more than this is meant for everything. */
 export const mostScopes = 100
 
@@ -50,7 +56,10 @@ export type NeededScope = Scope
 
 /** Whether one of the scopes covers what is needed. A scope that cannot be parsed covers nothing. */
 export const coversScope = (scopes: readonly string[], needed: NeededScope): boolean =>
-  needed.kind === 'task:add' ? scopes.some(scope => coversAction(scope, needed.action)) : scopes.includes(formatScope(needed))
+  (scopes.includes(everyTask) && ofTasks.has(needed.kind) && (needed.kind !== 'task:add' || actionName.test(needed.action))) ||
+  (needed.kind === 'task:add' ? scopes.some(scope => coversAction(scope, needed.action)) : scopes.includes(formatScope(needed)))
+
+const ofTasks = new Set<Scope['kind']>(['task:add', 'task:read', 'task:control', 'command', 'cron:run'])
 
 const coversAction = (scope: string, action: string): boolean => {
   if (!scope.startsWith('task:add:') || !actionName.test(action)) return false

@@ -5,7 +5,7 @@ import type { By } from '../store/lock-users.ts'
 import { findToken, insertToken, listTokens, revokeToken as storeRevocation, type Token } from '../store/tokens.ts'
 import { type Actor, audited } from './audited.ts'
 import { text } from './check-options.ts'
-import { parseScopes } from './scopes.ts'
+import { everyTask, parseScopes } from './scopes.ts'
 import { showValue } from './show-value.ts'
 
 const dayMs = 86_400_000
@@ -97,7 +97,10 @@ export const checkToken = async (db: Db, given: string, now: number): Promise<Ch
 }
 
 /** Who acts, as pages and the audit name a token; at most 64 characters. */
-export const tokenActor = ({ id, name }: Pick<Token, 'id' | 'name'>): string => `${name} (token ${id})`
+export const tokenActor = ({ id, name }: Pick<Token, 'id' | 'name'>): string => (id === 0 ? name : `${name} (token ${id})`)
+
+/** Stands in for a token where a program came by our Unix socket: whoever may open that may do all that is about tasks. Tokens count from 1. */
+export const socketToken: Pick<Token, 'id' | 'name' | 'scopes'> = { id: 0, name: 'unix socket', scopes: [everyTask] }
 
 const tokenForm = /^bgt_([1-9]\d{0,15})_([A-Za-z0-9_-]{43})$/
 

@@ -11,7 +11,7 @@ export type { SendOptions, SendWish, TaskSender } from './task-sender.ts'
 export interface TaskClientOptions {
   /** Where the panel is, `https://panel.example.com`. */
   url?: string
-  /** A Unix socket behind which the panel is (of a proxy on this machine, say) in place of a url; in Node. Its Host is `localhost`. */
+  /** The Unix socket of the panel (BGTASK_SOCKET) in place of a url; in Node. It needs no token: whoever may open it may do all that is about tasks. */
   socketPath?: string
   /** `bgt_…` */
   token?: string

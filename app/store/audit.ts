@@ -28,9 +28,20 @@ export interface AuditEntry {
 
 /**
  * The kind of request: `form` is a POST of our own page; `ours`, `weak` and `typed` are visits (GET) that act, by where they came from;
- * `link` is a one-time link, `cron-address` the secret one of cron, `token` an API token; `panel` and `supervisor` are these themselves, asked by nobody.
+ * `link` is a one-time link, `cron-address` the secret one of cron, `token` an API token, `unix-socket` a program that may open our socket; `panel` and `supervisor` are these themselves, asked by nobody.
  */
-export type AuditVia = 'form' | 'ours' | 'weak' | 'typed' | 'link' | 'cron-address' | 'token' | 'command-line' | 'panel' | 'supervisor'
+export type AuditVia =
+  | 'form'
+  | 'ours'
+  | 'weak'
+  | 'typed'
+  | 'link'
+  | 'cron-address'
+  | 'token'
+  | 'unix-socket'
+  | 'command-line'
+  | 'panel'
+  | 'supervisor'
 
 export type NewAuditEntry = Omit<AuditEntry, 'id' | 'hash'>
 

@@ -675,6 +675,7 @@ export const en = {
   'audit.via.link': 'a one-time link',
   'audit.via.cron-address': 'the secret address of cron',
   'audit.via.token': 'an API token',
+  'audit.via.unix-socket': 'the Unix socket',
   'audit.via.command-line': 'the command line',
   'audit.via.panel': 'by itself',
   'audit.via.supervisor': 'by itself',

@@ -657,6 +657,7 @@ export const zh: Record<keyof typeof en, string> = {
   'audit.via.link': '一次性链接',
   'audit.via.cron-address': 'cron 的秘密地址',
   'audit.via.token': 'API 令牌',
+  'audit.via.unix-socket': 'Unix 套接字',
   'audit.via.command-line': '命令行',
   'audit.via.panel': '自行',
   'audit.via.supervisor': '自行',

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { noteAct } from '../api/audited.ts'
-import { coversScope } from '../api/scopes.ts'
-import { type CheckedToken, checkToken, type TokenRefusal } from '../api/tokens.ts'
+import { coversScope, everyTask } from '../api/scopes.ts'
+import { type CheckedToken, checkToken, socketToken, type TokenRefusal } from '../api/tokens.ts'
 import { noteTokenUse, type Token } from '../store/tokens.ts'
 import { actorOf } from './actor.ts'
 import { canonicalAddress, routeName } from './addresses.ts'
@@ -9,6 +9,7 @@ import { answerApiError, sendApiError } from './api/answer.ts'
 import type { Panel } from './panel.ts'
 import { rateLimits } from './rate-limits.ts'
 import { routeRoles, type TokenNeed, tokenRoutes } from './roles.ts'
+import { isOverSocket } from './unix-socket.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -77,22 +78,33 @@ const recognise = async (
 ): Promise<Refused | null> => {
   // Whoever sends a token is a program: a session that came along by accident must lend it nothing.
   delete request.raw.headers.cookie
-  const slowed = await exceeded(limits.address, request)
+  const isLocal = isOverSocket(request)
+  const slowed = isLocal ? null : await exceeded(limits.address, request)
   if (slowed) return slowed
   if (given === null && request.is404 && isPublicByAnother(panel, request, methodsAt)) return notThere(request, methodsAt(pathOf(request)))
+  if (given === null && isLocal) {
+    request.token = socketToken
+    return whyNotHere(panel, request, methodsAt)
+  }
   if (given === null) return { status: 401, code: 'token-missing', sentence: missing, headers: challenge() }
   const checked = await checkToken(panel.background.db, given, Date.now())
   if (!checked.token) {
-    const tooMany = await exceeded(limits.badToken, request)
+    const tooMany = isLocal ? null : await exceeded(limits.badToken, request)
     if (tooMany) return tooMany
     await noteRefusal(panel, request, checked)
     return { status: 401, code: 'token-refused', sentence: refusals[checked.refused], headers: challenge('error="invalid_token"') }
   }
   const { id, name, scopes } = checked.token
   request.token = { id, name, scopes }
-  uses.note(checked.token, request.ip)
+  uses.note(checked.token, isLocal ? 'unix socket' : request.ip)
   const tooMany = await exceeded(limits.token, request)
   if (tooMany) return tooMany
+  return whyNotHere(panel, request, methodsAt)
+}
+
+/** Holds what the token on the request may do against what it asks for. */
+const whyNotHere = (panel: Panel, request: FastifyRequest, methodsAt: Tools['methodsAt']): Refused | null => {
+  const { scopes } = request.token!
   if (request.is404) return notThere(request, methodsAt(pathOf(request)))
   const need = tokenRoutes[routeName(panel, request)]
   if (need === undefined)
@@ -113,6 +125,7 @@ const notThere = ({ method }: FastifyRequest, methods: readonly string[]): Refus
 /** Of `task:add` any will do here: which action it is stands in the body, and is held against the scopes there. */
 const meetsNeed = (scopes: readonly string[], need: TokenNeed): boolean => {
   if (need === 'any') return true
+  if (scopes.includes(everyTask) && (need === 'command' || need === 'task:add')) return true
   if (need === 'command') return scopes.some(scope => scope.startsWith('command:'))
   return need === 'task:add' ? scopes.some(scope => scope.startsWith('task:add:')) : coversScope(scopes, { kind: need })
 }
@@ -146,7 +159,7 @@ const isOfAnother = (panel: Panel, request: FastifyRequest, given: string): bool
   routeRoles[routeName(panel, request)] === undefined &&
   !given.startsWith('bgt_')
 
-const isApi = (panel: Panel, request: FastifyRequest): boolean => {
+export const isApi = (panel: Panel, request: FastifyRequest): boolean => {
   const path = request.is404 ? pathOf(request) : (request.routeOptions.url ?? '')
   const address = canonicalAddress(panel, path)
   return address === apiPrefix || address.startsWith(`${apiPrefix}/`)

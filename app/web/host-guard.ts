@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
+import { isOverSocket } from './unix-socket.ts'
 
 /**
  * Whether the request names this panel and no other: exactly one Host header, letter for letter a loopback name or the address of HOST with our
@@ -14,6 +15,8 @@ export const isForUs = (request: FastifyRequest, config: Pick<Config, 'publicUrl
   if (hosts.length !== 1 || host === undefined) return false
   // `OPTIONS *` asks about the server as a whole; that is nothing here, and not for another host either.
   if (!url.startsWith('/') && !(method === 'OPTIONS' && url === '*')) return false
+  // No browser can open a socket file, so no name can be rebound to it; what is there for another name was not meant for us all the same.
+  if (isOverSocket(request)) return host === 'localhost'
   const port = socket.localPort ?? config.port
   const own = [...loopback, ...addressOf(config)].flatMap(name => withPort('http:', name, port))
   return own.includes(host) || (config.publicUrl !== null && hostsOf(config.publicUrl).includes(host))

@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { listeningOf, openRemedy, openSentence, requireSafeListening } from '../api/listening.ts'
 import type { Config } from '../config.ts'
@@ -9,6 +10,7 @@ import { drain, keepPanel } from './kept-panel.ts'
 import { panelAddress } from './panel-address.ts'
 import { attendPanel, preparePanel } from './prepare-panel.ts'
 import { buildServer } from './server.ts'
+import { listenOnSocket } from './unix-socket.ts'
 
 /**
  * Serves the panel until SIGTERM or SIGINT; prints where it is, and the first administrator's link while there is no user.
@@ -25,8 +27,10 @@ export const serve = async (
   const background = await preparePanel(config)
   const app = await buildServer(config, { background })
   const port = takeOverPort ?? (await listen(app, config))
+  let socket = takeOverPort === null ? await openSocket(app, config) : null
   const address = panelAddress({ ...config, port })
   console.log(`bgtask is at ${address}`)
+  if (socket) console.log(`Its API is at the Unix socket ${config.socket}, too.`)
   if (listeningOf(config) === 'open') console.error(`WARNING: ${openSentence(config)} ${openRemedy}`)
   // Before anything lies in the folder that has to go when we are asked to end.
   const asked = new Promise<NodeJS.Signals>(resolve => {
@@ -39,6 +43,8 @@ export const serve = async (
       console.error(`PORT is ${config.port} now, which takes a restart: a reload stays on ${port}.`)
     await app.ready()
     await takeOver(app.server)
+    // Last of what can fail: from here on the socket's name is ours.
+    socket = await openSocket(app, config, { takeOver: true })
   }
   if (inBackground || takeOverPort !== null) {
     const { address: host } = app.server.address() as AddressInfo
@@ -50,14 +56,19 @@ export const serve = async (
   if (signal) console.log(`${signal}: the panel stops; the loop goes on.`)
   else {
     app.endStreams()
-    await Promise.race([asked, drain(app.server)])
+    // What came to the socket before its name was another's is taken first.
+    await nextTurn()
+    await Promise.race([asked, Promise.all([drain(app.server), ...(socket ? [drain(socket.server)] : [])])])
   }
   // Whatever hangs on to a connection, the process is gone within three seconds.
   setTimeout(() => process.exit(exitCodes.done), 2_500).unref()
   const closed = app.close()
-  // Fastify closes what it has made listen itself.
-  stopAccepting(app.server)
-  app.server.closeAllConnections()
+  socket?.remove()
+  for (const server of [app.server, ...(socket ? [socket.server] : [])]) {
+    // Fastify closes what it has made listen itself.
+    stopAccepting(server)
+    server.closeAllConnections()
+  }
   await Promise.all([attending.end(), closed])
   await background.close()
   removePanel(config.runtime, process.pid)
@@ -68,6 +79,9 @@ const requireNoOther = ({ runtime }: Config) => {
   const other = readPanel(runtime)
   if (other) throw new BgtaskError('busy', `The panel runs in the background already (process ${other.pid}, ${other.address}).`)
 }
+
+const openSocket = async (app: FastifyInstance, { socket, socketMode }: Config, options: { takeOver?: boolean } = {}) =>
+  socket === null ? null : listenOnSocket({ socket, socketMode }, app.routing, options)
 
 const listen = async (app: FastifyInstance, { host, port }: Config): Promise<number> => {
   try {

@@ -37,6 +37,7 @@ import { registerCronKey } from './cron-key.ts'
 import { registerDebug } from './debug.ts'
 import { registerErrorPages, registerNotThere, WebError } from './error-pages.ts'
 import { registerFailed } from './failed.ts'
+import { guardSocket } from './guard-socket.ts'
 import { registerHealthz } from './healthz.ts'
 import { isForUs } from './host-guard.ts'
 import { createHttpServer, httpLimits } from './http-server.ts'
@@ -114,6 +115,7 @@ export const buildServer = async (
   app.decorateRequest('theme', 'system')
   await registerHeaders(app, { secure })
   guardHost(app, config)
+  guardSocket(app, panel)
   demandRoles(app, addresses)
   const methodsAt = collectMethods(app)
   registerErrorPages(app, panel)
