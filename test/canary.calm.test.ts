@@ -15,6 +15,9 @@ import { startMariaDb } from './helpers/mariadb.ts'
 import { until } from './helpers/scene.ts'
 import { mariadbMissing } from './helpers/tools.ts'
 
+// A cache that all tests share lies elsewhere, and would not be searched.
+delete process.env.NODE_COMPILE_CACHE
+
 /*
  * The whole product is started with secrets that exist nowhere else, and everything is done with it that may carry them somewhere. Then all that
  * can be seen is searched. Where one may lie is listed below, each place with its reason; anywhere else is a leak.

@@ -12,8 +12,11 @@ export const startMs = 30_000
  * @throws Error why it did not come to that; it is gone then, and the socket is as it was
  */
 export const handOver = async (server: Server, port: number): Promise<ChildProcess> => {
+  // The one process that gets ours: it is the same panel, configured by what this one was started with.
+  const env = { ...process.env }
   const child = spawn(process.execPath, [...process.execArgv, launcher, 'serve', '--take-over', String(port)], {
     cwd: process.cwd(),
+    env,
     detached: true,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
