@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { before, describe, test } from 'node:test'
 import { changeSchedule, moveSchedule, setScheduleWanted } from '../../app/store/change-schedule.ts'
 import type { Db } from '../../app/store/database.ts'
@@ -180,13 +179,8 @@ for (const dialect of dialects) {
       // Their clocks differ, so that each is ahead at some times.
       const racers = [run(start, steps), run(start + 300, steps), run(start - 700, steps)]
       const victims = [run(start, steps), run(start + 500, steps)]
-      for (const victim of victims) {
-        // SIGKILL while it is at work.
-        for await (const _ of createInterface(victim.stdout)) {
-          victim.kill('SIGKILL')
-          break
-        }
-      }
+      // SIGKILL while they are at work. Both are listened to at once: what a child that has ended had written is thrown away.
+      for (const victim of victims) victim.stdout.once('data', () => victim.kill('SIGKILL'))
       const all = [...racers, ...victims]
       await Promise.all(all.map(child => (child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null)))
       assert.deepEqual(

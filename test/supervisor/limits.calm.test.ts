@@ -101,6 +101,9 @@ function nobodyLooksRound() {
   return `import { spawnSync } from 'node:child_process'
 import { accessSync, appendFileSync, constants, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+
+// What a run as nobody can open is looked at here: the cache is the one of the product, and not the one that all tests share.
+delete process.env.NODE_COMPILE_CACHE
 export const runAs = 'nobody'
 const attempt = work => { try { work(); return 'could' } catch (error) { return error.code ?? String(error) } }
 export const execute = ctx => {
