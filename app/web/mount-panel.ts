@@ -16,6 +16,8 @@ export interface MountedPanel {
   prefix: string
   /** Answers whatever is asked below the prefix, like a request listener of node:http. What was set on the response before is taken away. */
   handle(request: IncomingMessage, response: ServerResponse): void
+  /** Told once the application listens, with its origin (`http://127.0.0.1:3000`): the first administrator's link is then whole. Fastify does so by itself. */
+  listensAt(origin: string): void
   /** Ends the live streams, so that a server which waits for its connections can close. */
   endStreams(): void
   /** Ends all of it but the loop, which goes on. */
@@ -46,6 +48,7 @@ export const mountPanel = async (options: PanelOptions = {}): Promise<MountedPan
       if (wasRead(request)) return refuseRead(response)
       app.routing(request, response)
     },
+    listensAt: attending.listensAt,
     endStreams: () => app.endStreams(),
     close: async () => {
       await Promise.all([attending.end(), app.close()])

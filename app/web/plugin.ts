@@ -24,6 +24,7 @@ export const registerPanel = async (host: FastifyInstance, { autostart }: PanelO
       handler: async () => undefined,
     })
   }
+  host.addHook('onListen', async () => panel.listensAt(host.listeningOrigin))
   host.addHook('preClose', async () => panel.endStreams())
   host.addHook('onClose', () => panel.close())
 }

@@ -32,19 +32,26 @@ export const preparePanel = async (config: Config): Promise<Background> => {
   return background
 }
 
+export interface Attending {
+  /** The application listens there now (`http://127.0.0.1:3000`): a link that was told without its host is told again, whole. */
+  listensAt(origin: string): void
+  /** Waits until nothing is written in the runtime folder any more. */
+  end(): Promise<void>
+}
+
 /**
  * What goes on beside a panel that answers: the first administrator's link while there is no user, the start of the loop, the forgetting of old
  * sessions.
- * @param address of the panel, for the link
- * @returns `end` waits until nothing is written in the runtime folder any more
+ * @param address of the panel, for the link; without its host as long as nobody knows that
  */
-export const attendPanel = async (background: Background, address: string): Promise<{ end(): Promise<void> }> => {
+export const attendPanel = async (background: Background, address: string): Promise<Attending> => {
   const { config, db } = background
   const firstLink = await showFirstLink(db, config.runtime, address)
   if (config.autostart) await autostart(background)
   const reported = reportActions(background)
   const prune = setInterval(() => void forgetOld(db), 600_000).unref()
   return {
+    listensAt: firstLink.listensAt,
     end: async () => {
       clearInterval(prune)
       firstLink.end()
@@ -75,19 +82,34 @@ const autostart = async (background: Background) => {
 }
 
 /** Prints the first administrator's link while there is no user, and keeps it in runtime/first-run as long as it is good. */
-const showFirstLink = async (db: Db, runtime: string, address: string): Promise<{ end(): void }> => {
+const showFirstLink = async (db: Db, runtime: string, address: string): Promise<{ listensAt(origin: string): void; end(): void }> => {
   const path = await makeFirstLink(db)
   if (path === null) {
     // Left by a panel that was killed.
     removeFirstRun(runtime)
-    return { end: () => {} }
+    return { listensAt: () => {}, end: () => {} }
   }
-  const link = `${address}${path}`
-  writeFirstRun(runtime, link)
-  console.log(`First administrator, once and within 15 minutes: ${link}`)
-  const expiry = setTimeout(() => removeFirstRun(runtime, link), onceLinkMs).unref()
+  let link = `${address}${path}`
+  const show = (where: string) => {
+    writeFirstRun(runtime, link)
+    console.log(`First administrator, once and within 15 minutes: ${link}${where}`)
+  }
+  const hasHost = !link.startsWith('/')
+  show(hasHost ? '' : ' (put the address of your application before it; BGTASK_PUBLIC_URL does so by itself)')
+  let isOver = false
+  const expiry = setTimeout(() => {
+    isOver = true
+    removeFirstRun(runtime, link)
+  }, onceLinkMs).unref()
   return {
+    listensAt: origin => {
+      // A socket in the file system has no address that a browser could open.
+      if (hasHost || isOver || !/^https?:/.test(origin)) return
+      link = `${origin}${address}${path}`
+      show('')
+    },
     end: () => {
+      isOver = true
       clearTimeout(expiry)
       removeFirstRun(runtime, link)
     },

@@ -314,3 +314,20 @@ test('the first administrator is let in by a link below the prefix', async t => 
   })
   assert.match(readFileSync(join(fresh, 'first-run'), 'utf8'), /^\/tasks\/setup#[\w-]{43}\n$/)
 })
+
+test('in a Fastify that listens, the first administrator is given the whole link', async t => {
+  const fresh = mkdtempSync(join(tmpdir(), 'bgtask-mounted-'))
+  const before = { BGTASK_RUNTIME: process.env.BGTASK_RUNTIME }
+  process.env.BGTASK_RUNTIME = fresh
+  const host = fastify()
+  t.after(async () => {
+    Object.assign(process.env, before)
+    await host.close()
+    rmSync(fresh, { recursive: true, force: true })
+  })
+  await host.register(bgtask, { prefix: '/tasks', autostart: false })
+  const origin = await host.listen({ host: '127.0.0.1', port: 0 })
+  const link = readFileSync(join(fresh, 'first-run'), 'utf8').trim()
+  assert.equal(link.split('#')[0], `${origin}/tasks/setup`)
+  assert.equal((await fetch(link)).status, 200)
+})
