@@ -10,10 +10,13 @@ import { tmpdir } from 'node:os'
 import { basename, delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Page } from 'playwright-core'
+import { askCron } from '../app/api/ask-cron.ts'
 import { openBackground } from '../app/api/background.ts'
+import { queueOf } from '../app/api/queue.ts'
+import { makeToken, revokeToken } from '../app/api/tokens.ts'
 import { loadConfig } from '../app/config.ts'
 import { findTask } from '../app/store/find-task.ts'
-import { openBrowser, password, servePanel } from '../test/helpers/browser.ts'
+import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../test/helpers/browser.ts'
 import { until } from '../test/helpers/scene.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -53,6 +56,7 @@ async function takeAll() {
     BGTASK_AUTOSTART: 'on',
     BGTASK_ACTIONS: [actions, join(root, 'app', 'actions')].join(delimiter),
     BGTASK_COMMANDS: commandsFile,
+    BGTASK_MODULES: shopModules(),
   }
   const { address, runtime } = await servePanel(t, env)
   const background = await openBackground(await loadConfig({ ...env, BGTASK_RUNTIME: runtime }))
@@ -63,7 +67,7 @@ async function takeAll() {
   const orders = await background.addTask('shop/orders', {}, 'FOREVER')
   const prices = await background.addTask('shop/prices', {}, 'FOREVER')
   const ended = await background.addTask('report/month', { month: '2026-10' }, { type: 'report', creator: 'ada' })
-  await background.addTask('mail/remind', { user: 7 }, { delayMs: 3_600_000, unique: 'remind-7', creator: 'shop' })
+  const later = await background.addTask('mail/remind', { user: 7 }, { delayMs: 3_600_000, unique: 'remind-7', creator: 'shop' })
   const failed = await background.addTask('report/month', { month: '1999-01' }, { type: 'report', creator: 'ben' })
   const running = await background.addTask('report/export', { rows: 10_000_000 }, { type: 'report', creator: 'ada' })
   for (let order = 1; order <= 6; order++) await background.addTask('mail/receipt', { order }, { type: 'mail', creator: 'shop' })
@@ -75,6 +79,16 @@ async function takeAll() {
     params: { month: '2026-10' },
   })
   await background.addSchedule('reminders', { everyMs: 900_000, action: 'mail/remind', overlap: 'skip', missed: 'skip' })
+  const person = { name: 'ada', ip: '192.0.2.7', via: 'form' as const }
+  await makeToken(background.db, person, { name: 'deploy', scopes: ['loop:restart', 'task:read', 'command:deploy'] })
+  await makeToken(background.db, person, { name: 'shop backend', scopes: ['task:add:mail/*', 'task:add:report/month'], lifeMs: 'never' })
+  const { token: old } = await makeToken(background.db, person, { name: 'an old laptop', scopes: ['task:read'] })
+  await revokeToken(background.db, person, old.id)
+  const letters = queueOf('letters', async () => background)
+  for (const to of ['ada', 'nobody', 'ben', 'later']) await letters.createItem({ to, subject: 'Your order is on its way' })
+  const { task: cronRun } = await askCron(background, { creator: 'ada' })
+  await until('cron has run', async () => ['succeeded', 'failed'].includes((await task(cronRun.id)).state), 30_000)
+  for (const to of ['cleo', 'dan']) await letters.createItem({ to, subject: 'Your order is on its way' })
   await until('there is something to see', async () => {
     const states = await Promise.all([mail, orders, prices, failed, running, deployed].map(async ({ id }) => (await task(id)).state))
     return states.join() === 'tripped,running,running,failed,running,succeeded'
@@ -84,10 +98,15 @@ async function takeAll() {
     login: '/admin/login',
     overview: '/admin',
     tasks: '/admin/core/bgtask',
+    'tasks-failed': '/admin/core/bgtask?state=failed',
+    'tasks-key': '/admin/core/bgtask?unique=remind-7',
+    'tasks-none': '/admin/core/bgtask?action=nothing/like-this',
     loop: `/admin/core/bgtask/${orders.id}`,
     'tripped-loop': `/admin/core/bgtask/${mail.id}`,
     'failed-task': `/admin/core/bgtask/${failed.id}`,
     'running-task': `/admin/core/bgtask/${running.id}`,
+    'cron-run': `/admin/core/bgtask/${cronRun.id}`,
+    move: `/admin/core/bgtask/${later.id}/move`,
     'task-with-files': `/admin/core/bgtask/${ended.id}`,
     'new-task-choice': '/admin/core/bgtask/new',
     'new-task': '/admin/core/bgtask/new?action=report/month',
@@ -100,8 +119,9 @@ async function takeAll() {
     'new-schedule': '/admin/config/schedules/new?action=report/month',
     schedule: '/admin/config/schedules/1',
     cron: '/admin/config/system/cron',
-    'cron-queue': '/admin/config/system/cron/queues/demo_letters',
+    'cron-queue': '/admin/config/system/cron/queues/letters',
     'cron-key': '/admin/reports/status/cron-key',
+    'cron-key-made': '/admin/reports/status/cron-key',
     status: '/admin/reports/status',
     restart: '/admin/core/bgtask/restart',
     account: '/admin/account',
@@ -123,6 +143,16 @@ async function takeAll() {
     'audit-chain': '/admin/reports/audit/chain',
     'not-found': '/admin/nowhere',
   }
+  const emptyPages = {
+    'empty-overview': '/admin',
+    'empty-tasks': '/admin/core/bgtask',
+    'empty-failed': '/admin/core/bgtask/failed',
+    'empty-schedules': '/admin/config/schedules',
+    'empty-cron': '/admin/config/system/cron',
+    'empty-commands': '/admin/core/commands',
+    'empty-tokens': '/admin/config/tokens',
+    'empty-status': '/admin/reports/status',
+  }
   /** What is done before a page is opened, and with it before its picture is taken. */
   const before: Record<string, () => unknown> = {
     'commands-empty': () => writeCommands({}),
@@ -142,6 +172,18 @@ async function takeAll() {
       await page.locator('input[name="args.revision"]').evaluate(input => input.removeAttribute('pattern'))
       await ask(page, '; rm -rf /')
     },
+    'cron-key-made': async page => {
+      const make = page.locator('main button.primary')
+      if ((await make.count()) > 0) {
+        await make.click()
+        await page.waitForLoadState()
+      }
+    },
+    'new-schedule': async page => {
+      await page.fill('#f-cron', '0 9 * * 1#1')
+      await page.click('button[formaction$="/preview"]')
+      await page.waitForLoadState()
+    },
     network: async page => {
       if ((await page.locator('[data-room] .tone-good').count()) === (await page.locator('[data-room]').count())) {
         await page.click('form[action="/demo/network"] button')
@@ -149,9 +191,12 @@ async function takeAll() {
       }
     },
   }
+  const nothing = mkdtempSync(join(tmpdir(), 'bgtask-nothing-'))
+  const emptyEnv = { BGTASK_ACTIONS: nothing, BGTASK_MODULES: nothing, BGTASK_COMMANDS: '' }
+  let empty: ServedPanel | null = null
   const words = process.argv.slice(2)
   const readme = words.includes('--readme')
-  const only = words.filter(name => name in pages)
+  const only = words.filter(name => name in pages || name in emptyPages)
   const some = <T extends string | number>(choices: T[]) => {
     const wanted = choices.filter(choice => words.includes(String(choice)))
     return wanted.length > 0 ? wanted : choices
@@ -185,10 +230,38 @@ async function takeAll() {
             await page.screenshot({ path: join(forReadme, `${name}.png`), fullPage: name === 'overview' })
           }
         }
+        const wanted = Object.entries(emptyPages).filter(([name]) => !readme && (only.length === 0 || only.includes(name)))
+        if (wanted.length === 0) continue
+        empty ??= await servePanel(t, { ...emptyEnv, BGTASK_ADMIN_PASSWORD: password })
+        // A browser of its own: cookies do not tell ports apart.
+        const { page: other } = await openBrowser(t, { theme, width, locale })
+        await signInByForm(other, empty)
+        for (const [name, path] of wanted) {
+          await other.goto(empty.address + path)
+          await other.screenshot({ path: join(all, `${name}-${theme}-${width}-${locale}.png`), fullPage: true })
+        }
       }
     }
   }
   console.log(`The README's pictures are in ${forReadme}${readme ? '' : `, all of them in ${all}`}.`)
+}
+
+/** A module with hooks that work and fail, a queue with an item set aside, and a module that does not load. */
+function shopModules(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'bgtask-shop-modules-'))
+  writeFileSync(
+    join(folder, 'letters.ts'),
+    `export const cron = ({ log }) => log('looked for letters')
+export const cronQueueInfo = () => ({ letters: { timeS: 15, maxFailures: 1, worker: (letter, { log }) => { if (letter.to === 'nobody') throw new Error('There is no address for nobody.'); log('a letter to ' + letter.to + ' is sent') } } })
+`,
+  )
+  writeFileSync(
+    join(folder, 'rates.ts'),
+    `export const cron = () => { throw new Error('https://rates.example.com/latest answered 503 Service Unavailable, three times in a row') }
+`,
+  )
+  writeFileSync(join(folder, 'backup.ts'), `import { tar } from 'nowhere-to-be-found'\nexport const cron = () => tar()\n`)
+  return folder
 }
 
 /** A small shop, with a loop that fails, one that is fine, and reports. */

@@ -5,6 +5,7 @@ import type { Command, Parameter } from '../commands/command.ts'
 import { loadCommands } from '../commands/load-commands.ts'
 import { loadConfig } from '../config.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
+import { ourCommand } from '../paths.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { readSupervisor } from '../runs/supervisor-file.ts'
 import { isFinal, type Task } from '../task/task.ts'
@@ -32,7 +33,7 @@ export const runCommand = async (
   const task = await withBackground(async background => {
     const by = actor()
     const { task } = await sendCommand(background, name, args, { creator: by.slice(0, 64) }, { by, actor: commandLine() })
-    if (!readSupervisor(background.config.runtime)) note('The loop does not run here; node index.js start starts it.')
+    if (!readSupervisor(background.config.runtime)) note(`The loop does not run here; ${ourCommand} start starts it.`)
     if (json && !wait) printJson(redactionOf(background.config).task(task))
     else if (!json) (wait ? note : print)(`Task ${task.id} is added: ${name}.`)
     return task

@@ -1,6 +1,7 @@
 import { askRecovery } from '../api/ask-recovery.ts'
 import { recoveryBounds } from '../api/recover-failed.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
+import { ourCommand } from '../paths.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { listErrors, type TaskError } from '../store/errors.ts'
 import { countFailed, type FailedFilter } from '../store/recover.ts'
@@ -39,7 +40,7 @@ export const runFailedRecovery = async (act: 'retry' | 'discard', { all, json, .
       const many = `${isAll ? '' : 'more than '}${count.toLocaleString('en')} failed ${count === 1 && isAll ? 'task' : 'tasks'}`
       const done = act === 'retry' ? 'run again' : 'discarded'
       print(
-        `Task ${task.id} sees to it that ${many} ${count === 1 && isAll ? 'is' : 'are'} ${done}; node index.js show ${task.id} tells how far it is.`,
+        `Task ${task.id} sees to it that ${many} ${count === 1 && isAll ? 'is' : 'are'} ${done}; ${ourCommand} show ${task.id} tells how far it is.`,
       )
     }
     return exitCodes.done

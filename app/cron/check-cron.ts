@@ -26,10 +26,12 @@ export const checkCron = async (config: Config): Promise<Finding[]> => {
     const hooks = modules.filter(({ hook }) => hook).length
     return [
       ...misnamed,
-      ok(subject, `There are ${modules.length} modules, with ${hooks} hooks and ${queues.length} queues, and all of them load.`),
+      ok(subject, `${many(modules.length, 'module')} with ${many(hooks, 'hook')} and ${many(queues.length, 'queue')}: all of it loads.`),
     ]
   } catch (error) {
     const remedy = 'Check that the folder can be read, or set BGTASK_MODULES to another one.'
     return [fault(subject, `The modules in ${config.modules} cannot be looked at (${messageOf(error)}).`, remedy)]
   }
 }
+
+const many = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`

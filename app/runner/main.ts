@@ -21,10 +21,13 @@ const handed = handedFiles()
 
 const start = async () => {
   const ticket = handed ? (JSON.parse(readHanded(handed.ticket)) as Ticket) : readTicket(runFolder)
-  if (!ticket)
+  if (!ticket) {
+    // Loaded here alone: no run that is in order needs it.
+    const { ourCommand } = await import('../paths.ts')
     return refuse(
-      `The run folder ${runFolder || '(BGTASK_RUN_FOLDER is not set)'} holds no ticket.json that can be read. The supervisor writes it; by hand, run: node index.js <action> <id>`,
+      `The run folder ${runFolder || '(BGTASK_RUN_FOLDER is not set)'} holds no ticket.json that can be read. The supervisor writes it; by hand, run: ${ourCommand} <action> <id>`,
     )
+  }
   const run = beginRun(ticket, {
     beatPath: handed?.beat ?? paths.beat,
     secretsPath: handed?.secrets ?? paths.secrets,

@@ -75,7 +75,7 @@ const list = async (panel: Panel, reply: FastifyReply, known?: Commands) => {
   const commands = known ?? (await loadCommands(panel.config))
   const last = commands.entries.length > 0 ? await lastTasks(panel) : []
   const rows = commands.entries.map(command => ({ command, last: last.find(({ name }) => name === command.name)?.task ?? null }))
-  return reply.page('commands', { commands, rows, newestTasks }, known ? 409 : 200)
+  return reply.page('commands', { commands, rows, newestTasks, isAll: last.length < newestTasks }, known ? 409 : 200)
 }
 
 const form = async (

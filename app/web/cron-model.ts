@@ -3,7 +3,7 @@ import { cronAction } from '../api/ask-cron.ts'
 import type { Background } from '../api/background.ts'
 import type { Config } from '../config.ts'
 import { cronFacts } from '../cron/cron-facts.ts'
-import { packageRoot, workRoot } from '../paths.ts'
+import { ourCommand, workRoot } from '../paths.ts'
 import { hostId } from '../runs/host-id.ts'
 import { isAlive } from '../runs/process-identity.ts'
 import { redactionOf } from '../runs/redaction.ts'
@@ -83,11 +83,10 @@ export const cronModel = async (panel: { config: Config; background: Background 
 
 /** Lines for a crontab. @param address of the panel, as people reach it */
 export const crontabLines = (config: Config, address: string) => {
-  const command = packageRoot === workRoot ? 'node index.js' : 'npx bgtask'
   const every = '*/15 * * * *'
   const key = runtimePaths(config.runtime).cronKey
   return {
-    command: `${every} cd ${quoted(workRoot)} && ${command} cron run`,
+    command: `${every} cd ${quoted(workRoot)} && ${ourCommand} cron run`,
     // By way of stdin: what stands in a command can be seen by everybody on the machine.
     local: `${every} sed 's/^/X-Cron-Key: /' ${quoted(key)} | curl -fsS -o /dev/null -X POST -H @- ${address}/cron`,
     hasKey: existsSync(key),

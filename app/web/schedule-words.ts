@@ -17,6 +17,7 @@ export const loadRuleWords = async (): Promise<TellRule> => {
         ? words
             .replaceAll(/,\s*/g, '，')
             .replaceAll(/\s{2,}/g, ' ')
+            .replaceAll(/(?<=\p{Script=Han}) (?=\p{Script=Han})/gu, '')
             .replace(/^在(?=\d)/, '在 ')
         : words
     } catch {

@@ -7,13 +7,16 @@ import { listHosts } from '../store/hosts.ts'
 import type { Panel } from './panel.ts'
 import { version } from './version.ts'
 
+const levels = ['error', 'warning', 'ok']
+
 /** What `check` finds, each with what to do, and what is in force. */
 export const registerStatus = (app: FastifyInstance, panel: Panel) => {
   app.get('/reports/status', async (_request, reply) => {
     const findings = [...(await checkInstallation(panel.config, { newestAuditRows: 1_000 })), ...(await checkCron(panel.config))]
     const hosts = await listHosts(panel.background.db)
     return reply.page('status', {
-      findings,
+      // What is wrong stands first; the order within is that of the steps to take.
+      findings: findings.toSorted((left, right) => levels.indexOf(left.level) - levels.indexOf(right.level)),
       worst: findings.some(({ level }) => level === 'error')
         ? 'error'
         : findings.some(({ level }) => level === 'warning')

@@ -55,10 +55,24 @@ test('the first page says how to make one; a preview stores nothing and tells th
     method: 'POST',
     url: `${page}/preview`,
     as: operator,
-    body: form,
+    body: { ...form, cron: '0 9 * * 1#1' },
     headers: { 'accept-language': 'zh-CN' },
   })
   assert.equal(chinese.status, 200)
+  assert.match(textOf(chinese.body), /在 09:00，限每月的第一个星期一/)
+})
+
+test('the menu marks the entry that a page belongs to, also below it', async () => {
+  const marked = async (url: string) => {
+    const { body } = await panel.ask({ url, as: operator })
+    return [...body.matchAll(/<a href="([^"]*)" aria-current="(page|true)"/g)].map(([, href, kind]) => `${href} ${kind}`)
+  }
+  assert.deepEqual(await marked('/admin'), ['/admin page'])
+  assert.deepEqual(await marked(page), [`${page} page`])
+  assert.deepEqual(await marked(`${page}/new?action=test/ok`), [`${page} true`])
+  assert.deepEqual(await marked('/admin/core/bgtask/failed'), ['/admin/core/bgtask true'])
+  // Of two entries whose addresses it begins with, the longer.
+  assert.deepEqual(await marked('/admin/core/bgtask/debug'), ['/admin/core/bgtask/debug page'])
 })
 
 test('what is wrong in the form is said above it, with all that was given', async () => {

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
 import { BgtaskError } from '../../errors.ts'
+import { ourCommand } from '../../paths.ts'
 import { type Addresses, canonicalAddress } from '../addresses.ts'
 import { tokenRoutes } from '../roles.ts'
 import { errorSchema } from './schemas.ts'
@@ -67,8 +68,7 @@ const documentOf = (routes: readonly RouteOptions[], prefix: string, canonical: 
           type: 'http',
           scheme: 'bearer',
           bearerFormat: 'bgt_<id>_<secret>',
-          description:
-            'A token of the page Tokens, or of `node index.js token create`. The words beside it are the scopes that it must have.',
+          description: `A token of the page Tokens, or of \`${ourCommand} token create\`. The words beside it are the scopes that it must have.`,
         },
       },
       schemas,
