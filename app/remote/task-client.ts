@@ -15,6 +15,8 @@ export interface TaskClientOptions {
   socketPath?: string
   /** `bgt_…` */
   token?: string
+  /** Lets the token go by plain http to another machine, where whoever is on the way can read it. Default false. */
+  insecure?: boolean
   /** For a whole call, with all its tries. Default 60 s. */
   timeoutMs?: number
   /** Tries after the first. Default 8. */
@@ -75,11 +77,12 @@ export class TaskClient implements TaskSender {
   readonly #timeoutMs: number
   readonly #retries: number
 
-  /** @throws TypeError without exactly one of url and socketPath, or when the url is none of http or https */
-  constructor({ url, socketPath, token, timeoutMs = 60_000, retries = 8 }: TaskClientOptions) {
+  /** @throws TypeError without exactly one of url and socketPath; when the url is none of http or https, or the token would be sent in the clear */
+  constructor({ url, socketPath, token, insecure = false, timeoutMs = 60_000, retries = 8 }: TaskClientOptions) {
     if ((url === undefined) === (socketPath === undefined)) throw new TypeError('Give a TaskClient either url or socketPath.')
     this.#transport = url === undefined ? overSocket(socketPath!) : overHttp(url)
     this.#place = url === undefined ? `socket ${socketPath}` : originOf(url)
+    if (url !== undefined && token !== undefined && !insecure) requireUnread(url)
     this.#token = token
     this.#timeoutMs = timeoutMs
     this.#retries = retries
@@ -348,6 +351,15 @@ export class TaskClient implements TaskSender {
       signal?.removeEventListener('abort', abort)
     }
   }
+}
+
+/** A token is as good as a password, and plain http shows it to everybody on the way; within one machine there is nobody. */
+const requireUnread = (url: string): void => {
+  const { protocol, hostname } = new URL(url)
+  if (protocol === 'https:' || /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname)) return
+  throw new TypeError(
+    `The token would go to ${hostname} by ${protocol.slice(0, -1)}, readable for everybody on the way. Give an https url or a socketPath; or insecure: true, in a network that only you are in.`,
+  )
 }
 
 /** Of one request of many lines; what is sent is held until it is answered. */

@@ -659,6 +659,14 @@ export const guards: readonly Guard[] = [
     'void own',
     'web/api/tasks.test.ts',
   ),
+  guard(
+    'client: the token goes by https',
+    'app/remote/task-client.ts',
+    'requireUnread(url)\n',
+    'void requireUnread\n',
+    'remote/task-client.test.ts',
+  ),
+  guard('client: sent on to nobody', 'app/remote/transport.ts', "redirect: 'manual'", "redirect: 'follow'", 'remote/task-client.test.ts'),
   guard('key: its holder may be met', 'app/store/insert-task.ts', 'if (mayMeet(other)) return', 'return', 'store/unique.test.ts'),
   guard('key: what follows its holder may be met', 'app/store/keep-last.ts', 'mayMeet(waiting)', '', 'store/unique.test.ts'),
   guard(

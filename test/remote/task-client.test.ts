@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -90,7 +90,7 @@ test('what stands in the way is said at once, where waiting does not mend it', a
     assert.ok(!error.message.includes(text))
   }
   const nobody = (options: object) => new TaskClient({ token: text, retries: 1, ...options }).task(1)
-  await assert.rejects(nobody({ url: 'http://no-such-name.invalid' }), {
+  await assert.rejects(nobody({ url: 'http://no-such-name.invalid', insecure: true }), {
     message: /no-such-name\.invalid is not found: this machine does not know/,
   })
   await assert.rejects(nobody({ url: await freed() }), { message: /^Nothing listens at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED/ })
@@ -183,6 +183,45 @@ test('answers that are cut by a proxy at any byte: nothing twice, nothing lost',
     found.sort((a, b) => a - b),
     [0, 1, 40, 300, 1_200],
   )
+})
+
+test('the token goes by https, or stays on this machine', () => {
+  for (const url of [
+    'http://panel.example.com',
+    'http://10.0.0.7:8080',
+    'http://127.0.0.1.example.com',
+    'http://localhost.example.com',
+    'ftp://127.0.0.2x',
+  ])
+    assert.throws(() => new TaskClient({ url, token: 'bgt_1_x' }), TypeError, url)
+  assert.throws(() => new TaskClient({ url: 'http://panel:8080', token: 'bgt_1_x' }), /The token would go to panel by http, readable/)
+  for (const url of ['https://panel.example.com', 'http://localhost:8080', 'http://127.1:8080', 'http://[::1]:8080/admin'])
+    new TaskClient({ url, token: 'bgt_1_x' })
+  new TaskClient({ url: 'http://panel:8080', token: 'bgt_1_x', insecure: true })
+})
+
+test('whoever answers with another address gets nothing sent there: no token, no params', async t => {
+  const elsewhere: string[] = []
+  const listen = async (server: Server) => {
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    t.after(() => server.close())
+    return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+  }
+  const other = await listen(
+    createHttpServer((request, response) => {
+      elsewhere.push(`${request.method} ${request.url}`)
+      response.end('{}')
+    }),
+  )
+  for (const status of [301, 302, 303, 307, 308]) {
+    const url = await listen(
+      createHttpServer((_request, response) => response.writeHead(status, { location: `${other}/api/v1/tasks` }).end()),
+    )
+    const client = new TaskClient({ url, token: 'bgt_1_x', retries: 0 })
+    await assert.rejects(client.sendTask('test/ok', { password: 'swordfish' }), TaskClientError)
+    await assert.rejects(client.task(1), TaskClientError)
+  }
+  assert.deepEqual(elsewhere, [])
 })
 
 async function* wishes(from: number, to: number) {
