@@ -953,6 +953,20 @@ export const guards: readonly Guard[] = [
     'commands/file.test.ts',
   ),
   guard(
+    'commands: programs that a group can change',
+    'app/commands/why-not-started.ts',
+    'if (stat.mode & 0o020 && !isPrivateGroup',
+    'if (stat.mode < 0 && !isPrivateGroup',
+    'commands/file.test.ts',
+  ),
+  guard(
+    'commands: programs of somebody else',
+    'app/commands/why-not-started.ts',
+    'if (runAs === null && stat.uid !== 0',
+    'if (runAs === null && stat.uid < 0 && stat.uid !== 0',
+    'commands/file.test.ts',
+  ),
+  guard(
     'commands: patterns hold for the whole text',
     'app/commands/pattern.ts',
     "if (!pattern.startsWith('^') || !pattern.endsWith('$'))",

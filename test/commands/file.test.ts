@@ -258,3 +258,27 @@ test('a program that everybody can change, or replace, is not started', async t 
   chmodSync(program, 0o644)
   assert.match((await sentence())!, /cannot be executed/)
 })
+
+test('a program that another user, or a group, can change is not started', { skip: notRoot }, async t => {
+  const scene = commandScene()
+  t.after(scene.remove)
+  const program = scene.script('program', 'echo done')
+  const sentence = async (more: object = {}) => {
+    scene.write({ a: { executable: program, ...more } })
+    return (await load(scene.file)).broken[0]?.sentence
+  }
+  assert.equal(await sentence(), undefined)
+  chownSync(program, 0, 65534)
+  chmodSync(program, 0o775)
+  assert.match((await sentence())!, /which its group 65534 can change \(mode 775\); run: chmod g-w/)
+  assert.match((await sentence({ runAs: 'nobody' }))!, /which its group 65534 can change/)
+  chmodSync(program, 0o755)
+  assert.equal(await sentence(), undefined)
+  chownSync(program, 65534, 65534)
+  assert.match((await sentence())!, /which belongs to user 65534, who could make it anything and have it run as user 0; give it to root or/)
+  assert.equal(await sentence({ runAs: 'nobody' }), undefined, 'what is theirs runs as them')
+  // By a link it is the same program.
+  const link = join(scene.folder, 'link')
+  symlinkSync(program, link)
+  assert.match((await sentence({ executable: link }))!, /belongs to user 65534/)
+})
