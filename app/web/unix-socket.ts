@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { chmodSync, lstatSync, renameSync, rmSync } from 'node:fs'
+import { lstatSync, renameSync, rmSync } from 'node:fs'
 import type { RequestListener, Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
@@ -15,8 +15,8 @@ export interface UnixSocket {
 }
 
 /**
- * Listens on a socket file, whose permissions say who may come in. It is made under another name, with nobody but us allowed, and gets its name when
- * its mode is right: nobody finds it open for a moment, and what a killed process has left there is replaced in one step.
+ * Listens on a socket file, whose permissions say who may come in. It is made with them, so nobody finds it open for a moment, and under another
+ * name first, so that what a killed process has left there is replaced in one step.
  * @param options.takeOver the process that listens there now is leaving, and we are in its place. Default false
  * @throws BgtaskError `busy` when another process listens there; `misconfigured` when something else lies there, or nothing can be made there
  */
@@ -35,14 +35,13 @@ export const listenOnSocket = async (
     rmSync(temporary, { force: true })
     const listening = once(server, 'listening')
     // Node binds before it returns, so nothing else is made under this mask.
-    const before = process.umask(0o177)
+    const before = process.umask(0o777 & ~mode)
     try {
       server.listen(temporary)
     } finally {
       process.umask(before)
     }
     await listening
-    chmodSync(temporary, mode)
     const { ino, dev } = lstatSync(temporary)
     renameSync(temporary, path)
     return {

@@ -1197,12 +1197,11 @@ export const guards: readonly Guard[] = [
     'supervisor/resident-faults.waits.test.ts',
   ),
   // The Unix socket
-  guard('socket: made for us alone', 'app/web/unix-socket.ts', 'process.umask(0o177)', 'process.umask(0o022)', 'web/unix-socket.test.ts'),
   guard(
-    'socket: its mode',
+    'socket: made with its mode',
     'app/web/unix-socket.ts',
-    'chmodSync(temporary, mode)',
-    'chmodSync(temporary, 0o666)',
+    'process.umask(0o777 & ~mode)',
+    'process.umask(0o022)',
     'web/unix-socket.test.ts',
   ),
   guard(
