@@ -21,6 +21,7 @@ import { createFit } from './fits-document.ts'
 import { newUser } from './new-user.ts'
 import { until } from './scene.ts'
 import { linkCompileCache } from './shared-compile-cache.ts'
+import { watchRows } from './watch-rows.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -116,19 +117,29 @@ export const listenPanel = async ({
   const origin = config.publicUrl ?? `http://127.0.0.1:${ownPort}`
   const database = new DatabaseSync(join(runtime, 'bgtask.sqlite'), { timeout: 10_000 })
   const seen: ListeningPanel['seen'] = []
+  const entries = new WeakMap<IncomingMessage, ListeningPanel['seen'][number]>()
   const begun = (message: unknown) => {
     const { request, server } = message as { request: IncomingMessage; server: unknown }
-    if (server === app.server) seen.push({ request, status: null })
+    if (server !== app.server) return
+    const entry = { request, status: null }
+    entries.set(request, entry)
+    seen.push(entry)
   }
   const answered = (message: unknown) => {
     const { request, response } = message as { request: IncomingMessage; response: ServerResponse }
-    const entry = seen.find(found => found.request === request)
+    const entry = entries.get(request)
     if (entry) entry.status = response.statusCode
   }
   subscribe('http.server.request.start', begun)
   subscribe('http.server.response.finish', answered)
 
   const sql = (statement: string, ...values: SQLInputValue[]) => database.prepare(statement).all(...values) as Record<string, unknown>[]
+
+  let watched: (() => unknown[]) | undefined
+  const rows = () => {
+    watched ??= watchRows(sql)
+    return watched()
+  }
 
   const mounted = (text: string) => text.replace(/\/admin(?=$|[/?#])/, config.prefix)
   const canonical = (text: string) => (config.prefix === canonicalRoot ? text : text.replaceAll(config.prefix, canonicalRoot))
@@ -244,7 +255,7 @@ export const listenPanel = async ({
     wire: bytes => wire(ownPort, bytes),
     signIn,
     sql,
-    snapshot: () => JSON.stringify([rowsOf(sql), flagsOf(runtime), readSupervisor(runtime)?.epoch ?? null]),
+    snapshot: () => JSON.stringify([rows(), flagsOf(runtime), readSupervisor(runtime)?.epoch ?? null]),
     standIn,
     standDown,
     endLoop,
@@ -298,24 +309,6 @@ const withRoutes = async (build: () => Promise<FastifyInstance>, canonical: (url
   } finally {
     unsubscribe('fastify.initialization', collect)
   }
-}
-
-/** Columns that tell of a look and not of a change. */
-const looks = new Set(['seen_at', 'last_used_at', 'last_used_ip'])
-
-const rowsOf = (sql: ListeningPanel['sql']) => {
-  const tables = sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'bg!_%' ESCAPE '!' ORDER BY name").map(({ name }) =>
-    String(name),
-  )
-  return tables.map(table => {
-    if (table === 'bg_session')
-      return [
-        table,
-        sql('SELECT id_hash, user_id FROM bg_session WHERE user_id IS NOT NULL AND expires_at > ? ORDER BY id_hash', Date.now()),
-      ]
-    const rows = sql(`SELECT * FROM ${table}`).map(row => Object.entries(row).filter(([name]) => !looks.has(name)))
-    return [table, createHash('sha256').update(JSON.stringify(rows)).digest('hex'), rows.length]
-  })
 }
 
 const flagsOf = (runtime: string) =>

@@ -175,8 +175,8 @@ test('no page of another site starts or stops anything; a link from there is rea
       return
     }
     response.writeHead(200, { 'content-type': 'text/html' }).end(`<!doctype html><title>elsewhere</title>
-      <a id="link" href="${stop}">x</a> <a id="redirect" href="/redirect">x</a> <a id="task" href="${panel.address}/admin/core/bgtask/${task.id}">x</a>
-      <form id="get" action="${stop}"><button>x</button></form> <form id="post" method="post" action="${stop}"><button>x</button></form>
+      <a id="redirect" href="/redirect">x</a> <a id="task" href="${panel.address}/admin/core/bgtask/${task.id}">x</a>
+      <form id="post" method="post" action="${stop}"><button>x</button></form>
       <img src="${stop}"><iframe src="${stop}"></iframe>
       <script>fetch('${stop}', { mode: 'no-cors', credentials: 'include' }); fetch('${stop}', { method: 'POST', mode: 'no-cors', credentials: 'include' })</script>`)
   }).listen(0, '127.0.0.1')
@@ -184,14 +184,16 @@ test('no page of another site starts or stops anything; a link from there is rea
   t.after(() => foreign.close())
   const { port } = foreign.address() as { port: number }
   // Another name is another site; another port of the same name is the same site, and shares its cookies.
-  for (const name of ['localhost', target.hostname]) {
-    for (const way of ['#link', '#redirect', '#get button', '#post button']) {
-      await page.goto(`http://${name}:${port}/`)
-      await page.waitForLoadState('networkidle')
-      await page.click(way)
-      await page.waitForURL(url => url.port === target.port)
-      await page.waitForLoadState('networkidle')
-    }
+  // With a supervisor that really runs, one way that leads away from each; foreign-pages.ts tries all of them.
+  for (const [name, way] of [
+    ['localhost', '#redirect'],
+    [target.hostname, '#post button'],
+  ] as const) {
+    await page.goto(`http://${name}:${port}/`)
+    await page.waitForLoadState('networkidle')
+    await page.click(way)
+    await page.waitForURL(url => url.port === target.port)
+    await page.waitForLoadState('networkidle')
   }
   await page.goto(`http://localhost:${port}/`)
   await page.click('#task')
