@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, openSync, readFileSync, renameSync } from 'node:fs'
+import { closeSync, readFileSync } from 'node:fs'
 import { delimiter } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Config, configNames } from '../config.ts'
@@ -8,8 +8,8 @@ import { BgtaskError, messageOf } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
 import { writeDatabaseUrl } from '../runs/database-url-file.ts'
 import { readHold, releaseHold } from '../runs/flags.ts'
+import { openLog } from '../runs/open-log.ts'
 import { identify } from '../runs/process-identity.ts'
-import { sizeOf } from '../runs/read-output.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
 
@@ -120,7 +120,7 @@ const spawned = new Map<string, ChildProcess>()
 
 const spawnSupervisor = async (config: Config): Promise<ChildProcess> => {
   writeDatabaseUrl(config.runtime, config.databaseUrl)
-  const log = openLog(config.runtime)
+  const log = openLog(runtimePaths(config.runtime).log)
   try {
     // It makes little garbage: a small young generation saves 6 MB of memory.
     const child = spawn(process.execPath, ['--max-semi-space-size=1', launcher, 'supervise'], {
@@ -150,14 +150,6 @@ const forgetOnceUp = (runtime: string, child: ChildProcess) => {
     noteUp(runtime, readSupervisor(runtime))
     if (spawned.get(runtime) !== child || child.exitCode !== null || child.signalCode !== null) clearInterval(timer)
   }, lookEveryMs).unref()
-}
-
-const logLimitBytes = 10_000_000
-
-const openLog = (runtime: string): number => {
-  const { log } = runtimePaths(runtime)
-  if (sizeOf(log) > logLimitBytes) renameSync(log, `${log}.1`)
-  return openSync(log, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600)
 }
 
 const answer = (state: LoopStart['state'], pid: number | null, sentence: string): LoopStart => ({

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import type { Config } from '../config.ts'
 import { markVariable } from './process-identity.ts'
 import { runEnvironment } from './run-environment.ts'
+import { sendSignal } from './send-signal.ts'
 
 /** What such a child needs of the configuration. */
 export type DescribingConfig = Pick<Config, 'actions' | 'runtime'> & Partial<Pick<Config, 'childEnv' | 'modules'>>
@@ -66,10 +67,5 @@ const environmentOf = (config: DescribingConfig): NodeJS.ProcessEnv => {
 }
 
 const endGroup = (pid: number | undefined) => {
-  if (pid === undefined) return
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
+  if (pid !== undefined) sendSignal(-pid, 'SIGKILL')
 }

@@ -10,6 +10,7 @@ import { findMarked, isAlive, readUsage } from '../runs/process-identity.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { runEnvironment } from '../runs/run-environment.ts'
 import { readSecrets } from '../runs/secrets-file.ts'
+import { sendSignal } from '../runs/send-signal.ts'
 import { createRedactingStream } from '../secrets/redacting-stream.ts'
 import type { Redactor } from '../secrets/redactor.ts'
 import type { Task } from '../task/task.ts'
@@ -105,19 +106,11 @@ const pump = async (stream: NodeJS.ReadableStream, redactor: () => Redactor, pri
 }
 
 const toGroup = (pid: number | undefined, signal: NodeJS.Signals) => {
-  if (pid !== undefined) send(-pid, signal)
-}
-
-const send = (target: number, signal: NodeJS.Signals) => {
-  try {
-    process.kill(target, signal)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
+  if (pid !== undefined) sendSignal(-pid, signal)
 }
 
 /** Also what left the group carries the mark of this run in its environment. */
 const sweep = (pid: number | undefined, mark: string) => {
   toGroup(pid, 'SIGKILL')
-  for (const { identity } of findMarked(found => found === mark)) if (isAlive(identity)) send(identity.pid, 'SIGKILL')
+  for (const { identity } of findMarked(found => found === mark)) if (isAlive(identity)) sendSignal(identity.pid, 'SIGKILL')
 }

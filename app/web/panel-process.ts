@@ -1,15 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, closeSync, constants, openSync, renameSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { BgtaskError, type ErrorCode, exitCodes } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
 import { takeLock } from '../runs/locks.ts'
+import { openLog } from '../runs/open-log.ts'
 import { type PanelInfo, panelProcesses, readPanel, removePanel } from '../runs/panel-file.ts'
 import { isAlive } from '../runs/process-identity.ts'
 import { readBytes, sizeOf } from '../runs/read-output.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
+import { sendSignal } from '../runs/send-signal.ts'
 import { startMs } from './hand-over.ts'
+import { reachableHost } from './panel-address.ts'
 
 type Where = Pick<Config, 'runtime'>
 
@@ -23,8 +26,9 @@ export const startPanel = ({ runtime }: Where, env: NodeJS.ProcessEnv): Promise<
   alone(runtime, async () => {
     const running = readPanel(runtime)
     if (running) return { started: false, panel: running }
-    const log = openLog(runtime)
-    const from = sizeOf(runtimePaths(runtime).panelLog)
+    const { panelLog } = runtimePaths(runtime)
+    const log = openLog(panelLog)
+    const from = sizeOf(panelLog)
     const child = spawn(process.execPath, [...process.execArgv, launcher, 'serve', '--in-background'], {
       cwd: workRoot,
       env,
@@ -44,7 +48,7 @@ export const startPanel = ({ runtime }: Where, env: NodeJS.ProcessEnv): Promise<
 export const stopPanel = ({ runtime }: Where): Promise<number> =>
   alone(runtime, async () => {
     const all = panelProcesses(runtime)
-    for (const one of all) if (isAlive(one)) signal(one.pid, 'SIGTERM')
+    for (const one of all) if (isAlive(one)) sendSignal(one.pid, 'SIGTERM')
     const deadline = performance.now() + stopMs
     while (all.some(isAlive)) {
       const left = all.filter(isAlive).map(({ pid }) => pid)
@@ -66,7 +70,7 @@ export const reloadPanel = ({ runtime }: Where): Promise<PanelInfo | null> =>
     const before = readPanel(runtime)
     if (!before) return null
     const from = sizeOf(runtimePaths(runtime).panelLog)
-    signal(before.pid, 'SIGHUP')
+    sendSignal(before.pid, 'SIGHUP')
     const deadline = performance.now() + startMs + stopMs
     for (;;) {
       const now = readPanel(runtime)
@@ -107,7 +111,10 @@ const untilUp = async (runtime: string, child: ChildProcess, from: number): Prom
 /** Whatever it answers, it is there: how the database fares is told by the page. */
 const answers = async ({ host, port }: PanelInfo): Promise<boolean> => {
   try {
-    const answer = await fetch(`http://${reachable(host)}:${port}/healthz`, { signal: AbortSignal.timeout(answerMs), redirect: 'manual' })
+    const answer = await fetch(`http://${reachableHost(host)}:${port}/healthz`, {
+      signal: AbortSignal.timeout(answerMs),
+      redirect: 'manual',
+    })
     await answer.arrayBuffer()
     return true
   } catch {
@@ -115,8 +122,6 @@ const answers = async ({ host, port }: PanelInfo): Promise<boolean> => {
     return false
   }
 }
-
-const reachable = (host: string) => (host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host)
 
 const alone = async <Result>(runtime: string, work: () => Promise<Result>): Promise<Result> => {
   prepareRuntimeFolder(runtime)
@@ -126,14 +131,6 @@ const alone = async <Result>(runtime: string, work: () => Promise<Result>): Prom
     return await work()
   } finally {
     lock.close()
-  }
-}
-
-const signal = (pid: number, name: NodeJS.Signals) => {
-  try {
-    process.kill(pid, name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
@@ -153,17 +150,8 @@ const said = (runtime: string, from: number): string => {
   return ` ${panelLog}${lines.join('').trim() === '' ? ' has nothing on it.' : ` says:\n${lines.join('\n')}`}`
 }
 
-const openLog = (runtime: string): number => {
-  const { panelLog } = runtimePaths(runtime)
-  if (sizeOf(panelLog) > logLimitBytes) renameSync(panelLog, `${panelLog}.1`)
-  const log = openSync(panelLog, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
-  chmodSync(panelLog, 0o600)
-  return log
-}
-
 const lookEveryMs = 50
 const stopMs = 10_000
 const answerMs = 5_000
-const logLimitBytes = 10_000_000
 const shownBytes = 8_192
 const shownLines = 12
