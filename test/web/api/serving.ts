@@ -15,6 +15,8 @@ const root = join(import.meta.dirname, '..', '..', '..')
 /** A panel in a process of its own, to be killed and started again over the same rows; gone when the test is over. */
 export interface Serving {
   runtime: string
+  /** Of its process, so that the command line can be asked about the same. */
+  env: Record<string, string>
   background: Background
   port: number
   url: string
@@ -73,6 +75,7 @@ export const openServing = async (t: TestContext, env: Record<string, string> = 
   })
   const serving: Serving = {
     runtime,
+    env: all,
     background,
     port: 0,
     url: '',
