@@ -1,13 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
-import { getPriority, setPriority } from 'node:os'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
-import { launcher, workRoot } from '../paths.ts'
 import { LineFollower } from '../runs/line-follower.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
-import { bootId, identify, isAlive, type ProcessIdentity, readStat } from '../runs/process-identity.ts'
+import { bootId, isAlive, type ProcessIdentity, readStat } from '../runs/process-identity.ts'
 import { readOutput } from '../runs/read-output.ts'
 import {
   type Handed,
@@ -20,14 +16,14 @@ import {
   type Told,
   writeResidentTicket,
 } from '../runs/resident-files.ts'
-import { runEnvironment } from '../runs/run-environment.ts'
 import type { StopRequest } from '../runs/stop-file.ts'
 import { readJson, writeJson } from '../runs/write-file.ts'
 import type { ClaimedTask } from '../store/claim-of-action.ts'
 import { runName } from '../task/run.ts'
-import { SpawnFailed } from './child.ts'
+import { HandedPages } from './handed-pages.ts'
 import { howItEnded } from './how-it-ended.ts'
 import type { ResidentView } from './plan-residents.ts'
+import { lowerPriority, residentMb, startResident } from './resident-process.ts'
 import { endGroup, sweep, whatResists } from './signal-run.ts'
 
 /** A run that a resident holds. Times with `At` are monotonic, but for `beganAt`. */
@@ -90,9 +86,7 @@ export class Resident {
   readonly #identity: ProcessIdentity
   readonly #on: ResidentEvents
   readonly #paths: ReturnType<typeof residentPaths>
-  #page = 1
-  #descriptor: number | null = null
-  #pageWritten = 0
+  readonly #handedPages: HandedPages
   #told: LineFollower
   #toldPage = 1
   /** Ends told on a page that are not in the database yet, and whether more may come there. */
@@ -115,6 +109,10 @@ export class Resident {
     this.#on = on
     this.#paths = residentPaths(folder)
     this.#told = new LineFollower(this.#paths.told(1))
+    this.#handedPages = new HandedPages(this.#paths.handed, {
+      cut: adopted,
+      trouble: sentence => on.trouble(`resident ${this.name}: ${sentence}`),
+    })
     this.startedAt = performance.now() - Math.max(0, Date.now() - ticket.startedAt)
     this.#idleSince = performance.now()
   }
@@ -124,7 +122,7 @@ export class Resident {
     writeResidentTicket(folder, ticket)
     const paths = residentPaths(folder)
     for (const path of [paths.handed(1), paths.told(1)]) closeSync(openSync(path, 'a', 0o600))
-    const spawned = await startProcess(config, ticket, folder)
+    const spawned = await startResident(config, ticket, folder)
     const pid = spawned.pid!
     const identity = { pid, startTicks: readStat(pid)?.startTicks ?? 0, bootId: bootId() }
     const resident = new Resident({ ...ticket, process: identity }, folder, identity, false, on)
@@ -181,19 +179,19 @@ export class Resident {
   /** @returns those that could not be handed over: a full disk */
   hand(tasks: readonly ClaimedTask[]): ClaimedTask[] {
     const lines = tasks.map(task => ({ task, line: Buffer.from(taskLine(task)) }))
-    const bytes = this.#append(Buffer.concat(lines.map(({ line }) => line)))
+    const bytes = this.#handedPages.append(Buffer.concat(lines.map(({ line }) => line)))
     if (this.held.size === 0) this.#window = { ends: 0, since: performance.now() }
     let sum = 0
     const left: ClaimedTask[] = []
     for (const { task, line } of lines) {
       sum += line.length
       // A line that is there as a whole is read.
-      if (sum <= bytes) this.#hold(task, this.#page)
+      if (sum <= bytes) this.#hold(task, this.#handedPages.page)
       else left.push(task)
     }
     this.handed += tasks.length - left.length
     if (this.held.size) this.#idleSince = null
-    if (this.#pageWritten > pageBytes || this.#told.position > pageBytes) this.#turnOver()
+    if (this.#handedPages.bytes > pageBytes || this.#told.position > pageBytes) this.#turnOver()
     return left
   }
 
@@ -266,50 +264,16 @@ export class Resident {
 
   #say(wish: Handed): void {
     const line = Buffer.from(`${JSON.stringify(wish)}\n`)
-    if (this.#append(line) < line.length) this.#on.trouble(`resident ${this.name} could not be told ${JSON.stringify(wish)}`)
+    if (this.#handedPages.append(line) < line.length) this.#on.trouble(`resident ${this.name} could not be told ${JSON.stringify(wish)}`)
   }
-
-  /** @returns how much of it was written */
-  #append(bytes: Buffer): number {
-    try {
-      if (this.#descriptor === null) {
-        this.#descriptor = openSync(this.#paths.handed(this.#page), 'a', 0o600)
-        // A line that was cut off, by a full disk or by the death of an earlier supervisor, ends here.
-        if (this.adopted || this.#torn) writeSync(this.#descriptor, '\n')
-        this.#torn = false
-      }
-      let written = 0
-      while (written < bytes.length) {
-        const count = writeSync(this.#descriptor, bytes, written)
-        written += count
-        this.#pageWritten += count
-        this.#cut = written
-      }
-      return written
-    } catch (error) {
-      this.#on.trouble(`resident ${this.name}: ${this.#paths.handed(this.#page)} cannot be written: ${messageOf(error)}`)
-      const written = this.#cut
-      if (this.#descriptor !== null) closeSync(this.#descriptor)
-      this.#descriptor = null
-      this.#torn = true
-      return written
-    } finally {
-      this.#cut = 0
-    }
-  }
-  #cut = 0
-  #torn = false
 
   #turnOver(): void {
-    if (this.#page !== this.#toldPage) return // it has not followed to the last one yet
-    const next = this.#page + 1
+    if (this.#handedPages.page !== this.#toldPage) return // it has not followed to the last one yet
     this.#tryTo('making its next page', () => {
+      const next = this.#handedPages.page + 1
       for (const path of [this.#paths.handed(next), this.#paths.told(next)]) closeSync(openSync(path, 'a', 0o600))
       this.#say({ next })
-      if (this.#descriptor !== null) closeSync(this.#descriptor)
-      this.#descriptor = null
-      this.#page = next
-      this.#pageWritten = 0
+      this.#handedPages.turnTo(next)
     })
   }
 
@@ -489,15 +453,14 @@ export class Resident {
       else this.#over(run.name, howItEnded({ ...facts, stop: run.stop && { ...run.stop, by: null, graceMs: run.graceMs, at: endedAt } }))
     }
     for (const page of this.#pages.keys()) this.#pageOf(page).closed = true
-    this.#pageOf(this.#page).closed = true
+    this.#pageOf(this.#handedPages.page).closed = true
     for (const page of [...this.#pages.keys()]) this.#tidy(page)
     this.#on.gone(this)
   }
 
   #close(): void {
     this.#told.close()
-    if (this.#descriptor !== null) closeSync(this.#descriptor)
-    this.#descriptor = null
+    this.#handedPages.close()
     for (const timer of [this.#readTimer, this.#killTimer]) if (timer) clearTimeout(timer)
     this.#readTimer = null
     this.#killTimer = null
@@ -507,9 +470,8 @@ export class Resident {
   #recall(): void {
     const pages = pagesIn(this.folder)
     for (const page of pages.handed) {
-      this.#page = page
       const text = this.#tryTo('reading what it was handed', () => readFileSync(this.#paths.handed(page), 'utf8')) ?? ''
-      this.#pageWritten = text.length
+      this.#handedPages.goOn(page, Buffer.byteLength(text))
       const whole = text.slice(0, text.lastIndexOf('\n') + 1)
       for (const line of whole.split('\n')) {
         const wish = parseHanded(line)
@@ -520,7 +482,7 @@ export class Resident {
         } else if (wish && 'leave' in wish) this.state = 'leaving'
       }
     }
-    const first = pages.told[0] ?? this.#page
+    const first = pages.told[0] ?? this.#handedPages.page
     this.#toldPage = first
     this.#told = new LineFollower(this.#paths.told(first))
     // Quietly up to the end of the last page; from there on it is followed.
@@ -559,52 +521,4 @@ const pagesIn = (folder: string): { handed: number[]; told: number[] } => {
       .map(Number)
       .sort((a, b) => a - b)
   return { handed: numbered(/^handed-(\d+)\.ndjson$/), told: numbered(/^told-(\d+)\.ndjson$/) }
-}
-
-const startProcess = async (config: Config, ticket: ResidentTicket, folder: string): Promise<ChildProcess> => {
-  const output = openSync(residentPaths(folder).output, 'a', 0o600)
-  try {
-    const spawned = spawn(process.execPath, [launcher, ticket.action, 'resident'], {
-      cwd: workRoot,
-      env: { ...runEnvironment(config, { mark: ticket.mark }), BGTASK_RESIDENT_FOLDER: folder },
-      detached: true,
-      stdio: ['ignore', output, output],
-    })
-    if (spawned.pid !== undefined) return spawned
-    const [cause] = (await once(spawned, 'error')) as [Error]
-    throw new SpawnFailed(cause)
-  } finally {
-    closeSync(output)
-  }
-}
-
-/** What it holds in memory now, in MB of 1,000,000 bytes; 0 when it is gone. */
-const residentMb = (pid: number): number => {
-  try {
-    // proc(5): the second field is resident pages, of 4 kB on every machine that Node 24 is built for here.
-    return (Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * 4_096) / 1e6
-  } catch {
-    return 0
-  }
-}
-
-// So that busy residents do not make the supervisor late. It may be dead already; then there is nothing to lower.
-const lowerPriority = (pid: number) => {
-  if (readStat(pid)?.state === 'Z') return
-  try {
-    // Only a little: its tasks are many and short, and whoever adds one waits for it.
-    setPriority(pid, Math.min(19, getPriority() + 2))
-  } catch (error) {
-    if (readStat(pid)) throw error
-  }
-}
-
-/** The live process of a ticket, if there is one: also of a supervisor that died before it could note it. */
-export const identityOfResident = (
-  ticket: ResidentTicket,
-  marked: readonly { identity: ProcessIdentity; mark: string; groupId: number }[],
-): ProcessIdentity | null => {
-  if (ticket.process) return isAlive(ticket.process) ? ticket.process : null
-  const leader = marked.find(found => found.mark === ticket.mark && found.groupId === found.identity.pid)
-  return leader ? identify(leader.identity.pid) : null
 }

@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { getPriority, setPriority } from 'node:os'
+import type { Config } from '../config.ts'
+import { launcher, workRoot } from '../paths.ts'
+import { identify, isAlive, type ProcessIdentity, readStat } from '../runs/process-identity.ts'
+import { type ResidentTicket, residentPaths } from '../runs/resident-files.ts'
+import { runEnvironment } from '../runs/run-environment.ts'
+import { SpawnFailed } from './child.ts'
+
+/** @throws SpawnFailed, or why its output could not be opened */
+export const startResident = async (config: Config, ticket: ResidentTicket, folder: string): Promise<ChildProcess> => {
+  const output = openSync(residentPaths(folder).output, 'a', 0o600)
+  try {
+    const spawned = spawn(process.execPath, [launcher, ticket.action, 'resident'], {
+      cwd: workRoot,
+      env: { ...runEnvironment(config, { mark: ticket.mark }), BGTASK_RESIDENT_FOLDER: folder },
+      detached: true,
+      stdio: ['ignore', output, output],
+    })
+    if (spawned.pid !== undefined) return spawned
+    const [cause] = (await once(spawned, 'error')) as [Error]
+    throw new SpawnFailed(cause)
+  } finally {
+    closeSync(output)
+  }
+}
+
+/** What it holds in memory now, in MB of 1,000,000 bytes; 0 when it is gone. */
+export const residentMb = (pid: number): number => {
+  try {
+    // proc(5): the second field is resident pages, of 4 kB on every machine that Node 24 is built for here.
+    return (Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * 4_096) / 1e6
+  } catch {
+    return 0
+  }
+}
+
+/** So that busy residents do not make the supervisor late. It may be dead already; then there is nothing to lower. */
+export const lowerPriority = (pid: number) => {
+  if (readStat(pid)?.state === 'Z') return
+  try {
+    // Only a little: its tasks are many and short, and whoever adds one waits for it.
+    setPriority(pid, Math.min(19, getPriority() + 2))
+  } catch (error) {
+    if (readStat(pid)) throw error
+  }
+}
+
+/** The live process of a ticket, if there is one: also of a supervisor that died before it could note it. */
+export const identityOfResident = (
+  ticket: ResidentTicket,
+  marked: readonly { identity: ProcessIdentity; mark: string; groupId: number }[],
+): ProcessIdentity | null => {
+  if (ticket.process) return isAlive(ticket.process) ? ticket.process : null
+  const leader = marked.find(found => found.mark === ticket.mark && found.groupId === found.identity.pid)
+  return leader ? identify(leader.identity.pid) : null
+}
