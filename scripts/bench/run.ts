@@ -13,6 +13,7 @@ const measurements = {
   'add-to-first-line': () => import('./add-to-first-line.ts'),
   restart: () => import('./restart.ts'),
   'add-tasks': () => import('./add-tasks.ts'),
+  'send-tasks': () => import('./send-tasks.ts'),
   'supervisor-idle': () => import('./supervisor-idle.ts'),
   adoption: () => import('./adoption.ts'),
   'csv-export': () => import('./csv-export.ts'),

@@ -167,6 +167,42 @@ test('the panel is killed before it answers, and started again: each call adds o
   assert.deepEqual([found.length, new Set(found).size], [1_800, 1_800])
 })
 
+test('many tasks are taken as they are answered: one request ahead, and none while nobody reads on', async t => {
+  const panel = await openPanel(t)
+  const { text } = await makeTestToken(panel, scopes)
+  const client = new TaskClient({ url: panel.origin, token: text })
+  const drain = async (params: object, answersWanted: number) => {
+    let taken = 0
+    let answered = 0
+    let mostAhead = 0
+    let isClosed = false
+    function* endless() {
+      try {
+        for (;;) {
+          taken++
+          mostAhead = Math.max(mostAhead, taken - answered)
+          yield { action: 'test/ok', params: { ...params, n: taken } }
+        }
+      } finally {
+        isClosed = true
+      }
+    }
+    const before = panel.seen.length
+    for await (const answer of client.sendTasks(endless())) {
+      answered++
+      assert.ok('added' in answer && answer.added)
+      assert.equal(answer.line, answered)
+      if (answered === answersWanted) break
+    }
+    return { taken, mostAhead, isClosed, requests: panel.seen.length - before }
+  }
+  assert.deepEqual(await drain({}, 2_000), { taken: 2_000, mostAhead: 500, isClosed: true, requests: 4 })
+  // By size, too: a megabyte and the line that goes beyond it.
+  const large = await drain({ text: 'x'.repeat(60_000) }, 40)
+  assert.deepEqual(large, { taken: 51, mostAhead: 17, isClosed: true, requests: 3 })
+  assert.equal((await numbers(panel)).length, 2_051, 'what was sent is stored')
+})
+
 test('answers that are cut by a proxy at any byte: nothing twice, nothing lost', async t => {
   const serving = await openServing(t)
   await serving.start()
