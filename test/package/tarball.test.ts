@@ -76,8 +76,11 @@ after(async () => {
 })
 
 /** A program of the application that goes on; resolves with the address that it prints. */
-const start = async (file: string): Promise<{ address: string; end(): Promise<void> }> => {
-  const child = spawn(process.execPath, [file], { cwd: project, env, stdio: ['ignore', 'pipe', 'pipe'] })
+const start = async (
+  file: string,
+  { args = [], more = {} }: { args?: string[]; more?: Record<string, string> } = {},
+): Promise<{ address: string; end(): Promise<void> }> => {
+  const child = spawn(process.execPath, [file, ...args], { cwd: project, env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   let printed = ''
   for (const stream of [child.stdout, child.stderr])
@@ -242,4 +245,53 @@ process.once('SIGTERM', async () => {
   await until('it has run', () => stateOf(id).state === 'succeeded' || null, 60_000)
   assert.equal(stateOf(id).content, 'Hello, Express.')
   await application.end()
+})
+
+/** Of other lines than ours, each once: those on the path, and what BGTASK_TEST_NODES names (paths, with colons between). */
+const otherNodes = (): { path: string; version: string }[] => {
+  const named = (process.env.BGTASK_TEST_NODES ?? '').split(':').filter(Boolean)
+  const onPath = ['/usr/bin', '/usr/local/bin', ...(process.env.PATH ?? '').split(':')].map(folder => join(folder, 'node'))
+  const found = new Map<string, { path: string; version: string }>()
+  for (const path of [...named, ...onPath].filter(one => existsSync(one))) {
+    const version = spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout.trim()
+    const line = /^v(\d+)\./.exec(version)?.[1]
+    if (line !== undefined && Number(line) >= 18 && line !== process.versions.node.split('.')[0] && !found.has(line))
+      found.set(line, { path, version })
+  }
+  return [...found.values()]
+}
+
+const others = otherNodes()
+const noOther = 'NOT TRIED: there is no other Node (18 or later) on this machine; BGTASK_TEST_NODES=/path/to/node names one.'
+test('the client runs in an older Node, over HTTP and over a socket', {
+  timeout: 120_000,
+  skip: others.length === 0 && noOther,
+}, async t => {
+  write(
+    'client.mjs',
+    `import { TaskClient, TaskClientError } from 'bgtask/client'
+const [url, token, socketPath] = process.argv.slice(2)
+for (const options of [{ url, token }, { socketPath }]) {
+  const client = new TaskClient(options)
+  const { id } = await client.sendTask('demo/hello', { name: process.version }, { type: 'older' })
+  const { state, content } = await client.wait(id)
+  const stored = []
+  for await (const { added } of client.sendTasks([1, 2, 3].map(n => ({ action: 'demo/hello', params: { name: 'later' }, options: { delayMs: 60_000 } })))) stored.push(added)
+  const unknown = await client.task(999_999).catch(error => error instanceof TaskClientError && error.code)
+  const late = await client.wait(id, { signal: AbortSignal.abort() }).catch(error => error.code)
+  console.log(JSON.stringify([state, content, stored, unknown, late]))
+}
+`,
+  )
+  const socket = join(place, 'bgtask.sock')
+  const panel = await start(join(project, 'node_modules/bgtask/index.js'), { args: ['serve'], more: { BGTASK_SOCKET: socket } })
+  const scopes = ['task:add:demo/*', 'task:read'].flatMap(scope => ['--scope', scope])
+  const token = /bgt_\S+/.exec(bgtask('token', 'create', 'older', ...scopes))![0]
+  for (const { path, version } of others) {
+    const printed = run(path, ['client.mjs', panel.address, token, socket])
+    const expected = JSON.stringify(['succeeded', `Hello, ${version}.`, [true, true, true], 'not-found', 'aborted'])
+    assert.equal(printed, `${expected}\n${expected}\n`, version)
+  }
+  await panel.end()
+  t.diagnostic(`tried with Node ${others.map(({ version }) => version).join(', ')}`)
 })
