@@ -20,9 +20,10 @@ export const askRecovery = async (
 ): Promise<StoredTask> => {
   if (filter.error !== undefined && !/^[0-9a-f]{32}$/.test(filter.error))
     throw new BgtaskError('refused', `error is ${showValue(filter.error)}; give the key of an error as the list of failed tasks has it.`)
-  const params = { do: act, filter: { ...filter }, failedBefore: Date.now(), by } satisfies Recovery
+  const params = { do: act, filter: { ...filter }, failedBefore: Date.now() } satisfies Recovery
   const detail = `${act}: ${describeFilter(filter)}`
-  const options = { type: 'recovery', creator: by }
+  // Ahead of what it has retried already, should it be run again after a crash.
+  const options = { type: 'recovery', creator: by, priority: -100 }
   const [stored] = await background.storeTasks([{ action: recoveryAction, params, options }], {
     by,
     actor: { ...actor, act: `failed-${act}`, detail },

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { commandAction } from '../commands/command-name.ts'
 import { ring } from '../runs/doorbell.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
@@ -12,8 +13,6 @@ export interface Recovery {
   filter: FailedFilter
   /** Milliseconds since 1970: what fails after it is left alone, so that nothing goes round in circles. */
   failedBefore: number
-  /** Who asked for it, as told on pages. */
-  by: string
 }
 
 /**
@@ -22,17 +21,19 @@ export interface Recovery {
 export const recoveryBounds = (act: Recovery['do'], failedBefore: number): FailedBounds =>
   act === 'retry' ? { failedBefore, without: commandAction } : { failedBefore }
 
-/** Tasks in one transaction. */
-const atOnce = 500
+/** Tasks in one transaction. On SQLite, which has one writer at a time, that is some twenty milliseconds. */
+const atOnce = { sqlite: 250, mysql: 500 } as const
 
 /**
  * Retries or discards all failed tasks that the filter lets through. Done once more after a stop or a crash, it goes on with those that are left.
+ * @param about.by what the retried tasks say had them run again: the task that does it, whose page and audit tell who asked. No name out of
+ * its params, which anybody may write who may add it
  * @returns how many, how many were left since another task holds their key, and both in a sentence
  */
 export const recoverFailed = async (
   { config, db }: Pick<Background, 'config' | 'db'>,
-  { do: act, filter, failedBefore, by }: Recovery,
-  { signal, progress }: { signal: AbortSignal; progress(done: number, total: number | null): void },
+  { do: act, filter, failedBefore }: Recovery,
+  { by, signal, progress }: { by: string; signal: AbortSignal; progress(done: number, total: number | null): void },
 ): Promise<{ done: number; held: number; sentence: string }> => {
   const bounds = recoveryBounds(act, failedBefore)
   const { count, isAll } = await countFailed(db, filter, bounds)
@@ -55,16 +56,27 @@ export const recoverFailed = async (
     }
     progress(done, total)
   }
+  const some = atOnce[db.dialect]
   let after: number | null = null
   do {
     const slice = await sliceFailed(db, filter, { after, ...bounds })
-    for (let from = 0; from < slice.ids.length && !signal.aborted; from += atOnce) await carryOut(slice.ids.slice(from, from + atOnce))
+    for (let from = 0; from < slice.ids.length && !signal.aborted; from += some) {
+      const began = performance.now()
+      await carryOut(slice.ids.slice(from, from + some))
+      await leaveRoom(db, performance.now() - began)
+    }
     after = slice.next
   } while (after !== null && !signal.aborted)
   const number = (value: number) => value.toLocaleString('en')
   const left = held > 0 ? `; ${number(held)} stay failed, since other tasks have their unique keys by now` : ''
   return { done, held, sentence: `${act === 'retry' ? 'retried' : 'discarded'} ${number(done)} failed tasks${left}` }
 }
+
+/**
+ * SQLite blocks this process while it works and keeps all other writers waiting, who look in vain again and again: they have the place for as long
+ * as we had it, and here progress is told and a stop is heard. A server lets the others through.
+ */
+const leaveRoom = (db: Background['db'], workedMs: number) => sleep(db.dialect === 'sqlite' ? workedMs : 0)
 
 /** Folders of a task's runs that may be there: older ones are pruned by the supervisor. */
 const runsKept = 100

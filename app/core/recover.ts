@@ -20,19 +20,18 @@ export default defineAction({
         additionalProperties: false,
       },
       failedBefore: { type: 'integer', minimum: 0, description: 'Milliseconds since 1970: what fails after it is left alone' },
-      by: { type: 'string', maxLength: 64 },
     },
-    required: ['do', 'filter', 'failedBefore', 'by'],
+    required: ['do', 'filter', 'failedBefore'],
     additionalProperties: false,
   },
-  async execute({ params, signal, log, progress }) {
+  async execute({ params, task, signal, log, progress }) {
     const [{ recoverFailed }, { openRunBackground }, { currentRun }] = await Promise.all([
       import('../api/recover-failed.ts'),
       import('../runner/database.ts'),
       import('../runner/current-run.ts'),
     ])
     const background = await openRunBackground(currentRun()!)
-    const { done, held, sentence } = await recoverFailed(background, params, { signal, progress })
+    const { done, held, sentence } = await recoverFailed(background, params, { by: `#${task.id}`, signal, progress })
     if (held > 0) log.warn('some were left failed, since another task has their unique key by now', { held })
     // Nothing returned counts as stopped early: what is left is still failed, and the next run goes on with it.
     if (signal.aborted) return log('stopped', { done })

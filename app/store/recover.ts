@@ -8,7 +8,7 @@ import { fromIndex } from './from-index.ts'
 import { isDuplicate } from './is-away.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import { fromReason, heldKey } from './rows.ts'
-import { transact, withRetries } from './transact.ts'
+import { type Executor, transact, withRetries } from './transact.ts'
 
 /** Which failed tasks. All that is given must hold; nothing given: all of them. */
 export interface FailedFilter {
@@ -94,20 +94,7 @@ export const retryFailed = (
 ): Promise<{ retried: number; held: number }> =>
   transact(db, async trx => {
     const rows = await lockFailed(db, trx, ids, failedBefore)
-    const free: number[] = []
-    for (const { id, unique_key } of rows) {
-      try {
-        if (unique_key !== null)
-          await trx
-            .updateTable('bg_task')
-            .set({ held_key: heldKey(unique_key) })
-            .where('id', '=', id)
-            .execute()
-        free.push(id)
-      } catch (error) {
-        if (!isDuplicate(error)) throw error
-      }
-    }
+    const free = await takeKeys(trx, rows)
     if (free.length > 0) {
       await forgetFailed(db, trx, free)
       await trx
@@ -115,7 +102,7 @@ export const retryFailed = (
         .set({
           state: 'waiting',
           wanted: 'up',
-          reason: fromReason({ code: 'added', at: now, by }),
+          reason: fromReason({ code: 'wished-again', at: now, by }),
           attempt: 0,
           crash_count: 0,
           run_at: now,
@@ -129,6 +116,29 @@ export const retryFailed = (
     }
     return { retried: free.length, held: rows.length - free.length }
   })
+
+/** Tasks that wait hold their unique keys. @returns ids of those that do now, or have none */
+const takeKeys = async (trx: Executor, rows: readonly { id: number; unique_key: string | null }[]): Promise<number[]> => {
+  const keyed = rows.flatMap(({ id, unique_key: key }) => (key === null ? [] : [{ id, held: heldKey(key) }]))
+  if (await couldTake(trx, keyed)) return rows.map(({ id }) => id)
+  // Somebody holds one of them, or two of ours have the same.
+  const left = new Set<number>()
+  for (const one of keyed) if (!(await couldTake(trx, [one]))) left.add(one.id)
+  return rows.flatMap(({ id }) => (left.has(id) ? [] : [id]))
+}
+
+/** All of them or none, by one statement: a round trip for each would be most of what a recovery takes. */
+const couldTake = async (trx: Executor, keyed: readonly { id: number; held: Uint8Array }[]): Promise<boolean> => {
+  if (keyed.length === 0) return true
+  try {
+    const sql = `UPDATE bg_task SET held_key = CASE id ${keyed.map(() => 'WHEN ? THEN ?').join(' ')} END WHERE id IN (${keyed.map(() => '?').join(', ')})`
+    await trx.executeQuery(CompiledQuery.raw(sql, [...keyed.flatMap(({ id, held }) => [id, held]), ...keyed.map(({ id }) => id)]))
+    return true
+  } catch (error) {
+    if (isDuplicate(error)) return false
+    throw error
+  }
+}
 
 /** Removes failed tasks with their runs; those that are not failed any more are left alone. May be repeated. @returns what was removed */
 export const discardFailed = (

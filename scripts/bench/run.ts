@@ -18,6 +18,7 @@ const measurements = {
   adoption: () => import('./adoption.ts'),
   'csv-export': () => import('./csv-export.ts'),
   'slow-clients': () => import('./slow-clients.ts'),
+  'recover-failed': () => import('./recover-failed.ts'),
   'cron-after-request': () => import('./cron-after-request.ts'),
 } satisfies Record<string, () => Promise<{ measure(): Promise<Figure[]> }>>
 type Name = keyof typeof measurements

@@ -30,7 +30,7 @@ export interface Stage extends AsyncDisposable {
 export const benchActions = join(import.meta.dirname, 'actions')
 export const ourActions = join(import.meta.dirname, '..', '..', 'app', 'actions')
 
-export const openStage = async (options: { actions: string; databaseUrl?: string }): Promise<Stage> => {
+export const openStage = async (options: { actions: string; databaseUrl?: string; env?: Record<string, string> }): Promise<Stage> => {
   const folder = mkdtempSync(join(tmpdir(), 'bgtask-bench-'))
   const runtime = join(folder, 'runtime')
   const log = join(folder, 'supervisor.log')
@@ -49,6 +49,7 @@ export const openStage = async (options: { actions: string; databaseUrl?: string
     BGTASK_RUNTIME: runtime,
     BGTASK_ACTIONS: options.actions,
     ...(options.databaseUrl ? { DATABASE_URL: options.databaseUrl } : {}),
+    ...options.env,
   }
   prepareRuntimeFolder(runtime)
   const background = await openBackground(await loadConfig(env))

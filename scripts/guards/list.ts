@@ -33,6 +33,20 @@ const people = 'app/store/change-user.ts'
 const residents = 'app/supervisor/resident.ts'
 
 export const guards: readonly Guard[] = [
+  guard(
+    'Recovery: what fails again meanwhile is not retried again',
+    'app/store/recover.ts',
+    "      .where('finished_at', '<=', failedBefore),",
+    '',
+    'store/recover.test.ts',
+  ),
+  guard(
+    'Recovery: no name is taken out of its params',
+    'app/core/recover.ts',
+    "required: ['do', 'filter', 'failedBefore'],\n    additionalProperties: false,",
+    "required: ['do', 'filter', 'failedBefore'],",
+    'api/recover-failed.test.ts',
+  ),
   // Schedules that programs declare
   guard(
     'Schedules: a token schedules only what it may add itself',

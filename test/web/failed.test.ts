@@ -76,7 +76,7 @@ test('before anything is done the page says to how many, and then a task of its 
   const { action, params, creator } = panel.sql('SELECT action, params, creator FROM bg_task WHERE id = ?', Number(id))[0]!
   assert.deepEqual([action, creator], ['core/recover', 'operator'])
   const { failedBefore, ...wish } = JSON.parse(String(params))
-  assert.deepEqual(wish, { do: 'discard', filter: { creator: 'kim' }, by: 'operator' })
+  assert.deepEqual(wish, { do: 'discard', filter: { creator: 'kim' } })
   assert.ok(Math.abs(failedBefore - Date.now()) < 60_000)
 })
 

@@ -112,7 +112,7 @@ test('cancelling by key: the one that holds it, told in the audit; nobody holds 
 
 test('what actions of our own do has a scope of its own: adding them by name is no way round it', async () => {
   const wide = (await makeTestToken(panel, ['task:add:core/*', 'task:add:core/recover', 'task:add:core/cron'])).text
-  const discard = { action: 'core/recover', params: { do: 'discard', filter: {}, failedBefore: 8_000_000_000_000, by: 'admin' } }
+  const discard = { action: 'core/recover', params: { do: 'discard', filter: {}, failedBefore: 8_000_000_000_000 } }
   const before = panel.sql('SELECT COUNT(*) AS n FROM bg_task')[0]!.n
   for (const [wish, scope] of [
     [discard, 'task:control'],
