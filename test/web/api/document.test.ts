@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { validate } from '@hyperjump/json-schema/openapi-3-1'
 import { tokenRoutes } from '../../../app/web/roles.ts'
 import { createFit } from '../../helpers/fits-document.ts'
 import { freshAddress, type ListeningPanel, listenPanel } from '../../helpers/listening-panel.ts'
@@ -49,6 +50,36 @@ test('the document is whole: all it refers to is there, addresses say their para
     assert.ok(inPath.every(({ required }) => required))
   }
   assert.doesNotMatch(text, /\$id|"~/, 'nothing of the way it is made')
+})
+
+test('the document is what the specification of OpenAPI 3.1 calls one, with the schemas in it', async () => {
+  const text = await documentText()
+  const check = await validate('https://spec.openapis.org/oas/3.1/schema-base')
+  const faultsOf = (document: object) => {
+    const found = check(document as Parameters<typeof check>[0], 'BASIC')
+    return 'errors' in found ? (found.errors as { instanceLocation: string }[]).map(({ instanceLocation }) => instanceLocation) : []
+  }
+  const whole = JSON.parse(text) as Parameters<typeof check>[0]
+  assert.deepEqual([check(whole).valid, faultsOf(whole as object)], [true, []])
+  // And it finds what is not.
+  type Changed = {
+    paths: Record<string, Record<string, Changing>>
+    components: { schemas: Record<string, { properties: Record<string, Changing> }> }
+  }
+  type Changing = Record<string, unknown> & { responses: Record<string, Changing> }
+  for (const [where, change] of [
+    ['/components/schemas/Task/properties/id/type', ({ components }) => (components.schemas.Task!.properties.id!.type = 'number or so')],
+    ['/paths/~1tasks/get/responses/200', ({ paths }) => delete paths['/tasks']!.get!.responses[200]!.description],
+    ['/paths/~1tasks~1{id}/get/parameters', ({ paths }) => (paths['/tasks/{id}']!.get!.parameters = [{ name: 'id', in: 'path' }])],
+    ['/paths/~1tasks/get/security', ({ paths }) => (paths['/tasks']!.get!.security = { bearer: [] })],
+  ] as [string, (document: Changed) => unknown][]) {
+    const document = JSON.parse(text) as Changed
+    change(document)
+    assert.ok(
+      faultsOf(document).some(found => decodeURIComponent(found).includes(where)),
+      `${where}: ${faultsOf(document).join(' ')}`,
+    )
+  }
 })
 
 test('the document tells nothing of this installation, and everybody may read it', async () => {
