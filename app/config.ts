@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { BgtaskError, messageOf } from './errors.ts'
+import { BgtaskError, lineOf, messageOf } from './errors.ts'
 import { inWorkFolder } from './paths.ts'
 import { nearestNames } from './task/nearest-names.ts'
 
@@ -201,9 +201,14 @@ const readConfigFile = async (): Promise<Record<string, unknown>> => {
     return module.default as Record<string, unknown>
   } catch (error) {
     const why = messageOf(error)
-    throw new BgtaskError('misconfigured', `${path} cannot be used: ${why}${/[.?]$/.test(why) ? '' : '.'} Mend it, or move it away.`, {
-      cause: error,
-    })
+    const line = lineOf(error, path)
+    throw new BgtaskError(
+      'misconfigured',
+      `${path}${line === null ? '' : `, line ${line},`} cannot be used: ${why}${/[.?]$/.test(why) ? '' : '.'} Mend it, or move it away.`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

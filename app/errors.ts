@@ -35,3 +35,19 @@ const kinds = {
 
 /** The text of whatever was thrown, without its stack. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message || thrown.name : String(thrown))
+
+/** @returns the line of the file at which it could not be loaded, or threw; null when nothing tells. The message alone does not say it */
+export const lineOf = (thrown: unknown, file: string): number | null => {
+  if (!(thrown instanceof Error)) return null
+  const { href } = process.getBuiltinModule('node:url').pathToFileURL(file)
+  const inStack = (text: string) => {
+    const at = [href, file].map(name => text.split(`${name}:`)[1]?.match(/^\d+/)?.[0]).find(Boolean)
+    return at === undefined ? null : Number(at)
+  }
+  const line = inStack(thrown.stack ?? '')
+  if (line !== null || thrown.name !== 'SyntaxError') return line
+  // Of JavaScript that cannot be read Node says the line only to whoever reads its stderr.
+  const { spawnSync } = process.getBuiltinModule('node:child_process')
+  const env = { PATH: process.env.PATH }
+  return inStack(spawnSync(process.execPath, ['--check', file], { env, encoding: 'utf8', timeout: 5_000 }).stderr)
+}

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { messageOf } from '../errors.ts'
+import { lineOf, messageOf } from '../errors.ts'
 import { resolveBgtask } from '../runs/resolve-bgtask.ts'
 import { limitsOf } from '../task/limits.ts'
 import { residentOptionsOf } from '../task/resident-options.ts'
@@ -133,10 +133,10 @@ const isWholeFrom =
   (value: unknown): value is number =>
     Number.isSafeInteger(value) && (value as number) >= least
 
-/** Where in the file: the message alone does not say it. */
+/** Where in the file. */
 const placeOf = (error: Error, file: string) => {
-  const at = error.stack?.split(pathToFileURL(file).href)[1]?.match(/^:(\d+)/)?.[1]
-  return at ? ` (line ${at})` : ''
+  const line = lineOf(error, file)
+  return line === null ? '' : ` (line ${line})`
 }
 
 await describe()

@@ -53,6 +53,7 @@ const commands = (report: (code: number | null) => void): Command => {
     // What `panel` starts, and what a panel that reloads starts.
     .addOption(new Option('--in-background').hideHelp())
     .addOption(new Option('--take-over <port>').hideHelp())
+    .addOption(new Option('--take-over-socket <path>').hideHelp())
     .action(does(async options => (await import('./serve.ts')).runServe(options)))
   command('supervise', 'run the loop in the foreground, for systemd and containers; exit 75 when another has it').action(
     does(async () => (await import('./supervise.ts')).runSupervise()),

@@ -3,44 +3,76 @@ import type { Server } from 'node:http'
 import { messageOf } from '../errors.ts'
 import { packageVersion } from '../paths.ts'
 import { type PanelInfo, panelProcesses, writePanel } from '../runs/panel-file.ts'
-import { identify } from '../runs/process-identity.ts'
-import { handOver, stopAccepting } from './hand-over.ts'
+import { identify, isAlive, type ProcessIdentity } from '../runs/process-identity.ts'
+import { sendSignal } from '../runs/send-signal.ts'
+import { handOver, type Listening, stopAccepting } from './hand-over.ts'
 import { httpLimits } from './http-server.ts'
 
 /** How long a panel that has handed over may take to finish: no connection is closed before the time that was promised to it. Milliseconds. */
 export const drainMs = httpLimits.keepAliveMs + 10_000
 
+export interface KeptPanel {
+  /** Done when a new one answers in our place. */
+  handedOver: Promise<void>
+  /** This panel is to end: a reload that is under way is given up, and the new panel ends as well. */
+  abandon(): void
+}
+
 /**
- * Says who this panel is, and reloads it on SIGHUP: a new process with fresh code and configuration takes the socket over. When that fails
- * everything stays as it was, and the log and the file tell why.
- * @returns done when a new one answers in our place
+ * Says who this panel is, and reloads it on SIGHUP: a new process with fresh code and configuration takes the sockets over. When that fails
+ * everything stays as it was, and the log and the file tell why. A SIGHUP during a reload is not lost: what was changed since may have been read
+ * before, so another reload follows.
+ * @throws when panel.pid cannot be written
  */
-export const keepPanel = (runtime: string, server: Server, where: Pick<PanelInfo, 'address' | 'host' | 'port'>): Promise<void> => {
+export const keepPanel = (runtime: string, listening: Listening, where: Pick<PanelInfo, 'address' | 'host' | 'port'>): KeptPanel => {
   const own = identify(process.pid)!
   const info = { ...own, ...where, version: packageVersion(), startedAt: Date.now(), failedReload: null }
   const leaving = () =>
     panelProcesses(runtime)
       .filter(({ pid }) => pid !== own.pid)
       .map(({ pid, startTicks, bootId }) => ({ pid, startTicks, bootId }))
-  return new Promise(resolve => {
-    let isUnderWay = false
-    const reload = async () => {
-      if (isUnderWay) return
-      isUnderWay = true
+  const { promise: handedOver, resolve: hasHandedOver } = Promise.withResolvers<void>()
+  const ending = new AbortController()
+  let isHandedOver = false
+  let successor: ProcessIdentity | null = null
+  let isUnderWay = false
+  let isAskedAgain = false
+
+  const pass = () => {
+    if (successor && isAlive(successor)) sendSignal(successor.pid, 'SIGHUP')
+  }
+  const reload = async () => {
+    isAskedAgain = false
+    try {
+      const { pid } = await handOver(listening, { signal: ending.signal })
+      console.log(`The panel reloads: process ${pid} answers now.`)
+      isHandedOver = true
+      successor = identify(pid!)
+      if (isAskedAgain) pass()
+      hasHandedOver()
+    } catch (error) {
+      if (ending.signal.aborted) return
+      const why = messageOf(error)
+      console.error(`The panel did not reload: ${why}. It goes on as it was.`)
       try {
-        const { pid } = await handOver(server, where.port)
-        console.log(`The panel reloads: process ${pid} answers now.`)
-        resolve()
-      } catch (error) {
-        const why = messageOf(error)
-        console.error(`The panel did not reload: ${why}. It goes on as it was.`)
         writePanel(runtime, { ...info, leaving: leaving(), failedReload: { at: Date.now(), why } })
-        isUnderWay = false
+      } catch (fault) {
+        console.error(`That could not be written beside it: ${messageOf(fault)}.`)
       }
+      if (isAskedAgain) await reload()
     }
-    process.on('SIGHUP', () => void reload())
-    writePanel(runtime, { ...info, leaving: leaving() })
+  }
+  process.on('SIGHUP', () => {
+    if (isHandedOver) return pass()
+    isAskedAgain = true
+    if (isUnderWay) return
+    isUnderWay = true
+    void reload().finally(() => {
+      isUnderWay = false
+    })
   })
+  writePanel(runtime, { ...info, leaving: leaving() })
+  return { handedOver, abandon: () => ending.abort() }
 }
 
 /** Finishes what is under way; whoever comes on a connection that was open is answered, and told to come anew. */

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { lstatSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, lstatSync, renameSync, rmSync, type Stats } from 'node:fs'
 import type { RequestListener, Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
@@ -10,26 +10,48 @@ import { createHttpServer } from './http-server.ts'
 
 export interface UnixSocket {
   server: Server
+  path: string
   /** Takes the file away, unless it is another's by now. */
   remove(): void
 }
 
 /**
+ * Listens on a socket that another process has made and handed to this one, so that its file answers at any moment.
+ * @returns null when the file is not there any more: a new one has to be made
+ * @throws BgtaskError as listenOnSocket
+ */
+export const listenOnHanded = async (
+  descriptor: number,
+  { socket: path, socketMode: mode }: { socket: string; socketMode: number },
+  handler: RequestListener,
+): Promise<UnixSocket | null> => {
+  const stat = requireOurs(path)
+  if (!stat) return null
+  const server = serverOf(handler)
+  try {
+    server.listen({ fd: descriptor })
+    await once(server, 'listening')
+    if ((stat.mode & 0o777) !== mode) chmodSync(path, mode)
+    return { server, path, remove: () => removeFile(path, stat) }
+  } catch (error) {
+    server.close()
+    throw cannot(path, error)
+  }
+}
+
+/**
  * Listens on a socket file, whose permissions say who may come in. It is made with them, so nobody finds it open for a moment, and under another
  * name first, so that what a killed process has left there is replaced in one step.
- * @param options.takeOver the process that listens there now is leaving, and we are in its place. Default false
  * @throws BgtaskError `busy` when another process listens there; `misconfigured` when something else lies there, or nothing can be made there
  */
 export const listenOnSocket = async (
   { socket: path, socketMode: mode }: { socket: string; socketMode: number },
   handler: RequestListener,
-  { takeOver = false }: { takeOver?: boolean } = {},
 ): Promise<UnixSocket> => {
-  await requireFree(path, takeOver)
-  const server = createHttpServer(handler, { secure: false })
-  server.on('connection', (socket: Socket) => {
-    overSocket.add(socket)
-  })
+  requireOurs(path)
+  if (await isAnswered(path))
+    throw new BgtaskError('busy', `Another process listens on ${path}: stop it (ss -xlp names it), or set BGTASK_SOCKET to another path.`)
+  const server = serverOf(handler)
   const temporary = `${path}.${process.pid}`
   try {
     rmSync(temporary, { force: true })
@@ -42,15 +64,9 @@ export const listenOnSocket = async (
       process.umask(before)
     }
     await listening
-    const { ino, dev } = lstatSync(temporary)
+    const made = lstatSync(temporary)
     renameSync(temporary, path)
-    return {
-      server,
-      remove: () => {
-        const there = lstatSync(path, { throwIfNoEntry: false })
-        if (there && there.ino === ino && there.dev === dev) rmSync(path, { force: true })
-      },
-    }
+    return { server, path, remove: () => removeFile(path, made) }
   } catch (error) {
     server.close()
     rmSync(temporary, { force: true })
@@ -58,20 +74,34 @@ export const listenOnSocket = async (
   }
 }
 
+const serverOf = (handler: RequestListener): Server => {
+  const server = createHttpServer(handler, { secure: false })
+  server.on('connection', (socket: Socket) => {
+    overSocket.add(socket)
+  })
+  return server
+}
+
+const removeFile = (path: string, { ino, dev }: { ino: number; dev: number }) => {
+  const there = lstatSync(path, { throwIfNoEntry: false })
+  if (there && there.ino === ino && there.dev === dev) rmSync(path, { force: true })
+}
+
 /** Whether it came by the socket file. By who accepted it and not by its addresses: those of a connection that was cut are gone, too. */
 export const isOverSocket = ({ raw }: Pick<FastifyRequest, 'raw'>): boolean => overSocket.has(raw.socket)
 const overSocket = new WeakSet<object>()
 
-const requireFree = async (path: string, takeOver: boolean) => {
+/** @returns what lies there: a socket of this user, or undefined when nothing does */
+const requireOurs = (path: string): Stats | undefined => {
   if (Buffer.byteLength(path) > longestSocketPath)
     throw new BgtaskError('misconfigured', `BGTASK_SOCKET is longer than ${longestSocketPath} bytes; take a shorter path.`)
-  let stat: ReturnType<typeof lstatSync> | undefined
+  let stat: Stats | undefined
   try {
     stat = lstatSync(path, { throwIfNoEntry: false })
   } catch (error) {
     throw cannot(path, error)
   }
-  if (!stat) return
+  if (!stat) return undefined
   const what = stat.isSymbolicLink() ? 'is a symbolic link' : stat.isSocket() ? null : 'is no socket'
   if (what !== null)
     throw new BgtaskError(
@@ -80,8 +110,7 @@ const requireFree = async (path: string, takeOver: boolean) => {
     )
   if (process.getuid && stat.uid !== process.getuid())
     throw new BgtaskError('misconfigured', `${path} belongs to user ${stat.uid}, and is left alone. Set BGTASK_SOCKET to another path.`)
-  if (!takeOver && (await isAnswered(path)))
-    throw new BgtaskError('busy', `Another process listens on ${path}: stop it (ss -xlp names it), or set BGTASK_SOCKET to another path.`)
+  return stat
 }
 
 const isAnswered = async (path: string): Promise<boolean> => {
