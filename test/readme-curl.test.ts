@@ -201,6 +201,18 @@ test('what the README says by curl comes back as it says; a line that is not tri
     assert.deepEqual([asked.code, asked.status, tooSoon.code, tooSoon.status], [0, 204, 22, 429], asked.stderr)
     assert.equal((await shell(`curl -fsS ${serving.url}/cron/${'x'.repeat(43)}`)).status, 403)
 
+    // Probes: what systemd and a container run is what stands after the word that is theirs
+    for (const [word, probed] of [
+      ['ExecStartPost=', 'ready'],
+      ['HEALTHCHECK CMD ', 'live'],
+    ] as const) {
+      const line = lines.find(one => one.startsWith(word))!
+      assert.ok(line.includes(`/healthz/${probed}`), line)
+      tried.add(line)
+      const said = await shell(line.slice(word.length).replaceAll('http://127.0.0.1:8080', serving.url))
+      assert.deepEqual([said.code, said.status], [0, 200], `${line}: ${said.stderr}`)
+    }
+
     // A deploy
     tried.add('git pull && npm ci')
     const restarted = await answer<{ state: string }>(

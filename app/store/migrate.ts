@@ -39,6 +39,17 @@ export const migrate = async (db: Db, known: readonly Migration[] = migrations):
   return db.dialect === 'sqlite' ? migrateSqlite(db, known) : migrateMysql(db, known)
 }
 
+/** Whether the tables are those of this version of the code. @throws when the database is away */
+export const isMigrated = async (db: Db): Promise<boolean> => {
+  try {
+    return (await pending(db, migrations)).length === 0
+  } catch (error) {
+    // It is newer.
+    if (error instanceof BgtaskError && error.code === 'misconfigured') return false
+    throw error
+  }
+}
+
 const migrateSqlite = (db: Db, known: readonly Migration[]): Promise<string[]> =>
   transact(db, async trx => {
     await run(trx, sqliteDdl.table(migrationTable))

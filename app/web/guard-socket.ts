@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { sendApiError } from './api/answer.ts'
 import { isApi } from './bearer.ts'
+import { probes } from './healthz.ts'
 import type { Panel } from './panel.ts'
 import { isOverSocket } from './unix-socket.ts'
 
@@ -25,4 +26,4 @@ export const guardSocket = (app: FastifyInstance, panel: Panel): void => {
 
 const ofOthers = /^(?:x-forwarded-.*|x-real-ip|forwarded|via|origin|referer|cookie|sec-fetch-site)$/
 
-const isProbe = ({ top }: Panel, { routeOptions }: FastifyRequest) => routeOptions.url === `${top}/healthz`
+const isProbe = ({ top }: Panel, { routeOptions: { url } }: FastifyRequest) => probes.some(probe => url === `${top}${probe}`)

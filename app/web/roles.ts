@@ -9,6 +9,11 @@ export const mayAct = (role: Role | undefined, needed: Role): boolean => role !=
 export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'GET /': 'public',
   'GET /healthz': 'public',
+  'HEAD /healthz': 'public',
+  'GET /healthz/live': 'public',
+  'HEAD /healthz/live': 'public',
+  'GET /healthz/ready': 'public',
+  'HEAD /healthz/ready': 'public',
   'GET /cron': 'public',
   'POST /cron': 'public',
   'GET /cron/*': 'public',

@@ -219,7 +219,8 @@ test('every kind of answer says what a browser needs to hear', async () => {
     [404, { url: '/admin/core/bgtask/99', as: admin }],
     [404, { url: '/admin/assets/x/y' }],
     [405, { method: 'HEAD', url: '/admin' }],
-    [405, { method: 'HEAD', url: '/healthz' }],
+    [200, { method: 'HEAD', url: '/healthz' }],
+    [405, { method: 'HEAD', url: '/admin/login' }],
     [405, { method: 'DELETE', url: '/admin/core/bgtask/1' }],
     [413, { method: 'POST', url: '/admin/core/bgtask', as: admin, body: { action: 'x'.repeat(300_000) } }],
     [
@@ -258,7 +259,7 @@ test('what breaks inside is told under a reference, without a word about the ins
   assert.match(answer.body, /reference/)
 })
 
-test('HEAD, and every method that an address does not take, acts nowhere and names what is taken', async () => {
+test('HEAD of a page, and every method that an address does not take, acts nowhere and names what is taken', async () => {
   const before = panel.snapshot()
   const addresses: [string, string][] = [
     ['/admin', 'GET'],
@@ -267,7 +268,7 @@ test('HEAD, and every method that an address does not take, acts nowhere and nam
     ['/admin/core/bgtask/loop/start', 'POST'],
     ['/admin/core/bgtask/7/deletion', 'POST'],
     ['/admin/logout', 'POST'],
-    ['/healthz', 'GET'],
+    ['/admin/login', 'GET, POST'],
   ]
   for (const [url, allowed] of addresses) {
     for (const method of ['HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', ...(allowed.includes('GET') ? [] : ['GET'])]) {
