@@ -1,17 +1,22 @@
+import type { Sentence } from './task/told.ts'
+
 /** Exit codes of the command line (sysexits.h where it has one). */
 export const exitCodes = { done: 0, failed: 1, usage: 2, busy: 75, misconfigured: 78 } as const
 
 /**
  * A mistake somebody can mend: its message says what is wrong, with what, and what to do next.
- * The command line prints the message alone and ends with `exitCode`; the web answers with `httpStatus`.
+ * The command line prints the message alone and ends with `exitCode`; the web answers with `httpStatus`, and says it in the reader's language.
  */
 export class BgtaskError extends Error {
   readonly code: ErrorCode
   readonly exitCode: number
   readonly httpStatus: number
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+  /** The message with its parts kept, where it was made so; else the message. */
+  readonly sentence: Sentence
+  constructor(code: ErrorCode, sentence: Sentence, options?: ErrorOptions) {
+    super(String(sentence), options)
     this.name = 'BgtaskError'
+    this.sentence = sentence
     this.code = code
     this.exitCode = kinds[code].exitCode
     this.httpStatus = kinds[code].httpStatus
@@ -35,6 +40,9 @@ const kinds = {
 
 /** The text of whatever was thrown, without its stack. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message || thrown.name : String(thrown))
+
+/** The same, as a sentence that a page can say in the reader's language, where it is one of ours. */
+export const sentenceOf = (thrown: unknown): Sentence => (thrown instanceof BgtaskError ? thrown.sentence : messageOf(thrown))
 
 /** @returns the line of the file at which it could not be loaded, or threw; null when nothing tells. The message alone does not say it */
 export const lineOf = (thrown: unknown, file: string): number | null => {

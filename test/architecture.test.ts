@@ -11,7 +11,7 @@ const mayImport: Record<string, readonly string[]> = {
   task: [],
   texts: ['task'],
   secrets: ['task', 'errors'],
-  errors: [],
+  errors: ['task'],
   paths: [],
   config: ['errors', 'paths', 'task'],
   log: ['config', 'errors', 'secrets', 'texts'],

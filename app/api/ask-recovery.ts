@@ -1,5 +1,6 @@
 import { BgtaskError } from '../errors.ts'
 import type { FailedFilter } from '../store/recover.ts'
+import { told } from '../task/told.ts'
 import type { Background } from './background.ts'
 import type { Recovery } from './recover-failed.ts'
 import { showValue } from './show-value.ts'
@@ -19,7 +20,10 @@ export const askRecovery = async (
   { by, actor }: { by: string; actor: AddedBy },
 ): Promise<StoredTask> => {
   if (filter.error !== undefined && !/^[0-9a-f]{32}$/.test(filter.error))
-    throw new BgtaskError('refused', `error is ${showValue(filter.error)}; give the key of an error as the list of failed tasks has it.`)
+    throw new BgtaskError(
+      'refused',
+      told`error is ${showValue(filter.error)}; give the key of an error as the list of failed tasks has it.`,
+    )
   const params = { do: act, filter: { ...filter }, failedBefore: Date.now() } satisfies Recovery
   const detail = `${act}: ${describeFilter(filter)}`
   // Ahead of what it has retried already, should it be run again after a crash.

@@ -2,6 +2,7 @@ import { BgtaskError, messageOf } from '../errors.ts'
 import { ourCommand } from '../paths.ts'
 import { type AuditVia, appendAudit } from '../store/audit.ts'
 import { type CallerTransaction, type Db, isAway } from '../store/database.ts'
+import { told } from '../task/told.ts'
 import type { Reach } from './command-reach.ts'
 
 /** Who acts, from where, and by which kind of request. */
@@ -46,7 +47,7 @@ export const noteAct = async (db: Db, { name, ip, via }: Actor, { act, subject =
   } catch (error) {
     if (isAway(error)) throw error
     // Whoever reads this may be nobody we know, so the reason stays in what `check` says.
-    const sentence = `The audit cannot be written, so this is not done. On the machine itself, ${ourCommand} check says why.`
+    const sentence = told`The audit cannot be written, so this is not done. On the machine itself, ${ourCommand} check says why.`
     throw new BgtaskError('failed', sentence, { cause: error })
   }
 }

@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts'
 import { type AuditChainState, checkAuditChain, tryAudit } from '../store/audit.ts'
 import { isAway, openDatabase } from '../store/database.ts'
 import { readDatabaseSettings } from '../store/read-database-settings.ts'
+import { type Told, told } from '../task/told.ts'
 import type { Finding } from './check.ts'
 
 /**
@@ -23,29 +24,32 @@ export const checkAudit = async (
       const { missing, unknown, readOnly } = await readDatabaseSettings(db)
       if (missing.length + unknown.length > 0 || readOnly) return []
       await tryAudit(db)
-      return [told(await checkAuditChain(db, newestAuditRows === undefined ? {} : { newest: newestAuditRows }), newestAuditRows)]
+      return [findingOf(await checkAuditChain(db, newestAuditRows === undefined ? {} : { newest: newestAuditRows }), newestAuditRows)]
     } finally {
       await db.close()
     }
   } catch (error) {
     if (isAway(error)) return []
-    const sentence = `The audit cannot be written (${messageOf(error)}), so nobody can sign in, and nothing can be started, stopped or added.`
-    return [{ level: 'error', subject: 'audit', sentence, remedy: 'See the tables bg_audit and bg_audit_chain, and the rights on them.' }]
+    const sentence = told`The audit cannot be written (${messageOf(error)}), so nobody can sign in, and nothing can be started, stopped or added.`
+    return [
+      { level: 'error', subject: 'audit', sentence, remedy: told`See the tables bg_audit and bg_audit_chain, and the rights on them.` },
+    ]
   }
 }
 
-const told = ({ rows, lastHash, broken }: AuditChainState, newest: number | undefined): Finding => {
+const findingOf = ({ rows, lastHash, broken }: AuditChainState, newest: number | undefined): Finding => {
   if (broken) {
-    const remedy = 'Keep the database as it is, find out who can write to it, and compare it with a backup.'
-    return { level: 'error', subject: 'audit', sentence: `The chain of the audit is broken: ${whys[broken.why](broken.id)}`, remedy }
+    const remedy = told`Keep the database as it is, find out who can write to it, and compare it with a backup.`
+    return { level: 'error', subject: 'audit', sentence: told`The chain of the audit is broken: ${whys[broken.why](broken.id)}`, remedy }
   }
-  const part = newest !== undefined && rows >= newest ? `the newest ${rows} rows` : rows === 1 ? 'its one row' : `all ${rows} rows`
-  const head = lastHash === '' ? '' : ` Hash of the newest: ${lastHash}.`
-  return { level: 'ok', subject: 'audit', sentence: `The audit can be written, and its chain is whole (${part}).${head}`, remedy: null }
+  const part =
+    newest !== undefined && rows >= newest ? told`the newest ${rows} rows` : rows === 1 ? told`its one row` : told`all ${rows} rows`
+  const head = lastHash === '' ? '' : told` Hash of the newest: ${lastHash}.`
+  return { level: 'ok', subject: 'audit', sentence: told`The audit can be written, and its chain is whole (${part}).${head}`, remedy: null }
 }
 
-const whys: Record<NonNullable<AuditChainState['broken']>['why'], (id: number) => string> = {
-  missing: id => `row ${id} is missing.`,
-  changed: id => `row ${id} is not as it was written.`,
-  extra: id => `row ${id} was put in beside it.`,
+const whys: Record<NonNullable<AuditChainState['broken']>['why'], (id: number) => Told> = {
+  missing: id => told`row ${id} is missing.`,
+  changed: id => told`row ${id} is not as it was written.`,
+  extra: id => told`row ${id} was put in beside it.`,
 }

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Config, maskUrl } from '../config.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf, sentenceOf } from '../errors.ts'
 import { ourCommand } from '../paths.ts'
 import { whyNotMakeable } from '../runs/can-be-made.ts'
 import { type Db, openDatabase } from '../store/database.ts'
 import { readDatabaseSettings } from '../store/read-database-settings.ts'
+import { type Sentence, told } from '../task/told.ts'
 import type { Finding } from './check.ts'
 
 /** Reachable, of this version, and keeping what it was told. */
@@ -15,12 +16,12 @@ export const checkDatabase = async (config: Config): Promise<Finding[]> => {
   if (path !== null && !existsSync(path)) {
     const why = whyNotMadeIn(config.runtime, dirname(path))
     return why === null
-      ? [found('warning', `${where} is not there yet.`, `It is made by the first start, or by: ${ourCommand} migrate`)]
+      ? [found('warning', told`${where} is not there yet.`, told`It is made by the first start, or by: ${ourCommand} migrate`)]
       : [
           found(
             'error',
-            `${where} is not there and cannot be made (${why}).`,
-            'Make its folder, or set DATABASE_URL to a path that can be.',
+            told`${where} is not there and cannot be made (${why}).`,
+            told`Make its folder, or set DATABASE_URL to a path that can be.`,
           ),
         ]
   }
@@ -28,7 +29,7 @@ export const checkDatabase = async (config: Config): Promise<Finding[]> => {
   try {
     db = await openDatabase(config.databaseUrl)
   } catch (error) {
-    return [found('error', messageOf(error), 'Loops go on meanwhile; nothing new starts.')]
+    return [found('error', sentenceOf(error), told`Loops go on meanwhile; nothing new starts.`)]
   }
   try {
     return await look(db, where)
@@ -36,8 +37,8 @@ export const checkDatabase = async (config: Config): Promise<Finding[]> => {
     return [
       found(
         'error',
-        `${where} cannot be asked: ${messageOf(error)}`,
-        'See the log of the database, and whether its user may read the tables.',
+        told`${where} cannot be asked: ${messageOf(error)}`,
+        told`See the log of the database, and whether its user may read the tables.`,
       ),
     ]
   } finally {
@@ -46,9 +47,9 @@ export const checkDatabase = async (config: Config): Promise<Finding[]> => {
 }
 
 // The runtime folder is made by the start; no other is.
-const whyNotMadeIn = (runtime: string, folder: string): string | null => {
+const whyNotMadeIn = (runtime: string, folder: string): Sentence | null => {
   if (folder === runtime) return whyNotMakeable(folder)
-  return existsSync(folder) ? whyNotMakeable(folder) : `${folder} is not there`
+  return existsSync(folder) ? whyNotMakeable(folder) : told`${folder} is not there`
 }
 
 const look = async (db: Db, where: string): Promise<Finding[]> => {
@@ -56,31 +57,40 @@ const look = async (db: Db, where: string): Promise<Finding[]> => {
   const findings: Finding[] = []
   if (unknown.length > 0) {
     findings.push(
-      found('error', `${where} is newer than this version of bgtask (it has ${unknown.join(', ')}).`, 'Install the newer version.'),
+      found('error', told`${where} is newer than this version of bgtask (it has ${unknown.join(', ')}).`, told`Install the newer version.`),
     )
   }
   if (missing.length > 0) {
-    findings.push(found('error', `The tables in ${where} are not up to date (${missing.join(', ')}).`, `Run: ${ourCommand} migrate`))
+    findings.push(
+      found('error', told`The tables in ${where} are not up to date (${missing.join(', ')}).`, told`Run: ${ourCommand} migrate`),
+    )
   }
   if (readOnly)
-    findings.push(found('error', `${where} is read-only.`, 'Point DATABASE_URL to the server that can be written, or see why it is.'))
+    findings.push(
+      found('error', told`${where} is read-only.`, told`Point DATABASE_URL to the server that can be written, or see why it is.`),
+    )
   if (flushAtCommit !== null && !flushAtCommit) {
-    const remedy = 'SET GLOBAL innodb_flush_log_at_trx_commit = 1, and in its configuration file.'
+    const remedy = told`SET GLOBAL innodb_flush_log_at_trx_commit = 1, and in its configuration file.`
     findings.push(
       found(
         'warning',
-        'The database does not write each commit to disk: after a crash of its machine, tasks of the last second may be gone.',
+        told`The database does not write each commit to disk: after a crash of its machine, tasks of the last second may be gone.`,
         remedy,
       ),
     )
   }
   if (clockOffMs !== null && Math.abs(clockOffMs) > 5000) {
-    const sentence = `The clocks of this machine and of the database differ by ${Math.round(Math.abs(clockOffMs) / 1000)} s.`
-    findings.push({ level: 'warning', subject: 'clock', sentence, remedy: 'Set both by NTP (timedatectl set-ntp true).' })
+    const sentence = told`The clocks of this machine and of the database differ by ${Math.round(Math.abs(clockOffMs) / 1000)} s.`
+    findings.push({ level: 'warning', subject: 'clock', sentence, remedy: told`Set both by NTP (timedatectl set-ntp true).` })
   }
   return findings.length > 0
     ? findings
-    : [{ level: 'ok', subject: 'database', sentence: `${where} (${version}) answers and is up to date.`, remedy: null }]
+    : [{ level: 'ok', subject: 'database', sentence: told`${where} (${version}) answers and is up to date.`, remedy: null }]
 }
 
-const found = (level: 'warning' | 'error', sentence: string, remedy: string): Finding => ({ level, subject: 'database', sentence, remedy })
+const found = (level: 'warning' | 'error', sentence: Sentence, remedy: Sentence): Finding => ({
+  level,
+  subject: 'database',
+  sentence,
+  remedy,
+})

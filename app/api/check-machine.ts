@@ -3,6 +3,7 @@ import { loadCatalog } from '../catalog/catalog.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { lookAtMachine, type Machine } from '../runs/machine.ts'
+import { type Sentence, told } from '../task/told.ts'
 import type { Finding } from './check.ts'
 
 /** Which limits of actions this machine can keep, and by which way. */
@@ -10,8 +11,8 @@ export const checkMachine = async (config: Config): Promise<Finding[]> => {
   try {
     return machineFindings(await lookAtMachine(config.cgroups), await entriesOf(config))
   } catch (error) {
-    const sentence = `What this machine can do to limit actions cannot be found out (${messageOf(error)}).`
-    return [{ level: 'warning', subject: 'limits', sentence, remedy: 'Actions without limits are not concerned.' }]
+    const sentence = told`What this machine can do to limit actions cannot be found out (${messageOf(error)}).`
+    return [{ level: 'warning', subject: 'limits', sentence, remedy: told`Actions without limits are not concerned.` }]
   }
 }
 
@@ -22,77 +23,82 @@ export const machineFindings = (machine: Machine, entries: readonly Pick<ActionE
   const memory = machine.places.find(place => place.memory)
   const processes = machine.places.find(place => place.processes)
   const runAs = askers(limits => limits.runAs)
-  const notOurs = 'no such cgroup is ours'
+  const notOurs = told`no such cgroup is ours`
   return [
     ...machine.troubles.map(
       (sentence): Finding => ({
         level: 'error',
         subject: 'limits',
         sentence,
-        remedy: 'Set BGTASK_CGROUPS to a cgroup that was given to bgtask, or leave it out.',
+        remedy: told`Set BGTASK_CGROUPS to a cgroup that was given to bgtask, or leave it out.`,
       }),
     ),
     memory
-      ? can('memory limit', `memoryMb bounds all processes of a run together, by cgroups (version ${memory.version}) in ${memory.folder}.`)
+      ? can(
+          'memory limit',
+          told`memoryMb bounds all processes of a run together, by cgroups (version ${memory.version}) in ${memory.folder}.`,
+        )
       : machine.prlimit === null
-        ? can('memory limit', `memoryMb bounds each process of a run by itself (RLIMIT_DATA): ${notOurs}.`)
+        ? can('memory limit', told`memoryMb bounds each process of a run by itself (RLIMIT_DATA): ${notOurs}.`)
         : cannot(
             'memory limit',
-            `memoryMb cannot be kept: ${notOurs}, and ${machine.prlimit}.`,
+            told`memoryMb cannot be kept: ${notOurs}, and ${machine.prlimit}.`,
             askers(limits => limits.memoryMb),
             giveCgroup,
           ),
     processes
-      ? can('process limit', `processes bounds each run by itself, by cgroups (version ${processes.version}) in ${processes.folder}.`)
+      ? can('process limit', told`processes bounds each run by itself, by cgroups (version ${processes.version}) in ${processes.folder}.`)
       : machine.prlimit === null && machine.runAs === null
         ? cannot(
             'process limit',
-            `processes can only be kept for actions that run as another user, and counts all that this user has (RLIMIT_NPROC): ${notOurs}.`,
+            told`processes can only be kept for actions that run as another user, and counts all that this user has (RLIMIT_NPROC): ${notOurs}.`,
             askers(limits => limits.processes && !limits.runAs),
             giveCgroup,
           )
         : cannot(
             'process limit',
-            `processes cannot be kept: ${notOurs}.`,
+            told`processes cannot be kept: ${notOurs}.`,
             askers(limits => limits.processes),
             giveCgroup,
           ),
     machine.runAs === null
-      ? can('other users', 'runAs works: setpriv starts runs as other users, with none of the rights of root.')
+      ? can('other users', told`runAs works: setpriv starts runs as other users, with none of the rights of root.`)
       : cannot(
           'other users',
-          `runAs does not work: ${machine.runAs}.`,
+          told`runAs does not work: ${machine.runAs}.`,
           runAs,
-          'Let root start bgtask, or let the action run as the user of bgtask.',
+          told`Let root start bgtask, or let the action run as the user of bgtask.`,
         ),
     machine.noNewPrivileges === null
-      ? can('privileges', 'noNewPrivileges works, by setpriv: no program that a run starts can gain rights.')
+      ? can('privileges', told`noNewPrivileges works, by setpriv: no program that a run starts can gain rights.`)
       : cannot(
           'privileges',
-          `noNewPrivileges does not work: ${machine.noNewPrivileges}.`,
+          told`noNewPrivileges does not work: ${machine.noNewPrivileges}.`,
           askers(limits => limits.noNewPrivileges || limits.runAs),
-          'Install util-linux.',
+          told`Install util-linux.`,
         ),
   ]
 }
 
-const giveCgroup =
-  'Give bgtask a cgroup: in its systemd unit, Delegate=yes, DelegateSubgroup=bgtask and Environment=BGTASK_CGROUPS=/sys/fs/cgroup/system.slice/<unit>.'
+const giveCgroup = told`Give bgtask a cgroup: in its systemd unit, Delegate=yes, DelegateSubgroup=bgtask and Environment=BGTASK_CGROUPS=/sys/fs/cgroup/system.slice/<unit>.`
 
-const can = (subject: Finding['subject'], sentence: string): Finding => ({ level: 'ok', subject, sentence, remedy: null })
+const can = (subject: Finding['subject'], sentence: Sentence): Finding => ({ level: 'ok', subject, sentence, remedy: null })
 
-const cannot = (subject: Finding['subject'], sentence: string, askers: readonly string[], remedy: string): Finding =>
+const cannot = (subject: Finding['subject'], sentence: Sentence, askers: readonly string[], remedy: Sentence): Finding =>
   askers.length === 0
-    ? can(subject, `${sentence} No action asks for it.`)
+    ? can(subject, told`${sentence} No action asks for it.`)
     : {
         level: 'error',
         subject,
-        sentence: `${sentence} ${some(askers)} ${askers.length === 1 ? 'asks' : 'ask'} for it, and will not be run.`,
+        sentence:
+          askers.length === 1
+            ? told`${sentence} ${some(askers)} asks for it, and will not be run.`
+            : told`${sentence} ${some(askers)} ask for it, and will not be run.`,
         remedy,
       }
 
 const some = (names: readonly string[]) =>
-  names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
+  names.length > 3 ? told`${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
 
 // That the actions cannot be read is told by another finding.
 const entriesOf = async (config: Config): Promise<readonly ActionEntry[]> => {

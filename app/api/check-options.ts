@@ -3,6 +3,7 @@ import type { CallerTransaction } from '../store/database.ts'
 import type { OnConflict } from '../store/insert-task.ts'
 import { nearestNames } from '../task/nearest-names.ts'
 import { EXEC_TYPE_FOREVER, EXEC_TYPE_ONCE, type ExecType, taskDefaults } from '../task/task.ts'
+import { anyOf, type Sentence, told } from '../task/told.ts'
 import { checkText } from './check-json.ts'
 import { showValue } from './show-value.ts'
 
@@ -68,12 +69,12 @@ export const checkOptions = (given: unknown, limits: ActionLimits, now: number):
   const uniqueKey = options.unique == null ? null : text('unique', options.unique, 1, 255)
   if (options.onConflict !== undefined && uniqueKey === null) {
     throw refused(
-      `onConflict is ${showValue(options.onConflict)} but there is no unique key; give unique as well, or leave onConflict out.`,
+      told`onConflict is ${showValue(options.onConflict)} but there is no unique key; give unique as well, or leave onConflict out.`,
     )
   }
   if (options.onConflict === 'keepLast' && execType === EXEC_TYPE_FOREVER)
     throw refused(
-      'onConflict is "keepLast" for a FOREVER task, which no other follows, since it does not end; use keep, replace or reject.',
+      told`onConflict is "keepLast" for a FOREVER task, which no other follows, since it does not end; use keep, replace or reject.`,
     )
   return {
     execType,
@@ -96,11 +97,11 @@ export const checkOptions = (given: unknown, limits: ActionLimits, now: number):
 
 /** Text of 0 or more characters, as people count them. */
 export const text = (field: string, given: unknown, least: number, most: number): string => {
-  if (typeof given !== 'string') throw refused(`${field} is ${showValue(given)}; it must be text of ${least} to ${most} characters.`)
+  if (typeof given !== 'string') throw refused(told`${field} is ${showValue(given)}; it must be text of ${least} to ${most} characters.`)
   checkText(given, field)
   const length = given.length > 2 * most ? given.length : [...given].length
   if (length >= least && length <= most) return given
-  throw refused(`${field} is ${length} characters long (${showValue(given)}); allowed are ${least} to ${most}.`)
+  throw refused(told`${field} is ${length} characters long (${showValue(given)}); allowed are ${least} to ${most}.`)
 }
 
 /** ISO 8601 with a zone, milliseconds or a Date, as milliseconds. */
@@ -115,8 +116,7 @@ export const moment = (field: string, given: unknown): number => {
           : Number.NaN
   if (Number.isInteger(at) && at >= 0 && at <= lastMoment) return at
   throw refused(
-    `${field} is ${given instanceof Date ? 'an invalid or impossible Date' : showValue(given)}; allowed are a Date, milliseconds since 1970, ` +
-      'or a date and time with its zone like 2026-11-21T08:00:00Z or 2026-11-21T08:00:00+01:00, up to the year 9999.',
+    told`${field} is ${given instanceof Date ? told`an invalid or impossible Date` : showValue(given)}; allowed are a Date, milliseconds since 1970, or a date and time with its zone like 2026-11-21T08:00:00Z or 2026-11-21T08:00:00+01:00, up to the year 9999.`,
   )
 }
 
@@ -144,21 +144,21 @@ const asOptions = (given: unknown): Given => {
   if (given === undefined || given === null) return {}
   if (typeof given === 'string') return { execType: given }
   if (typeof given !== 'object' || Array.isArray(given)) {
-    throw refused(`The third argument is ${showValue(given)}; allowed are EXEC_TYPE_ONCE, EXEC_TYPE_FOREVER, or an object of options.`)
+    throw refused(told`The third argument is ${showValue(given)}; allowed are EXEC_TYPE_ONCE, EXEC_TYPE_FOREVER, or an object of options.`)
   }
   const unknown = Object.keys(given).find(name => !names.includes(name))
   if (unknown === undefined) return given
   const like = nearestNames(unknown, names)
   throw refused(
-    `${showValue(unknown)} is no option of a task; ${like.length ? `did you mean ${like.join(' or ')}?` : `there are ${names.join(', ')}.`}`,
+    told`${showValue(unknown)} is no option of a task; ${like.length ? told`did you mean ${anyOf(like)}?` : told`there are ${names.join(', ')}.`}`,
   )
 }
 
 const dueTime = ({ runAt, delayMs }: Given, execType: ExecType, now: number): number => {
-  if (runAt != null && delayMs != null) throw refused('Both runAt and delayMs are given; allowed is one of them.')
+  if (runAt != null && delayMs != null) throw refused(told`Both runAt and delayMs are given; allowed is one of them.`)
   const name = runAt == null ? 'delayMs' : 'runAt'
   if ((runAt != null || delayMs != null) && execType === EXEC_TYPE_FOREVER) {
-    throw refused(`${name} is given for a FOREVER task, which starts at once; leave it out, or make it ONCE.`)
+    throw refused(told`${name} is given for a FOREVER task, which starts at once; leave it out, or make it ONCE.`)
   }
   if (delayMs != null) return now + whole('delayMs', typeof delayMs === 'number' ? Math.round(delayMs) : delayMs, 0, 3650 * dayMs)!
   return runAt == null ? now : moment('runAt', runAt)
@@ -186,26 +186,26 @@ const oneOf = <Value extends string>(field: string, given: unknown, allowed: rea
   if (found !== undefined) return found
   const like = typeof given === 'string' ? nearestNames(given, allowed) : []
   throw refused(
-    `${field} is ${showValue(given)}; allowed are ${allowed.join(', ')}.${like.length === 1 ? ` Did you mean ${like[0]}?` : ''}`,
+    told`${field} is ${showValue(given)}; allowed are ${allowed.join(', ')}.${like.length === 1 ? told` Did you mean ${like[0]!}?` : ''}`,
   )
 }
 
 const whole = (field: string, given: unknown, least: number, most: number): number | undefined => {
   if (given === undefined) return undefined
   if (Number.isInteger(given) && (given as number) >= least && (given as number) <= most) return given as number
-  throw refused(`${field} is ${showValue(given)}; allowed are whole numbers from ${least} to ${most}.`)
+  throw refused(told`${field} is ${showValue(given)}; allowed are whole numbers from ${least} to ${most}.`)
 }
 
 const trueOrFalse = (field: string, given: unknown, fallback: boolean): boolean => {
   if (given === undefined) return fallback
   if (typeof given === 'boolean') return given
-  throw refused(`${field} is ${showValue(given)}; allowed are true and false.`)
+  throw refused(told`${field} is ${showValue(given)}; allowed are true and false.`)
 }
 
 const transaction = (given: unknown): CallerTransaction | undefined => {
   if (given === undefined || given === null) return undefined
   if (typeof given === 'object' && (given as { isTransaction?: unknown }).isTransaction === true) return given as CallerTransaction
-  throw refused(`trx is ${showValue(given)}; it must be a Kysely transaction that has begun (db.transaction().execute(trx => ...)).`)
+  throw refused(told`trx is ${showValue(given)}; it must be a Kysely transaction that has begun (db.transaction().execute(trx => ...)).`)
 }
 
-const refused = (sentence: string) => new BgtaskError('refused', sentence)
+const refused = (sentence: Sentence) => new BgtaskError('refused', sentence)

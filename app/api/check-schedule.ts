@@ -17,6 +17,7 @@ import {
   type ScheduledOptions,
 } from '../task/schedule.ts'
 import { readTimeZone } from '../task/time-zone.ts'
+import { anyOf, type Sentence, told } from '../task/told.ts'
 import type { Actor } from './audited.ts'
 import type { TaskOptions } from './check-options.ts'
 import { checkTask } from './check-task.ts'
@@ -63,9 +64,9 @@ export const checkSchedule = async (
   const { cron, everyMs, timeZone, action, params, missed, overlap, ...ofTask } = options
   const rule = checkRule({ cron, everyMs, timeZone }, now)
   const nextAt = nextDue(rule, now)
-  if (nextAt === null) throw refused(`The cron text ${showValue(cron)} never comes: there is no such day.`)
+  if (nextAt === null) throw refused(told`The cron text ${showValue(cron)} never comes: there is no such day.`)
   if (ofTask.onConflict === 'reject')
-    throw refused('onConflict is reject, and a schedule has nobody to tell; allowed are keep, replace and keepLast.')
+    throw refused(told`onConflict is reject, and a schedule has nobody to tell; allowed are keep, replace and keepLast.`)
   // A command is scheduled by those alone who may run it.
   const asked = await asCommandWish(config, { action, params, options: ofTask } as TaskWish, actor)
   const { task } = await checkTask(catalog, asked.action, asked.params, asked.options, { now })
@@ -92,11 +93,12 @@ export const checkSchedule = async (
 
 /** @throws BgtaskError `refused` */
 export const checkScheduleName = (given: unknown): string => {
-  if (typeof given !== 'string') throw refused(`The name of the schedule is ${showValue(given)}; it must be text like nightly-clean-up.`)
+  if (typeof given !== 'string')
+    throw refused(told`The name of the schedule is ${showValue(given)}; it must be text like nightly-clean-up.`)
   const name = given.trim().normalize('NFC')
   if (/^[\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{0,49}$/u.test(name) && !/^\d+$/.test(name)) return name
   throw refused(
-    `The name of the schedule is ${showValue(given)}; allowed are 1 to 50 letters, digits, dots, _ and -, with a letter among them, like nightly-clean-up.`,
+    told`The name of the schedule is ${showValue(given)}; allowed are 1 to 50 letters, digits, dots, _ and -, with a letter among them, like nightly-clean-up.`,
   )
 }
 
@@ -106,24 +108,23 @@ export const checkScheduleName = (given: unknown): string => {
  */
 export const checkRule = (given: { cron?: unknown; everyMs?: unknown; timeZone?: unknown }, now: number): DueRule => {
   const { cron, everyMs, timeZone } = given
-  if (cron != null && everyMs != null) throw refused('Both cron and everyMs are given; a schedule has one of them.')
+  if (cron != null && everyMs != null) throw refused(told`Both cron and everyMs are given; a schedule has one of them.`)
   if (cron == null && everyMs == null)
     throw refused(
-      'Neither cron nor everyMs is given; write cron: "30 2 * * *" for every day at 02:30, or everyMs: 900000 for every 15 minutes.',
+      told`Neither cron nor everyMs is given; write cron: "30 2 * * *" for every day at 02:30, or everyMs: 900000 for every 15 minutes.`,
     )
   if (everyMs != null) {
     if (timeZone != null && timeZone !== '')
-      throw refused(`timeZone is ${showValue(timeZone)} beside everyMs, which counts milliseconds and reads no clock; leave it out.`)
+      throw refused(told`timeZone is ${showValue(timeZone)} beside everyMs, which counts milliseconds and reads no clock; leave it out.`)
     if (typeof everyMs === 'number' && Number.isInteger(everyMs) && everyMs >= leastEveryMs && everyMs <= mostEveryMs)
       return { everyMs, anchorAt: Math.floor(now / 1_000) * 1_000 }
     throw refused(
-      `everyMs is ${showValue(everyMs)}; allowed are whole numbers from ${leastEveryMs} (1 second) to ${mostEveryMs} (366 days). ` +
-        'What is needed more often is a loop: execForeverInterval.',
+      told`everyMs is ${showValue(everyMs)}; allowed are whole numbers from ${leastEveryMs} (1 second) to ${mostEveryMs} (366 days). What is needed more often is a loop: execForeverInterval.`,
     )
   }
-  if (typeof cron !== 'string') throw refused(`cron is ${showValue(cron)}; it must be text like "30 2 * * *".`)
+  if (typeof cron !== 'string') throw refused(told`cron is ${showValue(cron)}; it must be text like "30 2 * * *".`)
   if (timeZone != null && typeof timeZone !== 'string')
-    throw refused(`timeZone is ${showValue(timeZone)}; it must be text like Europe/Berlin.`)
+    throw refused(told`timeZone is ${showValue(timeZone)}; it must be text like Europe/Berlin.`)
   const zone = readTimeZone(timeZone == null ? 'UTC' : timeZone)
   if ('fault' in zone) throw refused(zone.fault)
   const text = cron.trim().replace(/\s+/g, ' ')
@@ -162,16 +163,16 @@ type Given = { [Name in keyof ScheduleOptions]?: unknown }
 
 const asOptions = (given: unknown): Given => {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw refused(`The schedule is ${showValue(given)}; it must be an object like { cron: "30 2 * * *", action: "report/build" }.`)
+    throw refused(told`The schedule is ${showValue(given)}; it must be an object like { cron: "30 2 * * *", action: "report/build" }.`)
   const unknown = Object.keys(given).find(name => !names.includes(name))
   if (unknown === undefined) return given
-  if (unknown === 'execType') throw refused('execType is given; a schedule makes ONCE tasks only. A loop is added with addTask.')
+  if (unknown === 'execType') throw refused(told`execType is given; a schedule makes ONCE tasks only. A loop is added with addTask.`)
   if (unknown === 'runAt' || unknown === 'delayMs')
-    throw refused(`${unknown} is given; when its tasks are due is for cron or everyMs to say.`)
-  if (unknown === 'trx') throw refused('trx is given; a schedule is not stored in a transaction of yours.')
+    throw refused(told`${unknown} is given; when its tasks are due is for cron or everyMs to say.`)
+  if (unknown === 'trx') throw refused(told`trx is given; a schedule is not stored in a transaction of yours.`)
   const like = nearestNames(unknown, names)
   throw refused(
-    `${showValue(unknown)} is no option of a schedule; ${like.length ? `did you mean ${like.join(' or ')}?` : `there are ${names.join(', ')}.`}`,
+    told`${showValue(unknown)} is no option of a schedule; ${like.length ? told`did you mean ${anyOf(like)}?` : told`there are ${names.join(', ')}.`}`,
   )
 }
 
@@ -179,7 +180,7 @@ const oneOf = <Value extends string>(field: string, given: unknown, values: read
   if (given == null) return standard
   const found = values.find(value => value === given)
   if (found !== undefined) return found
-  throw refused(`${field} is ${showValue(given)}; allowed are ${values.join(', ')}.`)
+  throw refused(told`${field} is ${showValue(given)}; allowed are ${values.join(', ')}.`)
 }
 
-const refused = (sentence: string) => new BgtaskError('refused', sentence)
+const refused = (sentence: Sentence) => new BgtaskError('refused', sentence)

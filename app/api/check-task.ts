@@ -7,6 +7,7 @@ import { placeholderIn } from '../secrets/prefill.ts'
 import type { CallerTransaction } from '../store/database.ts'
 import type { NewTask } from '../store/insert-task.ts'
 import type { Json } from '../task/task.ts'
+import { anyOf, inTurn, type Sentence, told } from '../task/told.ts'
 import { checkJson } from './check-json.ts'
 import { checkOptions, text } from './check-options.ts'
 
@@ -27,9 +28,9 @@ export const checkTask = async (
   const { trx, ...checked } = checkOptions(options, entry, now)
   const faults = await checkParams(entry, json)
   if (faults.length > 0) {
-    const shown = faults.slice(0, 5).join('; ')
-    const more = faults.length > 5 ? `; and ${faults.length - 5} more` : ''
-    throw new BgtaskError('refused', `The params do not fit ${entry.name}: ${shown}${more}.`)
+    const shown = inTurn(faults.slice(0, 5))
+    const more = faults.length > 5 ? told`; and ${faults.length - 5} more` : ''
+    throw new BgtaskError('refused', told`The params do not fit ${entry.name}: ${shown}${more}.`)
   }
   return { task: { action: entry.name, params: json, ...checked, ...(by === undefined ? {} : { by }) }, trx }
 }
@@ -40,30 +41,30 @@ const requireRealSecrets = (params: Json) => {
   if (place === null) return
   throw new BgtaskError(
     'refused',
-    `${['params', ...place].join('.')} is what stands for a hidden value where it is shown, and not the value. Give the value itself.`,
+    told`${['params', ...place].join('.')} is what stands for a hidden value where it is shown, and not the value. Give the value itself.`,
   )
 }
 
 /** @throws BgtaskError `refused` when there is no such action, or its file does not load */
 export const findAction = (catalog: Catalog, name: string): ActionEntry => {
   const entry = catalog.get(name)
-  if (!entry) throw new BgtaskError('refused', `There is no action ${JSON.stringify(name)}${hint(catalog, name)}`)
+  if (!entry) throw new BgtaskError('refused', told`There is no action ${JSON.stringify(name)}${hint(catalog, name)}`)
   if (entry.error === null) return entry
   throw new BgtaskError(
     'refused',
     entry.isAmbiguous
-      ? `The action ${entry.name} ${faultOf(entry)}.`
-      : `The action ${entry.name} cannot be run, since ${entry.file} does not load: ${entry.error}`,
+      ? told`The action ${entry.name} ${faultOf(entry)}.`
+      : told`The action ${entry.name} cannot be run, since ${entry.file} does not load: ${entry.error}`,
   )
 }
 
-const hint = (catalog: Catalog, name: string) => {
+const hint = (catalog: Catalog, name: string): Sentence => {
   const unread = catalog.refused.find(({ isFolder }) => isFolder)
-  if (unread) return `, as far as can be seen: ${unread.file} ${unread.why}.`
+  if (unread) return told`, as far as can be seen: ${unread.file} ${unread.why}.`
   const like = catalog.nearest(name)
-  if (like.length > 0) return `; did you mean ${like.join(' or ')}?`
+  if (like.length > 0) return told`; did you mean ${anyOf(like)}?`
   const known = catalog.entries.map(entry => entry.name).filter(name => !name.startsWith(ownPrefix))
   return known.length > 0
-    ? `. There are ${known.slice(0, 5).join(', ')}${known.length > 5 ? ' and others' : ''}.`
-    : '. The actions folder is empty: report/build would be the file report/build.ts in it.'
+    ? told`. There are ${known.slice(0, 5).join(', ')}${known.length > 5 ? told` and others` : ''}.`
+    : told`. The actions folder is empty: report/build would be the file report/build.ts in it.`
 }

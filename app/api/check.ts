@@ -12,6 +12,7 @@ import { whyNotMakeable } from '../runs/can-be-made.ts'
 import { readFlag, readHold } from '../runs/flags.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { isSilent, readSupervisor } from '../runs/supervisor-file.ts'
+import { allOf, type Sentence, told } from '../task/told.ts'
 import { checkAudit } from './check-audit.ts'
 import { checkDatabase } from './check-database.ts'
 import { checkMachine } from './check-machine.ts'
@@ -43,9 +44,9 @@ export const subjects = [
 export interface Finding {
   level: 'ok' | 'warning' | 'error'
   subject: (typeof subjects)[number]
-  sentence: string
+  sentence: Sentence
   /** What to do about it; null when all is well. */
-  remedy: string | null
+  remedy: Sentence | null
 }
 
 /**
@@ -72,14 +73,14 @@ export const checkInstallation = async (config: Config, options: { newestAuditRo
   return findings
 }
 
-export const ok = (subject: Finding['subject'], sentence: string): Finding => ({ level: 'ok', subject, sentence, remedy: null })
-export const warning = (subject: Finding['subject'], sentence: string, remedy: string): Finding => ({
+export const ok = (subject: Finding['subject'], sentence: Sentence): Finding => ({ level: 'ok', subject, sentence, remedy: null })
+export const warning = (subject: Finding['subject'], sentence: Sentence, remedy: Sentence): Finding => ({
   level: 'warning',
   subject,
   sentence,
   remedy,
 })
-export const fault = (subject: Finding['subject'], sentence: string, remedy: string): Finding => ({
+export const fault = (subject: Finding['subject'], sentence: Sentence, remedy: Sentence): Finding => ({
   level: 'error',
   subject,
   sentence,
@@ -95,14 +96,18 @@ const runtimeFolder = (runtime: string): Finding[] => {
     const stat = lstatSync(runtime)
     if (!stat.isDirectory())
       return [
-        fault(subject, `${runtime} is ${stat.isSymbolicLink() ? 'a symbolic link' : 'no folder'}.`, 'Set BGTASK_RUNTIME to a folder.'),
+        fault(
+          subject,
+          told`${runtime} is ${stat.isSymbolicLink() ? told`a symbolic link` : told`no folder`}.`,
+          told`Set BGTASK_RUNTIME to a folder.`,
+        ),
       ]
     if (stat.uid !== me.uid) {
       return [
         fault(
           subject,
-          `${runtime} belongs to user ${stat.uid}, and we are ${me.name} (${me.uid}): the loop cannot be started.`,
-          `As root: ${give}`,
+          told`${runtime} belongs to user ${stat.uid}, and we are ${me.name} (${me.uid}): the supervisor cannot be started.`,
+          told`As root: ${give}`,
         ),
       ]
     }
@@ -113,20 +118,20 @@ const runtimeFolder = (runtime: string): Finding[] => {
       findings.push(
         warning(
           subject,
-          `${runtime} can be read by others (mode ${(stat.mode & 0o777).toString(8)}).`,
-          `chmod 700 ${JSON.stringify(runtime)}`,
+          told`${runtime} can be read by others (mode ${(stat.mode & 0o777).toString(8)}).`,
+          told`chmod 700 ${JSON.stringify(runtime)}`,
         ),
       )
     }
-    return findings.length > 0 ? findings : [ok(subject, `${runtime} is ours and can be written.`)]
+    return findings.length > 0 ? findings : [ok(subject, told`${runtime} is ours and can be written.`)]
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       const why = whyNotMakeable(runtime)
       return why === null
-        ? [warning(subject, `${runtime} is not there yet.`, 'It is made by the first start (serve, start or add).')]
-        : [fault(subject, `${runtime} is not there and cannot be made (${why}).`, 'Set BGTASK_RUNTIME to a folder that can be.')]
+        ? [warning(subject, told`${runtime} is not there yet.`, told`It is made by the first start (serve, start or add).`)]
+        : [fault(subject, told`${runtime} is not there and cannot be made (${why}).`, told`Set BGTASK_RUNTIME to a folder that can be.`)]
     }
-    return [fault(subject, `${runtime} cannot be looked at (${messageOf(error)}).`, `As root: ${give}`)]
+    return [fault(subject, told`${runtime} cannot be looked at (${messageOf(error)}).`, told`As root: ${give}`)]
   }
 }
 
@@ -139,9 +144,13 @@ const unwritable = (path: string, give: string): Finding[] => {
     if (code === 'ENOENT') return []
     if (code === 'EROFS')
       return [
-        fault('runtime folder', `${path} lies on a read-only file system.`, 'Mount it writable, or set BGTASK_RUNTIME to another folder.'),
+        fault(
+          'runtime folder',
+          told`${path} lies on a read-only file system.`,
+          told`Mount it writable, or set BGTASK_RUNTIME to another folder.`,
+        ),
       ]
-    return [fault('runtime folder', `${path} cannot be written: the loop cannot be started or stopped.`, `As root: ${give}`)]
+    return [fault('runtime folder', told`${path} cannot be written: the supervisor cannot be started or stopped.`, told`As root: ${give}`)]
   }
 }
 
@@ -149,7 +158,7 @@ const unwritable = (path: string, give: string): Finding[] => {
 const foreign = (path: string, me: { uid: number; name: string }, give: string): Finding[] => {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (!stat || stat.uid === me.uid || me.uid === 0) return []
-  return [fault('runtime folder', `${path} belongs to user ${stat.uid}, and we are ${me.name} (${me.uid}).`, `As root: ${give}`)]
+  return [fault('runtime folder', told`${path} belongs to user ${stat.uid}, and we are ${me.name} (${me.uid}).`, told`As root: ${give}`)]
 }
 
 const diskSpace = (runtime: string): Finding[] => {
@@ -157,29 +166,37 @@ const diskSpace = (runtime: string): Finding[] => {
   try {
     const { bavail, bsize, ffree, files } = statfsSync(runtime)
     const freeBytes = bavail * bsize
-    const said = `${(freeBytes / 1e9).toFixed(1)} GB are free where the runtime folder lies`
-    const remedy = 'Free some space; old runs go by themselves after BGTASK_KEEP_DAYS, and sooner if that is set lower.'
-    if (freeBytes < 50e6) return [fault(subject, `Only ${Math.round(freeBytes / 1e6)} MB are free where the runtime folder lies.`, remedy)]
-    if (files > 0 && ffree < 1000) return [fault(subject, `Only ${ffree} more files can be made where the runtime folder lies.`, remedy)]
-    return freeBytes < 1e9 ? [warning(subject, `${said}.`, remedy)] : [ok(subject, `${said}.`)]
+    const said = told`${(freeBytes / 1e9).toFixed(1)} GB are free where the runtime folder lies`
+    const remedy = told`Free some space; old runs go by themselves after BGTASK_KEEP_DAYS, and sooner if that is set lower.`
+    if (freeBytes < 50e6)
+      return [fault(subject, told`Only ${Math.round(freeBytes / 1e6)} MB are free where the runtime folder lies.`, remedy)]
+    if (files > 0 && ffree < 1000)
+      return [fault(subject, told`Only ${ffree} more files can be made where the runtime folder lies.`, remedy)]
+    return freeBytes < 1e9 ? [warning(subject, told`${said}.`, remedy)] : [ok(subject, told`${said}.`)]
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    return [warning(subject, `The free space cannot be read (${messageOf(error)}).`, 'Look with df.')]
+    return [warning(subject, told`The free space cannot be read (${messageOf(error)}).`, told`Look with df.`)]
   }
 }
 
 const flockIsThere = (): Finding[] => {
   const { error, stdout } = spawnSync('flock', ['--version'], { env: { PATH: process.env.PATH }, encoding: 'utf8', timeout: 5000 })
   return error
-    ? [fault('flock', `flock cannot be run (${error.message}); without it nothing keeps a second loop away.`, 'Install util-linux.')]
-    : [ok('flock', `${stdout.trim().split('\n')[0] || 'flock'} is there.`)]
+    ? [
+        fault(
+          'flock',
+          told`flock cannot be run (${error.message}); without it nothing keeps a second supervisor away.`,
+          told`Install util-linux.`,
+        ),
+      ]
+    : [ok('flock', told`${stdout.trim().split('\n')[0] || 'flock'} is there.`)]
 }
 
 const nodeVersion = (): Finding[] => {
   const { node } = process.versions
   return Number.parseInt(node, 10) >= 24
-    ? [ok('node', `Node ${node}.`)]
-    : [fault('node', `Node ${node} is too old.`, 'Install Node 24 or newer, or start with npm start, which brings one.')]
+    ? [ok('node', told`Node ${node}.`)]
+    : [fault('node', told`Node ${node} is too old.`, told`Install Node 24 or newer, or start with npm start, which brings one.`)]
 }
 
 const configuration = (config: Config): Finding[] => {
@@ -190,17 +207,25 @@ const configuration = (config: Config): Finding[] => {
     findings.push(
       config.insecureListen
         ? warning(subject, openSentence(config), openRemedy)
-        : fault(subject, `${openSentence(config)} The panel (serve) does not start.`, openRemedy),
+        : fault(subject, told`${openSentence(config)} The panel (serve) does not start.`, openRemedy),
     )
   }
   if (listening !== 'local' && config.publicUrl === null) {
     findings.push(
-      warning(subject, `The panel listens on ${config.host}, and BGTASK_PUBLIC_URL is not set.`, 'Set it to the address people use.'),
+      warning(
+        subject,
+        told`The panel listens on ${config.host}, and BGTASK_PUBLIC_URL is not set.`,
+        told`Set it to the address people use.`,
+      ),
     )
   }
   if (config.publicUrl?.startsWith('http:') && !/^http:\/\/(localhost|127\.|\[::1\])/.test(config.publicUrl)) {
     findings.push(
-      warning(subject, `${config.publicUrl} is not https: passwords go over the wire in the open.`, 'Put a proxy with TLS in front.'),
+      warning(
+        subject,
+        told`${config.publicUrl} is not https: passwords go over the wire in the open.`,
+        told`Put a proxy with TLS in front.`,
+      ),
     )
   }
   findings.push(...socketFile(config))
@@ -208,8 +233,8 @@ const configuration = (config: Config): Finding[] => {
     findings.push(
       fault(
         'clock',
-        `The clock says ${new Date().toISOString()}, which lies before this program was made.`,
-        'Set it, best by NTP (timedatectl set-ntp true).',
+        told`The clock says ${new Date().toISOString()}, which lies before this program was made.`,
+        told`Set it, best by NTP (timedatectl set-ntp true).`,
       ),
     )
   }
@@ -218,7 +243,7 @@ const configuration = (config: Config): Finding[] => {
     : [
         ok(
           subject,
-          `The configuration is valid; the panel is at ${config.publicUrl ?? `http://${config.host}:${config.port}`}${config.prefix}.`,
+          told`The configuration is valid; the panel is at ${config.publicUrl ?? `http://${config.host}:${config.port}`}${config.prefix}.`,
         ),
       ]
 }
@@ -232,8 +257,8 @@ const socketFile = ({ socket, socketMode }: Config): Finding[] => {
     return [
       fault(
         subject,
-        `BGTASK_SOCKET is ${socket}, and the folder ${folder} is not there.`,
-        'Make it, or set BGTASK_SOCKET to another path.',
+        told`BGTASK_SOCKET is ${socket}, and the folder ${folder} is not there.`,
+        told`Make it, or set BGTASK_SOCKET to another path.`,
       ),
     ]
   const others = (stat.mode & 0o1002) === 0o002
@@ -242,8 +267,8 @@ const socketFile = ({ socket, socketMode }: Config): Finding[] => {
       ? [
           warning(
             subject,
-            `Everybody may write in ${folder}, and put a socket of theirs in place of ours.`,
-            `chmod o-w ${JSON.stringify(folder)}`,
+            told`Everybody may write in ${folder}, and put a socket of theirs in place of ours.`,
+            told`chmod o-w ${JSON.stringify(folder)}`,
           ),
         ]
       : []),
@@ -251,8 +276,8 @@ const socketFile = ({ socket, socketMode }: Config): Finding[] => {
       ? [
           warning(
             subject,
-            `BGTASK_SOCKET_MODE is 0${socketMode.toString(8)}: every user of this machine may add tasks and run commands without a token.`,
-            'Set it to 0660 and give the folder a group of its own, or to 0600.',
+            told`BGTASK_SOCKET_MODE is 0${socketMode.toString(8)}: every user of this machine may add tasks and run commands without a token.`,
+            told`Set it to 0660 and give the folder a group of its own, or to 0600.`,
           ),
         ]
       : []),
@@ -263,7 +288,9 @@ const actions = async (config: Config): Promise<Finding[]> => {
   const subject = 'actions'
   const missing = config.actions
     .filter(folder => !existsSync(folder))
-    .map(folder => fault(subject, `The actions folder ${folder} is not there.`, 'Make it, or set BGTASK_ACTIONS to the folder that it is.'))
+    .map(folder =>
+      fault(subject, told`The actions folder ${folder} is not there.`, told`Make it, or set BGTASK_ACTIONS to the folder that it is.`),
+    )
   if (missing.length === config.actions.length) return missing
   try {
     const { entries, refused } = await loadCatalog(config)
@@ -274,22 +301,24 @@ const actions = async (config: Config): Promise<Finding[]> => {
         ...findings,
         warning(
           subject,
-          `There is no action in ${config.actions.join(' and ')}.`,
-          'report/build would be the file report/build.ts there; or set BGTASK_ACTIONS.',
+          told`There is no action in ${allOf(config.actions)}.`,
+          told`report/build would be the file report/build.ts there; or set BGTASK_ACTIONS.`,
         ),
       ]
     }
     if (findings.some(({ level }) => level === 'error')) return findings
     const sentence =
-      mine.length === 1 ? `There is one action, ${mine[0]!.name}, and it loads.` : `There are ${mine.length} actions, and all of them load.`
+      mine.length === 1
+        ? told`There is one action, ${mine[0]!.name}, and it loads.`
+        : told`There are ${mine.length} actions, and all of them load.`
     return [...findings, ok(subject, sentence)]
   } catch (error) {
     return [
       ...missing,
       fault(
         subject,
-        `The actions in ${config.actions.join(' and ')} cannot be read (${messageOf(error)}).`,
-        'Check that the folder is there and can be read, or set BGTASK_ACTIONS.',
+        told`The actions in ${allOf(config.actions)} cannot be read (${messageOf(error)}).`,
+        told`Check that the folder is there and can be read, or set BGTASK_ACTIONS.`,
       ),
     ]
   }
@@ -298,8 +327,8 @@ const actions = async (config: Config): Promise<Finding[]> => {
 const refusedFinding = ({ file, why, isFolder }: RefusedFile): Finding =>
   fault(
     'actions',
-    isFolder ? `The actions folder ${file} ${why}, so its actions are not there.` : `${file} ${why}.`,
-    isFolder ? 'Make it readable, or take it out of BGTASK_ACTIONS.' : 'All other actions work.',
+    isFolder ? told`The actions folder ${file} ${why}, so its actions are not there.` : told`${file} ${why}.`,
+    isFolder ? told`Make it readable, or take it out of BGTASK_ACTIONS.` : told`Mend ${file}; all other actions work.`,
   )
 
 const brokenFinding = (entry: ActionEntry): Finding[] =>
@@ -308,15 +337,15 @@ const brokenFinding = (entry: ActionEntry): Finding[] =>
     : [
         fault(
           'actions',
-          `${entry.name} ${faultOf(entry)}`,
-          entry.isAmbiguous ? 'All other actions work.' : `Mend ${entry.file}; all other actions work.`,
+          told`${entry.name} ${faultOf(entry)}`,
+          entry.isAmbiguous ? told`Rename one of them; all other actions work.` : told`Mend ${entry.file}; all other actions work.`,
         ),
       ]
 
 const misnamed = (folder: string): Finding[] => {
   try {
     return misnamedFiles(folder).map(({ path, why }) =>
-      warning('actions', `${join(folder, path)} is no action: ${why}.`, 'Rename it, or begin its name with _ if it shall be none.'),
+      warning('actions', told`${join(folder, path)} is no action: ${why}.`, told`Rename it, or begin its name with _ if it shall be none.`),
     )
   } catch {
     return [] // told with the folders that cannot be read
@@ -326,11 +355,14 @@ const misnamed = (folder: string): Finding[] => {
 const commands = async (config: Config): Promise<Finding[]> => {
   const subject = 'commands'
   const { file, fault: why, entries, broken } = await loadCommands(config)
-  if (why !== null) return [fault(subject, why, 'All else works; the page Commands and the README show what such a file looks like.')]
-  if (file === null) return [ok(subject, 'There is no commands file, so no command can be run.')]
-  if (broken.length > 0) return broken.map(({ sentence }) => fault(subject, sentence, `Mend ${file}; all other commands work.`))
+  if (why !== null) return [fault(subject, why, told`All else works; the page Commands and the README show what such a file looks like.`)]
+  if (file === null) return [ok(subject, told`There is no commands file, so no command can be run.`)]
+  if (broken.length > 0) return broken.map(({ sentence }) => fault(subject, sentence, told`Mend ${file}; all other commands work.`))
   return [
-    ok(subject, `${file} allows ${entries.length === 1 ? 'one command' : `${entries.length} commands`}, and nobody else can write it.`),
+    ok(
+      subject,
+      told`${file} allows ${entries.length === 1 ? told`one command` : told`${entries.length} commands`}, and nobody else can write it.`,
+    ),
   ]
 }
 
@@ -345,33 +377,37 @@ const loop = ({ runtime, prefix }: Pick<Config, 'runtime' | 'prefix'>): Finding[
     if (running) findings.push(...livingLoop(running))
     else if (held)
       findings.push(
-        warning('loop', `The loop is on hold by ${held.by} since ${new Date(held.at).toISOString()}.`, 'start releases the hold.'),
+        warning(
+          'loop',
+          told`The supervisor is on hold by ${held.by} since ${new Date(held.at).toISOString()}.`,
+          told`start releases the hold.`,
+        ),
       )
     else
       findings.push(
         warning(
           'loop',
-          'The loop does not run: nothing new starts. What runs already goes on.',
-          `Visit ${prefix}, or run: ${ourCommand} start`,
+          told`The supervisor does not run: nothing new starts. What runs already goes on.`,
+          told`Visit ${prefix}, or run: ${ourCommand} start`,
         ),
       )
     if (flag && !running)
       findings.push(
-        warning('loop', `A stop flag lies there that nobody has read (by ${flag.by}).`, 'The next start ignores or removes it.'),
+        warning('loop', told`A stop flag lies there that nobody has read (by ${flag.by}).`, told`The next start ignores or removes it.`),
       )
     if (flag && running && flag.at > 0 && Date.now() - flag.at > staleFlagMs && flag.epoch !== null && flag.epoch !== running.epoch) {
       findings.push(
         warning(
           'loop',
-          'A stop flag lies there that is meant for an earlier life of the loop.',
-          `It does no harm; rm ${runtimePaths(runtime).stop} removes it.`,
+          told`A stop flag lies there that is meant for an earlier life of the supervisor.`,
+          told`It does no harm; rm ${runtimePaths(runtime).stop} removes it.`,
         ),
       )
     }
     return findings
   } catch (error) {
-    const why = error instanceof BgtaskError ? error.message : `The state of the loop cannot be read (${messageOf(error)}).`
-    return [fault('loop', why, 'Mend the rights of the runtime folder.')]
+    const why = error instanceof BgtaskError ? error.sentence : told`The state of the supervisor cannot be read (${messageOf(error)}).`
+    return [fault('loop', why, told`Mend the rights of the runtime folder.`)]
   }
 }
 
@@ -382,20 +418,20 @@ const livingLoop = (running: NonNullable<ReturnType<typeof readSupervisor>>): Fi
     return [
       fault(
         'loop',
-        `The loop runs (process ${running.pid}) and has no database since ${since}.`,
-        'Loops go on meanwhile; bring the database back.',
+        told`The supervisor runs (process ${running.pid}) and has no database since ${since}.`,
+        told`Loops go on meanwhile; bring the database back.`,
       ),
     ]
   }
   if (isSilent(running, now)) {
-    const remedy = `Look at it: kill -CONT ${running.pid} if it was stopped by a signal; else kill -9 ${running.pid}, and the next start takes over all runs.`
+    const remedy = told`Look at it: kill -CONT ${running.pid} if it was stopped by a signal; else kill -9 ${running.pid}, and the next start takes over all runs.`
     return [
       fault(
         'loop',
-        `The loop's process ${running.pid} lives, but has said nothing for ${Math.round((now - running.tickAt) / 1000)} s.`,
+        told`The supervisor's process ${running.pid} lives, but has said nothing for ${Math.round((now - running.tickAt) / 1000)} s.`,
         remedy,
       ),
     ]
   }
-  return [ok('loop', `The loop runs (process ${running.pid}, since ${new Date(running.startedAt).toISOString()}).`)]
+  return [ok('loop', told`The supervisor runs (process ${running.pid}, since ${new Date(running.startedAt).toISOString()}).`)]
 }

@@ -4,6 +4,7 @@ import { findCommand } from '../commands/find-command.ts'
 import { type CommandsConfig, loadCommands } from '../commands/load-commands.ts'
 import { BgtaskError } from '../errors.ts'
 import type { Task } from '../task/task.ts'
+import { Told, told } from '../task/told.ts'
 import { coversScope } from './scopes.ts'
 import { type Role, roles } from './users.ts'
 
@@ -21,8 +22,8 @@ export const reaches = (reach: Reach | undefined, { name, role }: Pick<Command, 
 export const requireReach = (reach: Reach | undefined, command: Pick<Command, 'name' | 'role'>): void => {
   if (reaches(reach, command)) return
   if (reach !== undefined && reach !== 'all' && 'scopes' in reach) throw scopeMissing(command.name)
-  const own = reach === undefined || reach === 'all' ? '' : ` Yours is ${reach.role}.`
-  throw new BgtaskError('forbidden', `The command ${command.name} needs the role ${command.role}.${own}`)
+  const own = reach === undefined || reach === 'all' ? '' : told` Yours is ${roleWord(reach.role)}.`
+  throw new BgtaskError('forbidden', told`The command ${command.name} needs the role ${roleWord(command.role)}.${own}`)
 }
 
 /**
@@ -47,5 +48,11 @@ export const nameIn = (params: unknown): string => {
   return typeof name === 'string' && commandName.test(name) ? name : ''
 }
 
+// A role as a word within a sentence.
+const roleWord = (role: Role) => new Told(role, [])
+
 const scopeMissing = (name: string) =>
-  new BgtaskError('forbidden', `This token does not have the scope command:${name || '<name>'}. An administrator can make one that has it.`)
+  new BgtaskError(
+    'forbidden',
+    told`This token does not have the scope command:${name || '<name>'}. An administrator can make one that has it.`,
+  )

@@ -4,6 +4,7 @@ import { type CommandsConfig, loadCommands } from '../commands/load-commands.ts'
 import { plainArgs } from '../commands/read-args.ts'
 import { BgtaskError } from '../errors.ts'
 import { EXEC_TYPE_FOREVER } from '../task/task.ts'
+import { told } from '../task/told.ts'
 import type { Actor } from './audited.ts'
 import { requireReachOfTask } from './command-reach.ts'
 import { showValue } from './show-value.ts'
@@ -24,7 +25,7 @@ export const asCommandWish = async (config: CommandsConfig, wish: TaskWish, acto
   const { options } = wish
   const given = typeof options === 'string' ? { execType: options } : (options ?? {})
   if (given.execType === EXEC_TYPE_FOREVER)
-    throw new BgtaskError('refused', 'A command ends, so it cannot be kept up as a loop; make it ONCE, or write an action for it.')
+    throw new BgtaskError('refused', told`A command ends, so it cannot be kept up as a loop; make it ONCE, or write an action for it.`)
   return {
     action: commandAction,
     params: { name: command.name, args },
@@ -41,10 +42,13 @@ export const asCommandWish = async (config: CommandsConfig, wish: TaskWish, acto
 
 const paramsOf = (given: unknown): { name: unknown; args?: unknown } => {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw new BgtaskError('refused', `The params of ${commandAction} are ${showValue(given)}; they must be an object with name and args.`)
+    throw new BgtaskError(
+      'refused',
+      told`The params of ${commandAction} are ${showValue(given)}; they must be an object with name and args.`,
+    )
   const strange = Object.keys(given).find(key => key !== 'name' && key !== 'args')
   if (strange !== undefined)
-    throw new BgtaskError('refused', `${showValue(strange)} stands in the params of ${commandAction}; allowed there are name and args.`)
+    throw new BgtaskError('refused', told`${showValue(strange)} stands in the params of ${commandAction}; allowed there are name and args.`)
   return {
     name: Object.hasOwn(given, 'name') ? Reflect.get(given, 'name') : undefined,
     args: Object.hasOwn(given, 'args') ? Reflect.get(given, 'args') : {},

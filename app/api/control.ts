@@ -16,6 +16,7 @@ import {
 } from '../store/wishes.ts'
 import { runName } from '../task/run.ts'
 import { EXEC_TYPE_FOREVER, isFinal, type Json, type Task } from '../task/task.ts'
+import { type Sentence, stateWord, told } from '../task/told.ts'
 import type { Actor } from './audited.ts'
 import type { Background } from './background.ts'
 import { type Reach, requireReachOfTask } from './command-reach.ts'
@@ -54,9 +55,9 @@ export const runTaskNow = async (tools: Tools, id: number, by: string, reach?: R
   await requireReachOfTask(tools.config, task, reach)
   if (task.execType === EXEC_TYPE_FOREVER) return restartTask(tools, id, by)
   if (task.state !== 'waiting')
-    throw busy(task, 'only a waiting one can be run now', task.state === 'running' ? 'It runs.' : 'Retry it instead.')
+    throw busy(task, told`only a waiting one can be run now`, task.state === 'running' ? told`It runs.` : told`Retry it instead.`)
   if (!(await runNow(tools.db, id, by, Date.now()))) {
-    throw busy(await existing(tools, id), 'it waits for the end of the task that it replaces', 'It runs then.')
+    throw busy(await existing(tools, id), told`it waits for the end of the task that it replaces`, told`It runs then.`)
   }
   return rung(tools, id)
 }
@@ -68,7 +69,7 @@ export const cancelTask = async (tools: Tools, id: number, by: string): Promise<
   const done = await storeCancel(tools.db, id, by, Date.now())
   if (done === null) throw notFound(id)
   if (done === 'already-final')
-    throw busy(await existing(tools, id), 'only a waiting or running one can be cancelled', 'Nothing is left to do.')
+    throw busy(await existing(tools, id), told`only a waiting or running one can be cancelled`, told`Nothing is left to do.`)
   return rung(tools, id)
 }
 
@@ -100,12 +101,12 @@ export const moveTask = async (tools: Tools, id: number, runAt: number, by: stri
   const task = await existing(tools, id)
   throw busy(
     task,
-    'only a waiting once-task has a due time to move',
+    told`only a waiting once-task has a due time to move`,
     task.execType === EXEC_TYPE_FOREVER
-      ? 'A loop starts when it is wanted up.'
+      ? told`A loop starts when it is wanted up.`
       : isFinal(task.state)
-        ? 'Retry it, or add a new one.'
-        : 'It has begun.',
+        ? told`Retry it, or add a new one.`
+        : told`It has begun.`,
   )
 }
 
@@ -118,9 +119,9 @@ export const retryTask = async (tools: Tools, id: number, by: string, reach?: Re
   await requireReachOfTask(tools.config, task, reach)
   if (task.execType === EXEC_TYPE_FOREVER) return restartTask(tools, id, by)
   if (!isFinal(task.state))
-    throw busy(task, 'only a succeeded, failed or cancelled one can be retried', 'Cancel it first, or wait for its end.')
+    throw busy(task, told`only a succeeded, failed or cancelled one can be retried`, told`Cancel it first, or wait for its end.`)
   if (!(await storeRetry(tools.db, id, by, Date.now())))
-    throw busy(await existing(tools, id), 'it has changed meanwhile', 'Look at it again.')
+    throw busy(await existing(tools, id), told`it has changed meanwhile`, told`Look at it again.`)
   return rung(tools, id)
 }
 
@@ -147,7 +148,8 @@ export const cloneTask = async (
 /** Deletes a final ONCE task, or a stopped loop, with its runs and their output. */
 export const deleteTask = async ({ config, db }: Tools, id: number): Promise<void> => {
   const task = await existing({ db }, id)
-  if (!(await storeDelete(db, id))) throw busy(task, 'only an ended task or a stopped loop can be deleted', 'Cancel or stop it first.')
+  if (!(await storeDelete(db, id)))
+    throw busy(task, told`only an ended task or a stopped loop can be deleted`, told`Cancel or stop it first.`)
   const paths = runtimePaths(config.runtime)
   // The newest thousand: what is older was pruned, or will be.
   for (let number = task.number; number > 0 && number > task.number - 1000; number--) {
@@ -167,7 +169,7 @@ const loop = async (tools: Tools, id: number, verb: string): Promise<Task> => {
   if (task.execType === EXEC_TYPE_FOREVER) return task
   throw new BgtaskError(
     'busy',
-    `Task ${id} is a ONCE task, and only a loop can be told to ${verb}. For it there are run now, cancel and retry.`,
+    told`Task ${id} is a ONCE task, and only a loop can be told to ${verb}. For it there are run now, cancel and retry.`,
   )
 }
 
@@ -177,8 +179,9 @@ const rung = async (tools: Tools, id: number): Promise<Task> => {
 }
 
 const freeKey = (unique: string) =>
-  new BgtaskError('not-found', `No task holds the unique key ${showValue(unique)}: it is free, or was never used.`)
+  new BgtaskError('not-found', told`No task holds the unique key ${showValue(unique)}: it is free, or was never used.`)
 
-const notFound = (id: number) => new BgtaskError('not-found', `Task ${id} does not exist.`)
+const notFound = (id: number) => new BgtaskError('not-found', told`Task ${id} does not exist.`)
 
-const busy = (task: Task, rule: string, next: string) => new BgtaskError('busy', `Task ${task.id} is ${task.state}; ${rule}. ${next}`)
+const busy = (task: Task, rule: Sentence, next: Sentence) =>
+  new BgtaskError('busy', told`Task ${task.id} is ${stateWord(task.state)}; ${rule}. ${next}`)

@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 import type { Config } from '../config.ts'
 import { BgtaskError } from '../errors.ts'
+import { type Sentence, told } from '../task/told.ts'
 
 type Where = Pick<Config, 'host' | 'publicUrl' | 'trustProxy' | 'insecureListen'>
 
@@ -17,11 +18,10 @@ export const requireSafeListening = (config: Where): void => {
   throw new BgtaskError('misconfigured', `${openSentence(config)} ${openRemedy} BGTASK_INSECURE_LISTEN=on allows it as it is.`)
 }
 
-export const openSentence = ({ host }: Where): string =>
-  `HOST is ${host}, which others can reach, and nothing says that TLS stands in front: passwords could be read on their way.`
+export const openSentence = ({ host }: Where): Sentence =>
+  told`HOST is ${host}, which others can reach, and nothing says that TLS stands in front: passwords could be read on their way.`
 
-export const openRemedy =
-  'Put a proxy with TLS in front and set BGTASK_PUBLIC_URL to its https address (or BGTASK_TRUST_PROXY to its own), or set HOST=127.0.0.1.'
+export const openRemedy = told`Put a proxy with TLS in front and set BGTASK_PUBLIC_URL to its https address (or BGTASK_TRUST_PROXY to its own), or set HOST=127.0.0.1.`
 
 /** What only looks like a loopback address to some resolvers (127.1, 0, a name of /etc/hosts) is none. */
 const isLoopback = (host: string): boolean => {

@@ -5,6 +5,7 @@ import { findPerson, type Person } from '../store/list-people.ts'
 import { lockAdmin, NotAdmin } from '../store/lock-users.ts'
 import { deleteSessionOf, deleteSessionsOf, findSession, listSessions, type Session } from '../store/sessions.ts'
 import { transact } from '../store/transact.ts'
+import { told } from '../task/told.ts'
 import { translate } from '../texts/translate.ts'
 import { showValue } from './show-value.ts'
 import { type Role, roles } from './users.ts'
@@ -35,7 +36,7 @@ export const requirePerson = async (db: Db, id: number): Promise<Person> => {
  */
 export const changeRole = async (db: Db, asking: Asking, id: number, role: string): Promise<ChangedUser> => {
   const known = roles.find(name => name === role)
-  if (!known) throw new BgtaskError('refused', `The role is ${showValue(role)}; allowed are ${roles.join(', ')}.`)
+  if (!known) throw new BgtaskError('refused', told`The role is ${showValue(role)}; allowed are ${roles.join(', ')}.`)
   return done(await setRole(db, { id, role: known satisfies Role, by: asking?.id ?? null, now: Date.now() }))
 }
 

@@ -10,6 +10,7 @@ import { nextDue } from '../task/due-times.ts'
 import { nearestNames } from '../task/nearest-names.ts'
 import type { DueRule, MadeFrom, Schedule } from '../task/schedule.ts'
 import type { Task } from '../task/task.ts'
+import { anyOf, told } from '../task/told.ts'
 import { type Actor, audited } from './audited.ts'
 import type { Background } from './background.ts'
 import { type CheckedSchedule, checkSchedule, checkScheduleName, type ScheduleOptions } from './check-schedule.ts'
@@ -161,7 +162,7 @@ export const removeSchedule = (tools: Tools, seen: Schedule, who: Pick<Person, '
 export const existingSchedule = async ({ db }: Pick<Tools, 'db'>, which: { id: number } | { name: string }): Promise<Schedule> => {
   const schedule = await findSchedule(db, which)
   if (schedule) return schedule
-  if ('id' in which) throw new BgtaskError('not-found', `Schedule ${which.id} does not exist.`)
+  if ('id' in which) throw new BgtaskError('not-found', told`Schedule ${which.id} does not exist.`)
   const names = (await allSchedules({ db })).map(({ name }) => name)
   throw notFound(which.name, nearestNames(which.name, names))
 }
@@ -200,9 +201,9 @@ const rung = (tools: Tools, { id }: Schedule): Promise<Schedule> => {
 const notFound = (name: string, like: readonly string[] = []) =>
   new BgtaskError(
     'not-found',
-    `There is no schedule ${JSON.stringify(name.slice(0, 64))}${like.length > 0 ? `; did you mean ${like.join(' or ')}?` : '.'}`,
+    told`There is no schedule ${JSON.stringify(name.slice(0, 64))}${like.length > 0 ? told`; did you mean ${anyOf(like)}?` : '.'}`,
   )
 const nameTaken = (name: string) =>
-  new BgtaskError('conflict', `There is a schedule ${JSON.stringify(name)} already; take another name, or change that one.`)
+  new BgtaskError('conflict', told`There is a schedule ${JSON.stringify(name)} already; take another name, or change that one.`)
 const changedMeanwhile = (name: string) =>
-  new BgtaskError('busy', `The schedule ${JSON.stringify(name)} was changed by somebody else meanwhile; look at it again.`)
+  new BgtaskError('busy', told`The schedule ${JSON.stringify(name)} was changed by somebody else meanwhile; look at it again.`)

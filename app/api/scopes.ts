@@ -1,6 +1,7 @@
 import { actionName } from '../catalog/scan-actions.ts'
 import { commandName } from '../commands/command-name.ts'
 import { BgtaskError } from '../errors.ts'
+import { type Sentence, told } from '../task/told.ts'
 import { showValue } from './show-value.ts'
 
 /**
@@ -26,13 +27,13 @@ export const mostScopes = 100
 
 /** @throws BgtaskError `refused`, in a sentence that says what is wrong with it and what is allowed */
 export const parseScope = (given: unknown): Scope => {
-  if (typeof given !== 'string') throw refused(`A scope is ${showValue(given)}; it must be text like task:read.`)
+  if (typeof given !== 'string') throw refused(told`A scope is ${showValue(given)}; it must be text like task:read.`)
   const plain = plainScopes.find(kind => kind === given)
   if (plain) return { kind: plain }
   if (given.startsWith('task:add:')) return { kind: 'task:add', action: actionOf(given) }
   if (given.startsWith('command:')) return { kind: 'command', name: commandOf(given) }
-  const ours = given === 'task:add' ? ' It needs the action that may be added, like task:add:report/build.' : ''
-  throw refused(`The scope ${showValue(given)} does not exist.${ours} There are ${scopeForms.join(', ')}.`)
+  const ours = given === 'task:add' ? told` It needs the action that may be added, like task:add:report/build.` : ''
+  throw refused(told`The scope ${showValue(given)} does not exist.${ours} There are ${scopeForms.join(', ')}.`)
 }
 
 /**
@@ -40,9 +41,9 @@ export const parseScope = (given: unknown): Scope => {
  * @throws BgtaskError `refused` when one is wrong, when there is none, or when there are too many
  */
 export const parseScopes = (given: unknown): string[] => {
-  if (!Array.isArray(given)) throw refused(`The scopes are ${showValue(given)}; they must be a list of texts like task:read.`)
-  if (given.length === 0) throw refused(`A token without a scope may do nothing; give at least one of ${scopeForms.join(', ')}.`)
-  if (given.length > mostScopes) throw refused(`${given.length} scopes are given; allowed are at most ${mostScopes}.`)
+  if (!Array.isArray(given)) throw refused(told`The scopes are ${showValue(given)}; they must be a list of texts like task:read.`)
+  if (given.length === 0) throw refused(told`A token without a scope may do nothing; give at least one of ${scopeForms.join(', ')}.`)
+  if (given.length > mostScopes) throw refused(told`${given.length} scopes are given; allowed are at most ${mostScopes}.`)
   return [...new Set(given.map(scope => formatScope(parseScope(scope))))]
 }
 
@@ -73,17 +74,19 @@ const folderName = /^[a-z][a-z0-9_-]{0,31}(\/[a-z][a-z0-9_-]{0,31}){0,2}$/
 const actionOf = (given: string): string => {
   const action = given.slice('task:add:'.length)
   if (action === '*' || action === '/*')
-    throw refused(`The scope ${showValue(given)} would cover every action; name an action or a folder of them, like task:add:report/*.`)
+    throw refused(told`The scope ${showValue(given)} would cover every action; name an action or a folder of them, like task:add:report/*.`)
   if (action.endsWith('/*') ? folderName.test(action.slice(0, -2)) : actionName.test(action)) return action
   throw refused(
-    `The scope ${showValue(given)} does not name an action; allowed are names like task:add:report/build, and task:add:report/* for all below report.`,
+    told`The scope ${showValue(given)} does not name an action; allowed are names like task:add:report/build, and task:add:report/* for all below report.`,
   )
 }
 
 const commandOf = (given: string): string => {
   const name = given.slice('command:'.length)
   if (commandName.test(name)) return name
-  throw refused(`The scope ${showValue(given)} does not name a command; allowed are names of a-z, 0-9, _ and -, like command:clear-cache.`)
+  throw refused(
+    told`The scope ${showValue(given)} does not name a command; allowed are names of a-z, 0-9, _ and -, like command:clear-cache.`,
+  )
 }
 
-const refused = (sentence: string) => new BgtaskError('refused', sentence)
+const refused = (sentence: Sentence) => new BgtaskError('refused', sentence)

@@ -3,6 +3,7 @@ import type { Db } from '../store/database.ts'
 import { useRecoveryCode } from '../store/recovery-codes.ts'
 import { replaceRecoveryCodes, takeTotpStep, turnOnSecondFactor } from '../store/second-factor.ts'
 import type { User } from '../store/users.ts'
+import { told } from '../task/told.ts'
 import { newRecoveryCodes, recoveryCodeHash } from './recovery-code.ts'
 import { totpStepOf } from './totp.ts'
 
@@ -40,7 +41,7 @@ export const startSecondFactor = async (
   const codes = newRecoveryCodes()
   const codeHashes = codes.map(one => recoveryCodeHash(userId, one)!)
   if (await turnOnSecondFactor(db, userId, { secret, step, codeHashes }, exceptSession)) return codes
-  throw new BgtaskError('conflict', 'The second factor is on already. Turn it off first, then set it up anew.')
+  throw new BgtaskError('conflict', told`The second factor is on already. Turn it off first, then set it up anew.`)
 }
 
 /** @returns the new ones, which nobody can read again @throws BgtaskError `conflict` when the second factor is off */
@@ -48,5 +49,5 @@ export const renewRecoveryCodes = async (db: Db, userId: number): Promise<string
   const codes = newRecoveryCodes()
   const hashes = codes.map(one => recoveryCodeHash(userId, one)!)
   if (await replaceRecoveryCodes(db, userId, hashes)) return codes
-  throw new BgtaskError('conflict', 'The second factor is off, so it has no recovery codes.')
+  throw new BgtaskError('conflict', told`The second factor is off, so it has no recovery codes.`)
 }

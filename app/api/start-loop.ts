@@ -12,6 +12,7 @@ import { openLog } from '../runs/open-log.ts'
 import { identify } from '../runs/process-identity.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, type SupervisorInfo } from '../runs/supervisor-file.ts'
+import { type Sentence, told } from '../task/told.ts'
 
 export interface LoopStart {
   /** Whether a supervisor was spawned by this call. Which of several simultaneous ones stays is decided by its lock. */
@@ -68,8 +69,11 @@ export const waitForLoop = async (config: Config, { timeoutMs = 15_000 }: { time
     const ended = child && (child.exitCode !== null || child.signalCode !== null)
     // It may have found another one that holds the lock and has not yet said who it is: 75 is no failure.
     if (ended && child.exitCode !== 75)
-      throw notUp(config, `The loop did not start: its process ended with ${child.signalCode ?? `exit code ${child.exitCode}`}`)
-    if (performance.now() > deadline) throw notUp(config, `The loop is not up after ${Math.round(timeoutMs / 1000)} s`)
+      throw notUp(
+        config,
+        told`The supervisor did not start: its process ended with ${child.signalCode ?? told`exit code ${child.exitCode ?? '?'}`}`,
+      )
+    if (performance.now() > deadline) throw notUp(config, told`The supervisor is not up after ${Math.round(timeoutMs / 1000)} s`)
     await wait(30)
   }
 }
@@ -137,7 +141,9 @@ const spawnSupervisor = async (config: Config): Promise<ChildProcess> => {
     return child
   } catch (error) {
     spawned.delete(config.runtime)
-    throw new BgtaskError('failed', `The loop cannot be started: no process could be made (${messageOf(error)}).`, { cause: error })
+    throw new BgtaskError('failed', told`The supervisor cannot be started: no process could be made (${messageOf(error)}).`, {
+      cause: error,
+    })
   } finally {
     closeSync(log)
   }
@@ -164,8 +170,8 @@ const alreadyThere = (running: SupervisorInfo) =>
     ? answer('stopping', running.pid, `The loop is just stopping (process ${running.pid}); start it when it has ended.`)
     : answer('running', running.pid, `The loop runs already (process ${running.pid}).`)
 
-const notUp = (config: Config, what: string) => {
+const notUp = (config: Config, what: Sentence) => {
   const { log } = runtimePaths(config.runtime)
   const last = readFileSync(log, 'utf8').trimEnd().split('\n').at(-1)
-  return new BgtaskError('failed', `${what}. ${last ? `The last line of ${log}: ${last}` : `See ${log}.`}`)
+  return new BgtaskError('failed', told`${what}. ${last ? told`The last line of ${log}: ${last}` : told`See ${log}.`}`)
 }

@@ -3,6 +3,7 @@ import { BgtaskError } from '../errors.ts'
 import type { Db } from '../store/database.ts'
 import type { By } from '../store/lock-users.ts'
 import { findToken, insertToken, listTokens, revokeToken as storeRevocation, type Token } from '../store/tokens.ts'
+import { told } from '../task/told.ts'
 import { type Actor, audited } from './audited.ts'
 import { text } from './check-options.ts'
 import { everyTask, parseScopes } from './scopes.ts'
@@ -50,7 +51,7 @@ export const makeToken = async (db: Db, actor: Actor, wish: TokenWish, by?: By):
     insertToken(db, { name, hash: hashOf(secret).toString('hex'), scopes, createdBy: actor.name ?? actor.via, createdAt, expiresAt }, by),
   )
   const token = await findToken(db, id)
-  if (!token) throw new BgtaskError('failed', `Token ${id} was stored but is not there any more; make another one.`)
+  if (!token) throw new BgtaskError('failed', told`Token ${id} was stored but is not there any more; make another one.`)
   return { token: shown(token, createdAt), text: `bgt_${id}_${secret}` }
 }
 
@@ -120,16 +121,16 @@ const shown = ({ hash: _hash, ...token }: Token, now: number): ShownToken => ({ 
 const checkName = (given: unknown): string => {
   const name = text('name', typeof given === 'string' ? given.trim() : given, 1, 32)
   if (!/\p{Cc}|\p{Cf}/u.test(name)) return name
-  throw new BgtaskError('refused', `The name is ${showValue(name)}; control characters and invisible ones are not allowed in it.`)
+  throw new BgtaskError('refused', told`The name is ${showValue(name)}; control characters and invisible ones are not allowed in it.`)
 }
 
 const checkLife = (given: unknown): number | 'never' => {
   if (given === 'never') return 'never'
   if (typeof given === 'number' && Number.isInteger(given) && given >= 60_000 && given <= longestLifeMs) return given
-  throw new BgtaskError('refused', `The token would live for ${showValue(given)} ms; allowed are 1 minute to 3650 days, and never.`)
+  throw new BgtaskError('refused', told`The token would live for ${showValue(given)} ms; allowed are 1 minute to 3650 days, and never.`)
 }
 
-const notFound = (id: number) => new BgtaskError('not-found', `Token ${id} does not exist.`)
+const notFound = (id: number) => new BgtaskError('not-found', told`Token ${id} does not exist.`)
 
 const alreadyRevoked = ({ id, revokedBy }: Pick<Token, 'id' | 'revokedBy'>) =>
-  new BgtaskError('busy', `Token ${id} was revoked before${revokedBy === null ? '' : `, by ${revokedBy}`}; nothing is left to do.`)
+  new BgtaskError('busy', told`Token ${id} was revoked before${revokedBy === null ? '' : told`, by ${revokedBy}`}; nothing is left to do.`)

@@ -3,6 +3,7 @@ import { BgtaskError } from '../errors.ts'
 import type { Db } from '../store/database.ts'
 import type { By } from '../store/lock-users.ts'
 import { anyUser, findUser, insertFirstUser, insertUser, replaceHash, setPassword, type User } from '../store/users.ts'
+import { told } from '../task/told.ts'
 import { checkPassword, passwordLength } from './check-password.ts'
 import { hashPassword, isOldHash, type Lane, verifyPassword } from './hash-password.ts'
 import { showValue } from './show-value.ts'
@@ -21,7 +22,7 @@ export const createUser = async (
   by?: By,
 ): Promise<User> => {
   const checked = checkName(name)
-  if (!roles.includes(role)) throw new BgtaskError('refused', `The role is ${showValue(role)}; allowed are ${roles.join(', ')}.`)
+  if (!roles.includes(role)) throw new BgtaskError('refused', told`The role is ${showValue(role)}; allowed are ${roles.join(', ')}.`)
   checkPassword(password, checked)
   if (await findUser(db, checked)) throw taken(checked)
   await insertUser(db, { name: checked, passwordHash: await hashPassword(password), role, createdAt: Date.now() }, by)
@@ -55,7 +56,7 @@ export const createConfiguredAdmin = async (db: Db, config: Pick<Config, 'adminP
     return await createFirstUser(db, { name: 'admin', password: config.adminPassword })
   } catch (error) {
     if (!(error instanceof BgtaskError) || error.code !== 'refused') throw error
-    throw new BgtaskError('misconfigured', `BGTASK_ADMIN_PASSWORD cannot be used. ${error.message}`, { cause: error })
+    throw new BgtaskError('misconfigured', told`BGTASK_ADMIN_PASSWORD cannot be used. ${error.message}`, { cause: error })
   }
 }
 
@@ -103,17 +104,17 @@ export const checkName = (name: string): string => {
   if (/^[a-z0-9][a-z0-9._@-]{0,63}$/.test(normal)) return normal
   throw new BgtaskError(
     'refused',
-    `The user name is ${showValue(name)}; allowed are 1 to 64 of a-z, 0-9, dot, _, @ and -, beginning with a letter or digit.`,
+    told`The user name is ${showValue(name)}; allowed are 1 to 64 of a-z, 0-9, dot, _, @ and -, beginning with a letter or digit.`,
   )
 }
 
 const created = async (db: Db, name: string): Promise<User> => {
   const user = await findUser(db, name)
-  if (!user) throw new BgtaskError('failed', `User ${name} was stored but is not there any more; try again.`)
+  if (!user) throw new BgtaskError('failed', told`User ${name} was stored but is not there any more; try again.`)
   return user
 }
 
-const noUser = (name: string) => new BgtaskError('not-found', `There is no user ${showValue(name)}; user list shows who there is.`)
+const noUser = (name: string) => new BgtaskError('not-found', told`There is no user ${showValue(name)}; user list shows who there is.`)
 
 const taken = (name: string) =>
-  new BgtaskError('conflict', `There is a user ${name} already; change the password with user passwd ${name}, or choose another name.`)
+  new BgtaskError('conflict', told`There is a user ${name} already; change the password with user passwd ${name}, or choose another name.`)

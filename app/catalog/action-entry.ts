@@ -1,13 +1,14 @@
 import type { Limits } from '../task/limits.ts'
 import type { ResidentOptions } from '../task/resident-options.ts'
 import type { ExecType } from '../task/task.ts'
+import { type Sentence, told } from '../task/told.ts'
 
 /** What a file says of one of its actions. */
 export interface ActionDescription {
   /** `execute`, or `default` for `export default defineAction(…)`: the file is one action. Any other: it is one of several. */
   exportName: string
   /** Why it does not load; null when it does. */
-  error: string | null
+  error: Sentence | null
   description: string | null
   /** JSON schema of the params; null: anything goes. */
   paramsSchema: object | null
@@ -48,12 +49,12 @@ export interface RefusedFile {
   /** Absolute path. */
   file: string
   /** What is wrong with it, as in `report.ts …`, without a full stop. */
-  why: string
+  why: Sentence
   /** A whole folder that cannot be read. */
   isFolder: boolean
 }
 
-export const notLoaded = (error: string, exportName = 'execute'): ActionDescription => ({
+export const notLoaded = (error: Sentence, exportName = 'execute'): ActionDescription => ({
   exportName,
   error,
   description: null,
@@ -70,5 +71,5 @@ export const notLoaded = (error: string, exportName = 'execute'): ActionDescript
 })
 
 /** Why an action cannot be run, in words that can follow its name. */
-export const faultOf = ({ error, isAmbiguous }: Pick<ActionEntry, 'error' | 'isAmbiguous'>): string =>
-  isAmbiguous ? `is not run: ${error}` : `does not load: ${error}`
+export const faultOf = ({ error, isAmbiguous }: Pick<ActionEntry, 'error' | 'isAmbiguous'>): Sentence =>
+  isAmbiguous ? told`is not run: ${error ?? ''}` : told`does not load: ${error ?? ''}`

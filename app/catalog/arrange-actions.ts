@@ -1,4 +1,5 @@
 import { nameOfExport } from '../task/export-name.ts'
+import { allOf, type Sentence, told } from '../task/told.ts'
 import { type ActionDescription, type ActionEntry, type FileDescription, notLoaded, type RefusedFile } from './action-entry.ts'
 import { type ActionFile, actionName, allowedNames } from './scan-actions.ts'
 
@@ -37,19 +38,19 @@ const offersOf = (path: string, { error, actions }: FileDescription): Omit<Offer
 /** The file is this one action. */
 const isWhole = ({ exportName }: ActionDescription) => exportName === 'execute' || exportName === 'default'
 
-const whyRefused = ({ name, action }: Offer): string | null => {
+const whyRefused = ({ name, action }: Offer): Sentence | null => {
   if (actionName.test(name)) return null
-  if (action.error !== null && isWhole(action)) return `does not load: ${action.error}`
+  if (action.error !== null && isWhole(action)) return told`does not load: ${action.error}`
   return isWhole(action)
-    ? 'is one action, and the name of an action has a slash: lay it into a folder, or export each of its actions by a name of its own instead of execute'
-    : `exports ${action.exportName}, which would be the action ${name}, and that is no name; ${allowedNames}`
+    ? told`is one action, and the name of an action has a slash: lay it into a folder, or export each of its actions by a name of its own instead of execute`
+    : told`exports ${action.exportName}, which would be the action ${name}, and that is no name; ${allowedNames}`
 }
 
 const entryOf = ({ name, file, action }: Offer): ActionEntry => ({ name, file, isAmbiguous: false, ...action })
 
 const ambiguous = (offers: readonly Offer[]): ActionEntry => {
   const { name, file } = offers[0]!
-  const places = offers.map(({ file, action }) => (isWhole(action) ? file : `${action.exportName} in ${file}`))
-  const error = `${places.join(' and ')} both have this name; rename one of them`
+  const places = offers.map(({ file, action }) => (isWhole(action) ? file : told`${action.exportName} in ${file}`))
+  const error = told`${allOf(places)} both have this name; rename one of them`
   return { name, file, isAmbiguous: true, ...notLoaded(error) }
 }

@@ -4,6 +4,7 @@ import { redactionOf } from '../runs/redaction.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { readJson, writeJson } from '../runs/write-file.ts'
 import { nearestNames } from '../task/nearest-names.ts'
+import type { Sentence } from '../task/told.ts'
 import { type ActionEntry, type FileDescription, notLoaded, type RefusedFile } from './action-entry.ts'
 import { arrangeActions } from './arrange-actions.ts'
 import { type CatalogConfig, describeFiles, neverEnds } from './describe-files.ts'
@@ -93,12 +94,12 @@ const learn = async (shelf: Shelf, config: CatalogConfig, files: readonly Action
   remember(shelf, config)
 }
 
-const hideSecretsIn = <T extends { error: string | null; actions?: { error: string | null }[] }>(
+const hideSecretsIn = <T extends { error: Sentence | null; actions?: { error: Sentence | null }[] }>(
   said: T,
   hide: (text: string) => string,
 ): T => ({
   ...said,
-  error: said.error && hide(said.error),
+  error: said.error && hide(String(said.error)),
   ...(said.actions && { actions: said.actions.map(action => hideSecretsIn(action, hide)) }),
 })
 

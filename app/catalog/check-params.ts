@@ -2,10 +2,11 @@ import type { Validator } from 'typebox/schema'
 import { redactJson } from '../secrets/redact-json.ts'
 import { createRedactor, marker } from '../secrets/redactor.ts'
 import type { Json } from '../task/task.ts'
+import { anyOf, type Sentence, told } from '../task/told.ts'
 import type { ActionEntry } from './action-entry.ts'
 
 /** What is wrong with the params by the action's schema: one sentence for each place, none when they fit. */
-export const checkParams = async (entry: Pick<ActionEntry, 'paramsSchema'>, params: Json): Promise<string[]> => {
+export const checkParams = async (entry: Pick<ActionEntry, 'paramsSchema'>, params: Json): Promise<Sentence[]> => {
   if (entry.paramsSchema === null) return []
   const validator = await validatorOf(entry.paramsSchema)
   if (validator.Check(params)) return []
@@ -17,9 +18,10 @@ export const checkParams = async (entry: Pick<ActionEntry, 'paramsSchema'>, para
  * What a validator found, one sentence for each place.
  * @param whole how the sentences call the value itself
  */
-export const faultSentences = (errors: readonly Fault[], value: Json, schema: object, whole = 'params'): string[] => [
-  ...new Set(errors.flatMap(error => sentences(error, value, schema, whole))),
-]
+export const faultSentences = (errors: readonly Fault[], value: Json, schema: object, whole = 'params'): Sentence[] =>
+  errors
+    .flatMap(error => sentences(error, value, schema, whole))
+    .filter((sentence, index, all) => all.findIndex(other => String(other) === String(sentence)) === index)
 
 const validators = new WeakMap<object, Validator>()
 
@@ -42,11 +44,11 @@ export interface Fault {
 }
 
 const sentences = (
-  { keyword, schemaPath, instancePath, params: more, message }: Fault,
+  { keyword, schemaPath, instancePath, params: more, message: theirs }: Fault,
   params: Json,
   schema: { properties?: object },
   whole: string,
-): string[] => {
+): Sentence[] => {
   const steps = instancePath
     .split('/')
     .slice(1)
@@ -54,29 +56,46 @@ const sentences = (
   const place = steps.join('.')
   const given = show(shownAt(params, steps))
   if (keyword === 'required' && 'requiredProperties' in more) {
-    return (more.requiredProperties as string[]).map(name => `${[...steps, name].join('.')} is missing`)
+    return (more.requiredProperties as string[]).map(name => told`${[...steps, name].join('.')} is missing`)
   }
   // Told once for each name, by the schema `false` that no value fits.
   if (keyword === 'additionalProperties') return []
   if (keyword === 'boolean' && schemaPath.endsWith('/additionalProperties')) {
     const allowed = steps.length === 1 ? Object.keys(schema.properties ?? {}) : []
-    return [`${place} is not known${allowed.length ? `; allowed are ${allowed.join(', ')}` : ''}`]
+    return [allowed.length ? told`${place} is not known; allowed are ${allowed.join(', ')}` : told`${place} is not known`]
   }
-  if (keyword === 'type' && 'type' in more) message = `must be ${[more.type].flat().map(wordFor).join(' or ')}`
-  if (keyword === 'enum' && 'allowedValues' in more) message = `must be one of ${(more.allowedValues as unknown[]).map(show).join(', ')}`
-  if (keyword === 'const' && 'allowedValue' in more) message = `must be ${show(more.allowedValue)}`
-  return [`${place || whole} ${message}, but is ${given}`]
+  return [told`${place || whole} ${ruleIn(keyword, more) ?? theirs}, but is ${given}`]
 }
 
-const words: Record<string, string> = {
-  integer: 'a whole number',
-  number: 'a number',
-  string: 'a text',
-  boolean: 'true or false',
-  object: 'an object',
-  array: 'a list',
+/** What was not kept, in words of ours; null: the validator's own have to do. */
+const ruleIn = (keyword: string, more: object): Sentence | null => {
+  const { type, allowedValues, allowedValue, limit, comparison, pattern, format, multipleOf } = more as Record<string, unknown>
+  if (keyword === 'type') return told`must be ${anyOf([type].flat().map(wordFor))}`
+  if (keyword === 'enum' && Array.isArray(allowedValues)) return told`must be one of ${allowedValues.map(show).join(', ')}`
+  if (keyword === 'const') return told`must be ${show(allowedValue)}`
+  if (typeof limit === 'number') {
+    if (/^(exclusive)?(minimum|maximum)$/i.test(keyword)) return told`must be ${String(comparison)} ${limit}`
+    if (keyword === 'minLength') return told`must not have fewer than ${limit} characters`
+    if (keyword === 'maxLength') return told`must not have more than ${limit} characters`
+    if (keyword === 'minItems') return told`must not have fewer than ${limit} items`
+    if (keyword === 'maxItems') return told`must not have more than ${limit} items`
+  }
+  if (keyword === 'pattern') return told`must match pattern ${`"${String(pattern)}"`}`
+  if (keyword === 'format') return told`must match format ${`"${String(format)}"`}`
+  if (keyword === 'multipleOf') return told`must be multiple of ${String(multipleOf)}`
+  if (keyword === 'uniqueItems') return told`must not have duplicate items`
+  return null
 }
-const wordFor = (type: unknown) => words[String(type)] ?? String(type)
+
+const words: Record<string, Sentence> = {
+  integer: told`a whole number`,
+  number: told`a number`,
+  string: told`a text`,
+  boolean: told`true or false`,
+  object: told`an object`,
+  array: told`a list`,
+}
+const wordFor = (type: unknown): Sentence => words[String(type)] ?? String(type)
 
 /** What stands there as a sentence may quote it: it goes into pages, logs and the audit. */
 const shownAt = (params: Json, steps: readonly string[]): unknown => {
@@ -90,7 +109,7 @@ const valueAt = (value: unknown, steps: readonly string[]): unknown =>
     value,
   )
 
-const show = (value: unknown) => {
+const show = (value: unknown): string => {
   const text = JSON.stringify(value) ?? 'missing'
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }

@@ -1,6 +1,7 @@
 import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { BgtaskError, messageOf } from '../errors.ts'
+import { type Sentence, told } from '../task/told.ts'
 import type { RefusedFile } from './action-entry.ts'
 
 /** A file that holds an action, or several, by its place and name. Its content is not looked at. */
@@ -42,7 +43,7 @@ export const scanFolders = (folders: readonly string[]): { files: ActionFile[]; 
       anyRead = true
     } catch (error) {
       unread ??= error
-      refused.push({ file: folder, why: `cannot be read (${messageOf((error as Error).cause ?? error)})`, isFolder: true })
+      refused.push({ file: folder, why: told`cannot be read (${messageOf((error as Error).cause ?? error)})`, isFolder: true })
     }
   }
   if (!anyRead) throw unread
@@ -51,7 +52,7 @@ export const scanFolders = (folders: readonly string[]): { files: ActionFile[]; 
 }
 
 const isOwn = (path: string) => `${path}/`.startsWith(ownPrefix)
-const ownSentence = `cannot be an action of yours, since names that begin with ${ownPrefix} are those of bgtask itself: give it another name`
+const ownSentence = told`cannot be an action of yours, since names that begin with ${ownPrefix} are those of bgtask itself: give it another name`
 
 /**
  * Every file below `folder` that holds actions, sorted by name. Left out: what begins with `_` or `.`, tests, declarations, and JavaScript beside
@@ -82,20 +83,19 @@ export const guessAction = (folders: readonly string[], name: string): { file: s
 }
 
 /** Code below `folder` that looks as if it were meant to be an action, and is none by its name: which, and why. */
-export const misnamedFiles = (folder: string): { path: string; why: string }[] =>
+export const misnamedFiles = (folder: string): { path: string; why: Sentence }[] =>
   filesBelow(folder, '', 1, /\.[cm]?[tj]s$/).flatMap(({ path }) => {
     const why = whyNone(path)
     return why === null ? [] : [{ path, why }]
   })
 
-const whyNone = (path: string): string | null => {
+const whyNone = (path: string): Sentence | null => {
   const name = path.replace(/\.[tj]s$/, '')
-  if (name === path) return 'only files that end in .ts or .js are looked at'
-  return pathOfFile.test(name) ? null : `${name} is no name; ${allowedNames}`
+  if (name === path) return told`only files that end in .ts or .js are looked at`
+  return pathOfFile.test(name) ? null : told`${name} is no name; ${allowedNames}`
 }
 
-export const allowedNames =
-  'allowed are small letters first, then small letters, digits, _ and -, at most 32 in each part, and at most four parts'
+export const allowedNames = told`allowed are small letters first, then small letters, digits, _ and -, at most 32 in each part, and at most four parts`
 
 const filesBelow = (folder: string, within: string, depth: number, code = /\.[tj]s$/): { path: string; stamp: string }[] =>
   entriesOf(join(folder, within)).flatMap(entry => {
@@ -115,7 +115,7 @@ const entriesOf = (folder: string): Dirent[] => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw new BgtaskError(
       'misconfigured',
-      `The actions folder ${folder} cannot be read (${messageOf(error)}). Make it readable, or set BGTASK_ACTIONS to another folder.`,
+      told`The actions folder ${folder} cannot be read (${messageOf(error)}). Make it readable, or set BGTASK_ACTIONS to another folder.`,
       { cause: error },
     )
   }

@@ -48,7 +48,7 @@ const list = async (json: boolean): Promise<number> => {
     printJson(entries.map(({ name, description, role, parameters }) => ({ name, description, role, parameters: [...parameters.values()] })))
   else if (entries.length > 0) print(formatTable(columns, entries))
   else print(file === null ? 'There is no commands file; the README says how to write one.' : `${file} has no command that can be run.`)
-  for (const { sentence } of broken) note(sentence)
+  for (const { sentence } of broken) note(String(sentence))
   return broken.length > 0 ? exitCodes.misconfigured : exitCodes.done
 }
 

@@ -1,3 +1,4 @@
+import type { Sentence } from '../task/told.ts'
 import type { Role } from './command-role.ts'
 import type { Template } from './template.ts'
 
@@ -44,5 +45,5 @@ export type Value = string | number | boolean
 export interface BrokenCommand {
   name: string
   /** Begins with the name of the command and ends with a full stop. */
-  sentence: string
+  sentence: Sentence
 }

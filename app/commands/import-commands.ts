@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { inPackage, moduleEnding } from '../paths.ts'
+import { told } from '../task/told.ts'
+import { WrongEntry } from './wrong-entry.ts'
 
 const limitMs = 10_000
 
@@ -26,10 +28,10 @@ export const importCommands = async (file: string): Promise<unknown> => {
   const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
   const answer = await said
   if (answer === '')
-    throw new Error(
+    throw new WrongEntry(
       signal === 'SIGKILL'
-        ? `it does not end loading within ${limitMs / 1000} s`
-        : `it leaves the process (${signal ?? `code ${code}`}) while it is loaded`,
+        ? told`it does not end loading within ${limitMs / 1000} s`
+        : told`it leaves the process (${signal ?? `code ${code}`}) while it is loaded`,
     )
   const { commands, error } = JSON.parse(answer) as { commands?: unknown; error?: string }
   if (error !== undefined) throw new Error(error)

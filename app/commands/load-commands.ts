@@ -3,6 +3,7 @@ import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { inWorkFolder } from '../paths.ts'
 import { nearestNames } from '../task/nearest-names.ts'
+import { allOf, fullStop, type Sentence, told } from '../task/told.ts'
 import type { BrokenCommand, Command } from './command.ts'
 import { importCommands } from './import-commands.ts'
 import { readDefinition } from './read-definition.ts'
@@ -15,7 +16,7 @@ export interface Commands {
   /** Absolute path; null: there is no file, so there are no commands. */
   file: string | null
   /** Why nothing of the file is believed: a sentence, or two, for people. null: it is. */
-  fault: string | null
+  fault: Sentence | null
   /** Sorted by name; those that can be run. */
   entries: readonly Command[]
   broken: readonly BrokenCommand[]
@@ -40,28 +41,28 @@ export const loadCommands = async (config: CommandsConfig): Promise<Commands> =>
     for (let tries = 1; ; tries++) {
       const stat = statSync(file)
       const why = whyNotBelieved(file, stat, process.getuid?.() ?? -1)
-      if (why !== null) return empty(file, `${why}. Until then no command is run.`)
+      if (why !== null) return empty(file, told`${why}. Until then no command is run.`)
       const definitions = await definitionsIn(file, stat)
       // It was written, or became another file, while it was read: what was looked at is not what was read.
       if (stampOf(statSync(file)) === stampOf(stat)) return arrange(file, definitions)
-      if (tries === 5) return empty(file, `${file} changes while it is read. Try again.`)
+      if (tries === 5) return empty(file, told`${file} changes while it is read. Try again.`)
     }
   } catch (error) {
-    return empty(file, `${file} cannot be used: ${fullStop(messageOf(error))} Mend it; until then no command is run.`)
+    return empty(file, told`${file} cannot be used: ${fullStop(saidBy(error))} Mend it; until then no command is run.`)
   }
 }
 
 /** Where the file is looked for when BGTASK_COMMANDS says nothing. */
 export const usualFiles = ['commands.ts', 'commands.js', 'commands.json'] as const
 
-const findFile = ({ commands }: CommandsConfig): { file: string } | { fault: string } | null => {
+const findFile = ({ commands }: CommandsConfig): { file: string } | { fault: Sentence } | null => {
   if (commands !== null) {
     return statSync(commands, { throwIfNoEntry: false })
       ? { file: commands }
-      : { fault: `BGTASK_COMMANDS is ${JSON.stringify(commands)}, which is not there. Write it, or take the variable away.` }
+      : { fault: told`BGTASK_COMMANDS is ${JSON.stringify(commands)}, which is not there. Write it, or take the variable away.` }
   }
   const there = usualFiles.map(inWorkFolder).filter(file => statSync(file, { throwIfNoEntry: false }))
-  if (there.length > 1) return { fault: `There are ${there.join(' and ')}; which one holds? Move the others away, or set BGTASK_COMMANDS.` }
+  if (there.length > 1) return { fault: told`There are ${allOf(there)}; which one holds? Move the others away, or set BGTASK_COMMANDS.` }
   return there[0] === undefined ? null : { file: there[0] }
 }
 
@@ -79,10 +80,10 @@ const definitionsIn = async (file: string, stat: Stats): Promise<Definitions> =>
   if (before?.stamp === stamp) return before.definitions
   const read = file.endsWith('.json') ? (JSON.parse(readWhole(file, stat)) as unknown) : await importCommands(file)
   if (typeof read !== 'object' || read === null || Array.isArray(read))
-    throw new Error(
+    throw new WrongEntry(
       file.endsWith('.json')
-        ? 'it is no object of names and commands'
-        : 'it has no default export that is an object; write: export default defineCommands({ … })',
+        ? told`it is no object of names and commands`
+        : told`it has no default export that is an object; write: export default defineCommands({ … })`,
     )
   const definitions = read as Definitions
   known.set(file, { stamp, definitions })
@@ -94,8 +95,8 @@ const readWhole = (file: string, { dev, ino, size }: Stats): string => {
   const descriptor = openSync(file, 'r')
   try {
     const stat = fstatSync(descriptor)
-    if (stat.dev !== dev || stat.ino !== ino) throw new Error('it has become another file meanwhile')
-    if (size > mostBytes) throw new Error(`it has ${size} bytes; allowed are ${mostBytes}`)
+    if (stat.dev !== dev || stat.ino !== ino) throw new WrongEntry(told`it has become another file meanwhile`)
+    if (size > mostBytes) throw new WrongEntry(told`it has ${size} bytes; allowed are ${mostBytes}`)
     return readFileSync(descriptor, 'utf8')
   } finally {
     closeSync(descriptor)
@@ -114,18 +115,20 @@ const arrange = (file: string, definitions: Definitions): Commands => {
       const command = readDefinition(name, definition)
       const why = whyNotStarted(command)
       if (why === null) entries.push(command)
-      else broken.push({ name: shown, sentence: `The command ${shown} ${fullStop(why)}` })
+      else broken.push({ name: shown, sentence: told`The command ${shown} ${fullStop(why)}` })
     } catch (error) {
       if (!(error instanceof WrongEntry)) throw error
-      broken.push({ name: shown, sentence: `The command ${shown} ${fullStop(error.message)}` })
+      broken.push({ name: shown, sentence: told`The command ${shown} ${fullStop(error.sentence)}` })
     }
   }
   return of(file, null, entries, broken)
 }
 
-const empty = (file: string | null, fault: string | null) => of(file, fault, [], [])
+const saidBy = (error: unknown): Sentence => (error instanceof WrongEntry ? error.sentence : messageOf(error))
 
-const of = (file: string | null, fault: string | null, entries: Command[], broken: BrokenCommand[]): Commands => {
+const empty = (file: string | null, fault: Sentence | null) => of(file, fault, [], [])
+
+const of = (file: string | null, fault: Sentence | null, entries: Command[], broken: BrokenCommand[]): Commands => {
   const byName = new Map(entries.map(entry => [entry.name, entry]))
   return {
     file,
@@ -136,5 +139,3 @@ const of = (file: string | null, fault: string | null, entries: Command[], broke
     nearest: name => nearestNames(name.slice(0, 64), [...byName.keys()]),
   }
 }
-
-const fullStop = (text: string) => (/[.?!]$/.test(text) ? text : `${text}.`)

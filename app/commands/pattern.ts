@@ -1,4 +1,5 @@
 import { createContext, Script } from 'node:vm'
+import { type Sentence, told } from '../task/told.ts'
 
 /** A text is never longer than this; a parameter may say less. */
 export const longestText = 1_000
@@ -26,20 +27,20 @@ export const fits = (pattern: string, text: string, timeout: number = withinMs):
 }
 
 /** Why it cannot be used, after "its pattern"; null: it can. */
-export const whyNoPattern = (pattern: string, longest: number): string | null => {
+export const whyNoPattern = (pattern: string, longest: number): Sentence | null => {
   if (!pattern.startsWith('^') || !pattern.endsWith('$'))
-    return `${JSON.stringify(pattern)} does not hold for the whole text; begin it with ^ and end it with $`
+    return told`${JSON.stringify(pattern)} does not hold for the whole text; begin it with ^ and end it with $`
   try {
     // What is between the two must be a pattern by itself: not "a)|(b", which would come out of the group that it is put into.
     new RegExp(pattern.slice(1, -1), 'u')
     new RegExp(wholeOf(pattern), 'u')
   } catch (error) {
-    return `${JSON.stringify(pattern)} is none: ${(error as Error).message.replace(/^Invalid regular expression: /, '')}`
+    return told`${JSON.stringify(pattern)} is none: ${(error as Error).message.replace(/^Invalid regular expression: /, '')}`
   }
   const hurtful = hurtfulTexts(pattern, longest).find(text => tryWithinMs.every(ms => fits(pattern, text, ms) === null))
   return hurtful === undefined
     ? null
-    : `${JSON.stringify(pattern)} takes too long for texts like ${JSON.stringify(`${hurtful.slice(0, 8)}…${hurtful.slice(-1)}`)}; let no repeated part hold another repetition or two ways to say the same`
+    : told`${JSON.stringify(pattern)} takes too long for texts like ${JSON.stringify(`${hurtful.slice(0, 8)}…${hurtful.slice(-1)}`)}; let no repeated part hold another repetition or two ways to say the same`
 }
 
 // `^a|b$` means ^a or b$; in a group it means what it looks like.

@@ -1,4 +1,5 @@
 import { nearestNames } from '../task/nearest-names.ts'
+import { type Sentence, told } from '../task/told.ts'
 import type { Command, Parameter, Value } from './command.ts'
 import { fillTemplate } from './template.ts'
 import { whyNoValue } from './why-no-value.ts'
@@ -10,15 +11,15 @@ import { whyNoValue } from './why-no-value.ts'
 export const readArgs = (
   { name: command, parameters }: Pick<Command, 'name' | 'parameters'>,
   given: unknown,
-): { values: Map<string, Value>; problems: null } | { values: null; problems: string[] } => {
+): { values: Map<string, Value>; problems: null } | { values: null; problems: Sentence[] } => {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     return {
       values: null,
       problems: [
-        `the args are ${Array.isArray(given) ? 'a list' : (JSON.stringify(given) ?? String(given))}; they must be an object of names and values`,
+        told`the args are ${Array.isArray(given) ? told`a list` : (JSON.stringify(given) ?? String(given))}; they must be an object of names and values`,
       ],
     }
-  const problems = Object.keys(given)
+  const problems: Sentence[] = Object.keys(given)
     .filter(name => !parameters.has(name))
     .slice(0, 5)
     .map(name => strange(command, name.slice(0, 64), [...parameters.keys()]))
@@ -27,10 +28,10 @@ export const readArgs = (
     const { name } = parameter
     // Its own: whatever a prototype may hold was not given.
     const value = Object.hasOwn(given, name) ? plain(parameter, (given as Record<string, unknown>)[name]) : parameter.default
-    if (value === undefined) problems.push(`${name} is missing`)
+    if (value === undefined) problems.push(told`${name} is missing`)
     else {
       const why = whyNoValue(parameter, value)
-      if (why !== null) problems.push(`${name} ${why}`)
+      if (why !== null) problems.push(told`${name} ${why}`)
       else values.set(name, value as Value)
     }
   }
@@ -66,8 +67,9 @@ const plain = (parameter: Parameter, given: unknown): unknown => {
   return given
 }
 
-const strange = (command: string, name: string, known: readonly string[]): string => {
+const strange = (command: string, name: string, known: readonly string[]): Sentence => {
   const [nearest] = nearestNames(name, known)
-  const hint = nearest !== undefined ? `did you mean ${nearest}?` : known.length > 0 ? `there are ${known.join(', ')}` : 'it takes none'
-  return `${JSON.stringify(name)} is no parameter of ${command}; ${hint}`
+  const hint =
+    nearest !== undefined ? told`did you mean ${nearest}?` : known.length > 0 ? told`there are ${known.join(', ')}` : told`it takes none`
+  return told`${JSON.stringify(name)} is no parameter of ${command}; ${hint}`
 }

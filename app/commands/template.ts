@@ -1,3 +1,4 @@
+import { told } from '../task/told.ts'
 import type { Parameter, Value } from './command.ts'
 import { WrongEntry } from './wrong-entry.ts'
 
@@ -16,7 +17,9 @@ export const parseTemplate = (text: string): Template => {
       literal = ''
       parts.push({ parameter: named[1]! })
     } else if (!double && /^[{}]/.test(rest)) {
-      throw new WrongEntry(`${JSON.stringify(text)} has a single ${rest[0]}; a parameter is written {name}, a brace ${rest[0]}${rest[0]}`)
+      throw new WrongEntry(
+        told`${JSON.stringify(text)} has a single ${rest[0]!}; a parameter is written {name}, a brace ${rest[0]!}${rest[0]!}`,
+      )
     } else literal += rest[0]
     rest = rest.slice(named ? named[0].length : double ? 2 : 1)
   }

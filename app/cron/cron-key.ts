@@ -7,6 +7,7 @@ import { runtimePaths } from '../runs/runtime-folder.ts'
 import { writeWhole } from '../runs/write-file.ts'
 import { type Cron, readCron, setCronKey } from '../store/cron.ts'
 import type { Db } from '../store/database.ts'
+import { told } from '../task/told.ts'
 
 /** The key of the address by which cron can be run. */
 export interface CronKey {
@@ -37,7 +38,7 @@ export const renewCronKey = async ({ db, config }: Tools, actor: Actor): Promise
   const key = { hash: sha256(text), madeAt: Date.now(), madeBy: actor.name ?? '' }
   await audited(db, actor, { act: before === null ? 'cron-key-made' : 'cron-key-renewed' }, async () => {
     if (!(await setCronKey(db, key, before)))
-      throw new BgtaskError('conflict', 'Somebody else made a new key for cron in this moment. Look at it before you make another one.')
+      throw new BgtaskError('conflict', told`Somebody else made a new key for cron in this moment. Look at it before you make another one.`)
     writeWhole(runtimePaths(config.runtime).cronKey, `${text}\n`, { durable: true })
   })
   return { text, madeAt: key.madeAt, madeBy: key.madeBy }

@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { BgtaskError, messageOf } from '../errors.ts'
+import { told } from '../task/told.ts'
 
 /** A file that is a module by its name. Its content is not looked at. */
 export interface ModuleFile {
@@ -43,7 +44,7 @@ const codeIn = (folder: string): string[] => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw new BgtaskError(
       'misconfigured',
-      `The modules folder ${folder} cannot be read (${messageOf(error)}). Make it readable, or set BGTASK_MODULES to another folder.`,
+      told`The modules folder ${folder} cannot be read (${messageOf(error)}). Make it readable, or set BGTASK_MODULES to another folder.`,
       { cause: error },
     )
   }

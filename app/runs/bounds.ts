@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { type Limits, namesOf } from '../task/limits.ts'
+import type { Sentence } from '../task/told.ts'
 import type { Leaf } from './cgroups.ts'
 import { type Machine, withoutRights } from './machine.ts'
 import type { RunUser } from './run-user.ts'
@@ -32,7 +33,7 @@ export interface BoundsFacts {
 
 /** Decides how the limits are kept, or says in a sentence what this machine cannot do. Never less than was asked for. */
 export const boundsFor = (limits: Limits, facts: BoundsFacts): { bounds: Bounds } | { refusal: string } => {
-  const cannot = (what: string, why: string) => ({
+  const cannot = (what: string, why: Sentence) => ({
     refusal: `The action asks for ${namesOf(limits)}, and ${what} cannot be had here: ${why}.`,
   })
   const { machine, user } = facts

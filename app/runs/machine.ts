@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process'
 import { messageOf } from '../errors.ts'
+import { type Sentence, told } from '../task/told.ts'
 import { type LeafPlace, tryLeafPlaces } from './cgroups.ts'
 
 /** What this machine, and this user on it, can do to keep a run within limits. Each was tried, not guessed. */
 export interface Machine {
   /** null: it works; else why not. */
-  runAs: string | null
-  noNewPrivileges: string | null
+  runAs: Sentence | null
+  noNewPrivileges: Sentence | null
   /** prlimit(1), for the bounds that the kernel keeps for a single process or user. */
-  prlimit: string | null
+  prlimit: Sentence | null
   places: LeafPlace[]
   /** About the cgroups that were named and do not work. */
   troubles: string[]
@@ -19,7 +20,7 @@ export const lookAtMachine = async (cgroups: readonly string[]): Promise<Machine
   const [runAs, noNewPrivileges, prlimit] = await Promise.all([
     process.getuid?.() === 0
       ? whyNot('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', ...withoutRights, 'true'])
-      : 'only root can start a process as another user, and this is not root',
+      : told`only root can start a process as another user, and this is not root`,
     whyNot('setpriv', ['--no-new-privs', 'true']),
     whyNot('prlimit', [`--data=${2 ** 30}`, 'true']),
   ])
@@ -49,12 +50,12 @@ const measureReserve = async (): Promise<number> => {
   throw new Error('/proc/self/status names no VmData and RssAnon')
 }
 
-const whyNot = async (program: string, given: string[]): Promise<string | null> => {
+const whyNot = async (program: string, given: string[]): Promise<Sentence | null> => {
   try {
     await run(program, given)
     return null
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? `${program} is not there; util-linux carries it` : messageOf(error)
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? told`${program} is not there; util-linux carries it` : messageOf(error)
   }
 }
 

@@ -1,5 +1,6 @@
 import { BgtaskError } from '../errors.ts'
 import type { Json } from '../task/task.ts'
+import { told } from '../task/told.ts'
 import { isKnown, mapSecrets, type Place } from './redact-json.ts'
 import type { Redactor } from './redactor.ts'
 import { hideUrlPasswords, urlPasswords } from './url-passwords.ts'
@@ -210,7 +211,5 @@ const standsFor = (number: string, place: Place, hidden: readonly Hidden[]): Hid
 const misplaced = (placeholder: string, place: Place) =>
   new BgtaskError(
     'refused',
-    `${['params', ...place.filter(step => step !== '*')].join('.')} has ${placeholder} in it, which stands for a hidden value in its own place only, ` +
-      'for all of that, and only where it is hidden again. ' +
-      'Leave it as it was, or replace all of it by the value itself.',
+    told`${['params', ...place.filter(step => step !== '*')].join('.')} has ${placeholder} in it, which stands for a hidden value in its own place only, for all of that, and only where it is hidden again. Leave it as it was, or replace all of it by the value itself.`,
   )

@@ -1,6 +1,7 @@
 import { Kysely, type Transaction } from 'kysely'
 import { maskUrl } from '../config.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
+import { told } from '../task/told.ts'
 import type { Tables } from './tables.ts'
 
 export { isAway } from './is-away.ts'
@@ -42,14 +43,14 @@ export const openDatabase = async (url: string, { statementTimeoutMs = 5_000, lo
 
 const sqlite = async (url: string, log: DatabaseOptions['log']): Promise<Db> => {
   const { openSqlite } = await import('./sqlite-dialect.ts')
-  const kysely = new Kysely<Tables>({ dialect: await openSqlite(url.slice('sqlite:'.length)), ...told(log) })
+  const kysely = new Kysely<Tables>({ dialect: await openSqlite(url.slice('sqlite:'.length)), ...listener(log) })
   return { kysely, dialect: 'sqlite', url, returning: true, close: () => kysely.destroy() }
 }
 
 const mysql = async (url: string, statementTimeoutMs: number, log: DatabaseOptions['log']): Promise<Db> => {
   const { openMysql } = await import('./mysql-dialect.ts')
   const { dialect, isMariaDb } = openMysql(url, statementTimeoutMs)
-  const kysely = new Kysely<Tables>({ dialect, ...told(log) })
+  const kysely = new Kysely<Tables>({ dialect, ...listener(log) })
   try {
     // The pool is Kysely's from its first query on, so that destroy() ends it.
     await kysely.connection().execute(async () => undefined)
@@ -60,16 +61,16 @@ const mysql = async (url: string, statementTimeoutMs: number, log: DatabaseOptio
   }
 }
 
-const told = (log: DatabaseOptions['log']) =>
+const listener = (log: DatabaseOptions['log']) =>
   log ? { log: (event: { query: { sql: string; parameters: readonly unknown[] } }) => log(event.query.sql, event.query.parameters) } : {}
 
 const sqliteTrouble = (url: string, error: unknown) => {
   const path = url.slice('sqlite:'.length)
   const remedy =
     (error as NodeJS.ErrnoException).code === 'ENOENT'
-      ? 'Make its folder, or set DATABASE_URL.'
-      : 'See that the file is an SQLite database which this user may read and write, in a folder where it may write, with room on the disk.'
-  return `The database ${path} cannot be opened: ${messageOf(error)}. ${remedy}`
+      ? told`Make its folder, or set DATABASE_URL.`
+      : told`See that the file is an SQLite database which this user may read and write, in a folder where it may write, with room on the disk.`
+  return told`The database ${path} cannot be opened: ${messageOf(error)}. ${remedy}`
 }
 
 const mysqlTrouble = (url: string, error: unknown) => {
@@ -77,9 +78,9 @@ const mysqlTrouble = (url: string, error: unknown) => {
   const where = maskUrl(url)
   const name = URL.canParse(url) ? new URL(url).pathname.slice(1) : ''
   if (errno === 1049)
-    return `The database server has no database ${name} (${where}). Make it: CREATE DATABASE ${name} CHARACTER SET utf8mb4.`
+    return told`The database server has no database ${name} (${where}). Make it: CREATE DATABASE ${name} CHARACTER SET utf8mb4.`
   if (errno === 1045 || errno === 1044)
-    return `The database refuses the login (${where}): ${messageOf(error)}. Mend user or password in DATABASE_URL.`
-  const why = code === 'ECONNREFUSED' ? 'nothing listens there' : code === 'ENOTFOUND' ? 'there is no such host' : messageOf(error)
-  return `The database ${where} cannot be reached: ${why}. Start the server, or mend DATABASE_URL.`
+    return told`The database refuses the login (${where}): ${messageOf(error)}. Mend user or password in DATABASE_URL.`
+  const why = code === 'ECONNREFUSED' ? told`nothing listens there` : code === 'ENOTFOUND' ? told`there is no such host` : messageOf(error)
+  return told`The database ${where} cannot be reached: ${why}. Start the server, or mend DATABASE_URL.`
 }

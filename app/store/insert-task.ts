@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { BgtaskError } from '../errors.ts'
 import type { ExecType, Json, Reason, Task } from '../task/task.ts'
+import { stateWord, told } from '../task/told.ts'
 import type { CallerTransaction, Db } from './database.ts'
 import { type Draft, insertOrFindHolder, insertRows, queueUp, rowsAtOnce } from './insert-rows.ts'
 import { keepLast } from './keep-last.ts'
@@ -200,7 +201,7 @@ const insertKeyed = async (
     if (mayMeet(other)) return
     throw new BgtaskError(
       'conflict',
-      `The unique key ${key} is held by a task of an action that you may not add, which is told no more of; nothing is stored.`,
+      told`The unique key ${key} is held by a task of an action that you may not add, which is told no more of; nothing is stored.`,
     )
   }
   const holder = await insertOrFindHolder(db, executor, draft)
@@ -212,8 +213,7 @@ const insertKeyed = async (
     case 'reject':
       throw new BgtaskError(
         'conflict',
-        `The unique key ${key} is held by task ${holder.id}, which is ${holder.state}. ` +
-          'Wait for its end, cancel it, or use onConflict replace or keep.',
+        told`The unique key ${key} is held by task ${holder.id}, which is ${stateWord(holder.state)}. Wait for its end, cancel it, or use onConflict replace or keep.`,
       )
     case 'keepLast':
       return { replaced: null, ...(await keepLast(db, executor, holder, draft, now, { by, mayMeet: requireMayMeet })) }

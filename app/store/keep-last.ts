@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { BgtaskError } from '../errors.ts'
 import type { Reason, Task } from '../task/task.ts'
+import { told } from '../task/told.ts'
 import type { Db } from './database.ts'
 import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
@@ -26,8 +27,7 @@ export const keepLast = async (
   if (holder.execType === 'FOREVER') {
     throw new BgtaskError(
       'conflict',
-      `The unique key ${JSON.stringify(draft.task.uniqueKey)} is held by task ${holder.id}, a loop: it does not end by itself, so nothing ` +
-        'could follow it. Stop and delete it, or use onConflict replace.',
+      told`The unique key ${JSON.stringify(draft.task.uniqueKey)} is held by task ${holder.id}, a loop: it does not end by itself, so nothing could follow it. Stop and delete it, or use onConflict replace.`,
     )
   }
   const waiting = hasBegun(holder) ? await lockNext(db, executor, holder.uniqueKey!) : holder

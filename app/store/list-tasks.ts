@@ -1,6 +1,7 @@
 import { CompiledQuery } from 'kysely'
 import { BgtaskError } from '../errors.ts'
 import { type ExecType, loopStates, onceStates, type Task, type TaskState } from '../task/task.ts'
+import { told } from '../task/told.ts'
 import type { Db } from './database.ts'
 import { toTask } from './rows.ts'
 import { withRetries } from './transact.ts'
@@ -176,5 +177,8 @@ const readTasks = async (db: Db, ids: readonly number[]): Promise<Task[]> => {
 const cursorOf = (text: string): number => {
   const id = Number(text)
   if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(id)) return id
-  throw new BgtaskError('refused', `The page cursor is ${JSON.stringify(text)}; give the value of newer or older of another page, or none.`)
+  throw new BgtaskError(
+    'refused',
+    told`The page cursor is ${JSON.stringify(text)}; give the value of newer or older of another page, or none.`,
+  )
 }

@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import { BgtaskError } from '../errors.ts'
+import { told } from '../task/told.ts'
 import type { Db } from './database.ts'
 import { isDuplicate } from './is-away.ts'
 import { type By, lockAdmin, lockUsers } from './lock-users.ts'
@@ -31,7 +32,7 @@ export const insertUser = async (db: Db, user: NewUser, by?: By): Promise<void> 
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    throw new BgtaskError('conflict', `There is a user ${user.name} already. Choose another name, or change that one's password.`, {
+    throw new BgtaskError('conflict', told`There is a user ${user.name} already. Choose another name, or change that one's password.`, {
       cause: error,
     })
   }

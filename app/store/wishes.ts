@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { BgtaskError } from '../errors.ts'
 import { isFinal, type Reason, type Task } from '../task/task.ts'
+import { told } from '../task/told.ts'
 import { noteEnded, noteRemoved } from './counters.ts'
 import type { Db } from './database.ts'
 import { forgetFailed } from './errors.ts'
@@ -232,7 +233,7 @@ const holdKey = async (trx: Executor, task: Task) => {
     const key = JSON.stringify(task.uniqueKey)
     throw new BgtaskError(
       'conflict',
-      `Another task holds the unique key ${key} of task ${task.id}. Cancel that one first, or wait for its end.`,
+      told`Another task holds the unique key ${key} of task ${task.id}. Cancel that one first, or wait for its end.`,
       { cause: error },
     )
   }

@@ -26,6 +26,6 @@ export const newestDue = (rule: DueRule, until: number, most: number): number[] 
 
 const timesOf = ({ cron, timeZone }: { cron: string; timeZone: string }): CronTimes => {
   const times = readCronText(cron, timeZone)
-  if ('fault' in times) throw new Error(times.fault)
+  if ('fault' in times) throw new Error(String(times.fault))
   return times
 }

@@ -1,10 +1,11 @@
 import { nearestNames } from './nearest-names.ts'
+import { anyOf, type Sentence, told } from './told.ts'
 
 /**
  * A time zone as this Node knows it, by its name in the usual case (`europe/berlin` is Europe/Berlin).
  * @returns the name, or a sentence that says what is wrong with it and which are like it
  */
-export const readTimeZone = (given: string): { timeZone: string } | { fault: string } => {
+export const readTimeZone = (given: string): { timeZone: string } | { fault: Sentence } => {
   const name = given.trim()
   const usual = usualNames().get(name.toLowerCase())
   if (usual !== undefined) return { timeZone: usual }
@@ -16,9 +17,9 @@ export const readTimeZone = (given: string): { timeZone: string } | { fault: str
   }
   const like = nearest(name)
   return {
-    fault:
-      `There is no time zone ${JSON.stringify(name.slice(0, 60))}; ` +
-      (like.length > 0 ? `did you mean ${like.join(' or ')}?` : 'names are like Europe/Berlin, America/New_York, Asia/Shanghai or UTC.'),
+    fault: told`There is no time zone ${JSON.stringify(name.slice(0, 60))}; ${
+      like.length > 0 ? told`did you mean ${anyOf(like)}?` : told`names are like Europe/Berlin, America/New_York, Asia/Shanghai or UTC.`
+    }`,
   }
 }
 

@@ -4,6 +4,7 @@ import { openArtifact, type Trouble } from '../api/open-artifact.ts'
 import { BgtaskError } from '../errors.ts'
 import { findRun } from '../store/list-runs.ts'
 import type { Task } from '../task/task.ts'
+import { told } from '../task/told.ts'
 import { WebError } from './explain-error.ts'
 import type { Panel } from './panel.ts'
 import { parseTaskId } from './task-id.ts'
@@ -17,7 +18,7 @@ export const answerArtifact = async (panel: Panel, task: Pick<Task, 'id'>, reque
   const run = await findRun(panel.background.db, task.id, parseTaskId(number) ?? 0)
   const artifact = run && (await artifactsOfRun(panel.config, panel.background.db, run)).find(({ n: its }) => its === parseTaskId(n))
   if (!run || !artifact)
-    throw new BgtaskError('not-found', `Run ${number.slice(0, 20)} of task ${task.id} has declared no file ${n.slice(0, 20)}.`)
+    throw new BgtaskError('not-found', told`Run ${number.slice(0, 20)} of task ${task.id} has declared no file ${n.slice(0, 20)}.`)
   const opened = await openArtifact(panel.config, artifact, run)
   if (typeof opened === 'string') throw new WebError(statusOf[opened], `artifact.${opened}`, { name: artifact.name })
   const tag = `"${[artifact.inode, opened.sizeBytes, opened.modifiedAt].map(value => Math.trunc(Number(value)).toString(36)).join('-')}"`

@@ -11,6 +11,7 @@ import { redactionOf } from '../runs/redaction.ts'
 import { findTask } from '../store/find-task.ts'
 import { listTasks } from '../store/list-tasks.ts'
 import type { Task } from '../task/task.ts'
+import type { Sentence } from '../task/told.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { argsGiven, commandFields, fieldsFromArgs } from './command-fields.ts'
@@ -84,7 +85,7 @@ const form = async (
   reply: FastifyReply,
   command: Command,
   given: Record<string, string> | null,
-  { values, problems }: { values?: ReadonlyMap<string, Value>; problems?: readonly string[] },
+  { values, problems }: { values?: ReadonlyMap<string, Value>; problems?: readonly Sentence[] },
 ) => {
   const may = reaches(actorOf(request).reach, command)
   // One without parameters is known as a whole before anybody has said anything.

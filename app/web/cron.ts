@@ -10,6 +10,7 @@ import { redactJson } from '../secrets/redact-json.ts'
 import { setCronEvery } from '../store/cron.ts'
 import { discardAside, findItem, listAside, queueStand, returnAllAside, returnAside } from '../store/queues.ts'
 import { cronEveryChoices } from '../task/cron-rules.ts'
+import { told } from '../task/told.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { cronModel, crontabLines } from './cron-model.ts'
@@ -46,7 +47,7 @@ export const registerCron = (app: FastifyInstance, panel: Panel) => {
     const everyMs = cronEveryChoices.find(choice => String(choice) === given)
     if (everyMs === undefined) {
       const allowed = cronEveryChoices.join(', ')
-      throw new BgtaskError('refused', `Run cron every is ${showValue(given)}; allowed are ${allowed} milliseconds.`)
+      throw new BgtaskError('refused', told`Run cron every is ${showValue(given)}; allowed are ${allowed} milliseconds.`)
     }
     await audited(db, actorOf(request), { act: 'cron-every', subject: everyMs === 0 ? 'never' : `${everyMs / 3_600_000} h` }, () =>
       setCronEvery(db, everyMs),
@@ -64,7 +65,7 @@ export const registerCron = (app: FastifyInstance, panel: Panel) => {
     ])
     const queue = queues.find(one => one.name === name) ?? null
     if (queue === null && stand.waiting + stand.aside === 0)
-      throw new BgtaskError('not-found', `There is no queue ${name}, and no item of it.`)
+      throw new BgtaskError('not-found', told`There is no queue ${name}, and no item of it.`)
     const items = found.slice(0, onPage).map(item => {
       const redactor = redactionOf(config).ofParams(item.data)
       return {
@@ -93,7 +94,7 @@ export const registerCron = (app: FastifyInstance, panel: Panel) => {
       if (!did)
         throw new BgtaskError(
           'busy',
-          `Item ${item.id} of ${item.queue} is not set aside any more, so nothing was done. Look at the queue again.`,
+          told`Item ${item.id} of ${item.queue} is not set aside any more, so nothing was done. Look at the queue again.`,
         )
       return redirectWith(
         request,
@@ -108,14 +109,14 @@ export const registerCron = (app: FastifyInstance, panel: Panel) => {
 const queueNamed = (request: FastifyRequest): string => {
   const { name } = request.params as { name: string }
   if (queueName.test(name)) return name
-  throw new BgtaskError('not-found', 'There is no queue of that name.')
+  throw new BgtaskError('not-found', told`There is no queue of that name.`)
 }
 
 const itemNamed = async ({ background: { db } }: Panel, request: FastifyRequest) => {
   const given = (request.params as { id: string }).id
   const id = parseTaskId(given)
   const item = id === null ? null : await findItem(db, id)
-  if (item === null) throw new BgtaskError('not-found', `Item ${given.slice(0, 40)} does not exist.`)
+  if (item === null) throw new BgtaskError('not-found', told`Item ${given.slice(0, 40)} does not exist.`)
   return item
 }
 

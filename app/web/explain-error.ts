@@ -3,6 +3,7 @@ import type { FastifyError, FastifyRequest } from 'fastify'
 import { BgtaskError, messageOf } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { isAway } from '../store/is-away.ts'
+import { tell } from '../texts/tell.ts'
 import { type TextKey, type TextValues, translate } from '../texts/translate.ts'
 import type { Panel } from './panel.ts'
 
@@ -34,7 +35,8 @@ export const explainError = (panel: Panel, error: FastifyError, request: Fastify
     panel.databaseAwaySince ??= Date.now()
     return { status: 503, text: say('error.databaseAway'), since: panel.databaseAwaySince }
   }
-  if (error instanceof BgtaskError) return { status: error.httpStatus, text: redactionOf(panel.config).text(error.message) }
+  if (error instanceof BgtaskError)
+    return { status: error.httpStatus, text: redactionOf(panel.config).text(tell(request.language, error.sentence)) }
   if (error.code?.startsWith('FST_CSRF')) return { status: 403, text: say('error.csrf') }
   if (error.statusCode === 429) return { status: 429, text: say('error.tooMany') }
   if (error.statusCode === 413) return { status: 413, text: say('error.tooLarge') }

@@ -3,10 +3,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { reloadAudited, startAudited, stopAudited } from '../api/audited-loop.ts'
 import { type LoopStart, whyNotStart } from '../api/start-loop.ts'
 import { type LoopStop, whyNotStop } from '../api/stop-loop.ts'
-import { messageOf } from '../errors.ts'
+import { sentenceOf } from '../errors.ts'
 import { readSupervisor } from '../runs/supervisor-file.ts'
 import type { AuditVia } from '../store/audit.ts'
 import { isAway } from '../store/database.ts'
+import { tell } from '../texts/tell.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
 import { type ActLimit, createActLimit } from './act-limit.ts'
 import { actorOf } from './actor.ts'
@@ -80,7 +81,7 @@ export const startByVisit = async (panel: Panel, request: FastifyRequest): Promi
   } catch (error) {
     starts.giveBack()
     request.log.error(error, 'A visit could not start the loop.')
-    const why = isAway(error) ? translate(request.language, 'overview.databaseAway') : messageOf(error)
+    const why = isAway(error) ? translate(request.language, 'overview.databaseAway') : tell(request.language, sentenceOf(error))
     return { tone: 'bad', text: translate(request.language, 'loop.notStarted', { error: why }) }
   }
 }

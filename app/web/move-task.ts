@@ -7,6 +7,7 @@ import { instantIn, localIn } from '../task/local-time.ts'
 import type { Task } from '../task/task.ts'
 import { readTimeZone, timeZones } from '../task/time-zone.ts'
 import type { Language } from '../texts/format.ts'
+import { tell } from '../texts/tell.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
@@ -39,9 +40,9 @@ export const registerMoveTask = (app: FastifyInstance, panel: Panel) => {
       return redirectWith(request, reply, page, { tone: 'good', text })
     } catch (error) {
       if (!(error instanceof BgtaskError)) throw error
-      if (error.code === 'refused') return form(panel, reply, task, error.message, fields)
+      if (error.code === 'refused') return form(panel, reply, task, tell(request.language, error.sentence), fields)
       // It began, or ended, since the page was drawn.
-      if (error.code === 'busy') return redirectWith(request, reply, page, { tone: 'bad', text: error.message })
+      if (error.code === 'busy') return redirectWith(request, reply, page, { tone: 'bad', text: tell(request.language, error.sentence) })
       throw error
     }
   })

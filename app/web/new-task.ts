@@ -8,7 +8,9 @@ import { redactionOf } from '../runs/redaction.ts'
 import { prefillParams, restoreParams } from '../secrets/prefill.ts'
 import { findTask } from '../store/find-task.ts'
 import type { Json, Task } from '../task/task.ts'
+import { told } from '../task/told.ts'
 import type { Language } from '../texts/format.ts'
+import { tell } from '../texts/tell.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { commandPath } from './commands.ts'
@@ -51,7 +53,10 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
     const fields = fieldsOf(request.body)
     const entry = (await background.catalog()).get(fields.action ?? '')
     if (!entry)
-      throw new BgtaskError('refused', `There is no action ${JSON.stringify((fields.action ?? '').slice(0, 140))}; choose one of the list.`)
+      throw new BgtaskError(
+        'refused',
+        told`There is no action ${JSON.stringify((fields.action ?? '').slice(0, 140))}; choose one of the list.`,
+      )
     if (entry.name === commandAction) return reply.redirect(`${panel.root}/core/commands`, 303)
     const by = request.user!.name
     try {
@@ -65,7 +70,7 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
       return redirectWith(request, reply, `${panel.root}/core/bgtask/${id}`, { tone: added ? 'good' : 'plain', text })
     } catch (error) {
       if (error instanceof BgtaskError && (error.code === 'refused' || error.code === 'conflict'))
-        return form(reply, entry, error.message, fields)
+        return form(reply, entry, tell(request.language, error.sentence), fields)
       throw error
     }
   })
@@ -126,7 +131,7 @@ const readOptions = (fields: Record<string, string>, by: string, language: Langu
     if (given(name) === '') return undefined
     const value = Number(given(name))
     if (!Number.isFinite(value))
-      throw new BgtaskError('refused', `${name} is ${JSON.stringify(given(name).slice(0, 60))}; it must be a number.`)
+      throw new BgtaskError('refused', told`${name} is ${JSON.stringify(given(name).slice(0, 60))}; it must be a number.`)
     return value
   }
   const options: TaskOptions = { type: given('type'), creator: given('creator') || by }

@@ -3,6 +3,7 @@ import { BgtaskError, messageOf } from '../errors.ts'
 import { isPlaceholder } from '../secrets/prefill.ts'
 import { isSecretName } from '../secrets/secret-name.ts'
 import type { Json } from '../task/task.ts'
+import { told } from '../task/told.ts'
 
 /** One field of a form made from an action's schema. Its name in the form is `params.` and the key. */
 export interface ParamsField {
@@ -133,7 +134,7 @@ const readField = (field: ParamsField, text: string | undefined): Json | undefin
     if (text.trim() === '' || !Number.isFinite(value))
       throw new BgtaskError(
         'refused',
-        `${field.label} is ${isSecretName(field.key) ? 'none' : JSON.stringify(text.slice(0, 60))}; it must be a number.`,
+        told`${field.label} is ${isSecretName(field.key) ? told`none` : JSON.stringify(text.slice(0, 60))}; it must be a number.`,
       )
     return value
   }
@@ -144,7 +145,7 @@ const readJson = (field: string, text: string): Json => {
   try {
     return parseJsonSafely(text, undefined, { protoAction: 'error', constructorAction: 'error' }) as Json
   } catch (error) {
-    throw new BgtaskError('refused', `${field} is no JSON: ${messageOf(error)}. Write it like {"rows": 10} or ["a", "b"].`, {
+    throw new BgtaskError('refused', told`${field} is no JSON: ${messageOf(error)}. Write it like {"rows": 10} or ["a", "b"].`, {
       cause: error,
     })
   }

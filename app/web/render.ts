@@ -4,7 +4,9 @@ import { inPackage, ourCommand } from '../paths.ts'
 import { type EndKey, explainEnd, explainLateness, type LateKey, type Message } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
+import type { ToldValue } from '../task/told.ts'
 import { formatBytes, formatDuration, formatExact, formatNumber, formatRelative, type Language, languages } from '../texts/format.ts'
+import { tell } from '../texts/tell.ts'
 import { type TextKey, type TextValues, translate, translateParts } from '../texts/translate.ts'
 import type { Addresses } from './addresses.ts'
 import type { Assets } from './assets.ts'
@@ -57,6 +59,8 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
     mayAct: (role: Role) => mayAct(user?.role, role),
     asset: assets.href,
     t: text,
+    /** A sentence that was made where nobody knew the language. */
+    tell: (told: ToldValue) => tell(language, told),
     /** HTML */ time,
     /** HTML */ sentence,
     /** HTML */ icon: (name: string, label?: string) => iconTag(assets, name, label),

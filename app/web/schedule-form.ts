@@ -4,6 +4,7 @@ import { BgtaskError } from '../errors.ts'
 import { newestDue, upcoming } from '../task/due-times.ts'
 import { nextOffsetChange } from '../task/offset-change.ts'
 import type { DueRule, Schedule } from '../task/schedule.ts'
+import { told } from '../task/told.ts'
 import type { Language } from '../texts/format.ts'
 import { formatZoned } from '../texts/format-zoned.ts'
 import { translate } from '../texts/translate.ts'
@@ -67,7 +68,7 @@ export const readScheduleOptions = (fields: Record<string, string>, action: stri
     if (given(name) === '') return undefined
     const value = Number(given(name))
     if (!Number.isFinite(value))
-      throw new BgtaskError('refused', `${name} is ${JSON.stringify(given(name).slice(0, 60))}; it must be a number.`)
+      throw new BgtaskError('refused', told`${name} is ${JSON.stringify(given(name).slice(0, 60))}; it must be a number.`)
     return value
   }
   const [priority, maxAttempts, timeoutS, graceS] = [number('priority'), number('max_attempts'), number('timeout_s'), number('grace_s')]

@@ -21,8 +21,10 @@ import { tasksById } from '../store/tasks-by-id.ts'
 import { missedRules, overlapRules, type Schedule } from '../task/schedule.ts'
 import type { Json } from '../task/task.ts'
 import { timeZones } from '../task/time-zone.ts'
+import { told } from '../task/told.ts'
 import type { Language } from '../texts/format.ts'
 import { formatZoned } from '../texts/format-zoned.ts'
+import { tell } from '../texts/tell.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
@@ -203,7 +205,7 @@ const orForm = async (panel: Panel, request: FastifyRequest, reply: FastifyReply
     return await work()
   } catch (error) {
     if (error instanceof BgtaskError && ['refused', 'conflict', 'busy'].includes(error.code))
-      return form(panel, request, reply, what, error.message)
+      return form(panel, request, reply, what, tell(request.language, error.sentence))
     throw error
   }
 }
@@ -213,7 +215,7 @@ const orFlash = async (panel: Panel, request: FastifyRequest, reply: FastifyRepl
     return await work()
   } catch (error) {
     if (error instanceof BgtaskError && ['refused', 'conflict', 'busy'].includes(error.code))
-      return redirectWith(request, reply, panel.root + page, { tone: 'bad', text: error.message })
+      return redirectWith(request, reply, panel.root + page, { tone: 'bad', text: tell(request.language, error.sentence) })
     throw error
   }
 }
@@ -231,7 +233,7 @@ const personOf = (request: FastifyRequest): Person => ({ by: request.user!.name,
 const scheduleOf = (panel: Panel, request: FastifyRequest): Promise<Schedule> => {
   const given = (request.params as { id: string }).id
   const id = parseTaskId(given)
-  if (id === null) throw new BgtaskError('not-found', `Schedule ${given.slice(0, 40)} does not exist.`)
+  if (id === null) throw new BgtaskError('not-found', told`Schedule ${given.slice(0, 40)} does not exist.`)
   return existingSchedule(panel.background, { id })
 }
 
@@ -239,7 +241,7 @@ const scheduleOf = (panel: Panel, request: FastifyRequest): Promise<Schedule> =>
 const entryOf = async (panel: Panel, name: string): Promise<ActionEntry> => {
   const entry = (await panel.background.catalog()).get(name)
   if (entry) return entry
-  throw new BgtaskError('refused', `There is no action ${JSON.stringify(name.slice(0, 140))}; choose one of the list.`)
+  throw new BgtaskError('refused', told`There is no action ${JSON.stringify(name.slice(0, 140))}; choose one of the list.`)
 }
 
 const prefillOf = (panel: Panel, params: Json) => prefillParams(params, redactionOf(panel.config).ofParams(params))

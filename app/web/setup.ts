@@ -5,6 +5,8 @@ import { checkName, createFirstUser } from '../api/users.ts'
 import { BgtaskError } from '../errors.ts'
 import { findOnceLink, useOnceLink } from '../store/once-links.ts'
 import { anyUser, type User } from '../store/users.ts'
+import { told } from '../task/told.ts'
+import { tell } from '../texts/tell.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
@@ -46,7 +48,7 @@ export const registerSetup = (app: FastifyInstance, panel: Panel) => {
         async () => {
           // Two at once make one user, in the database; the link only says who may try.
           const made = await createFirstUser(db, { name, password })
-          if (!made) throw new BgtaskError('conflict', 'There is a user already.')
+          if (!made) throw new BgtaskError('conflict', told`There is a user already.`)
           return made
         },
       )
@@ -78,7 +80,7 @@ const problemWith = (request: FastifyRequest, { name, password, repeated }: Reco
     checkName(name)
     return null
   } catch (error) {
-    if (error instanceof BgtaskError && error.code === 'refused') return error.message
+    if (error instanceof BgtaskError && error.code === 'refused') return tell(request.language, error.sentence)
     throw error
   }
 }

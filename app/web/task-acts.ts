@@ -4,6 +4,7 @@ import { cancelTask, cloneTask, deleteTask, existing, restartTask, retryTask, ru
 import { commandAction } from '../commands/command-name.ts'
 import { BgtaskError } from '../errors.ts'
 import type { Task } from '../task/task.ts'
+import { tell } from '../texts/tell.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { commandPath } from './commands.ts'
@@ -49,7 +50,7 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
           error instanceof BgtaskError &&
           (error.code === 'busy' || error.code === 'conflict' || error.code === 'refused' || error.code === 'forbidden')
         ) {
-          return redirectWith(request, reply, page, { tone: 'bad', text: error.message })
+          return redirectWith(request, reply, page, { tone: 'bad', text: tell(request.language, error.sentence) })
         }
         throw error
       }

@@ -12,6 +12,7 @@ import { scheduleOfTask } from '../store/schedule-of-task.ts'
 import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
 import { isFinal, type Task } from '../task/task.ts'
+import { told } from '../task/told.ts'
 import { ansiToHtml } from './ansi.ts'
 import { artifactsModel } from './artifacts.ts'
 import { createExplainer } from './explained.ts'
@@ -42,7 +43,7 @@ export const registerTaskPage = (app: FastifyInstance, panel: Panel) => {
     const older = fieldsOf(request.query).part === 'older'
     const path = older ? paths.rotatedOutput : paths.output
     if (sizeOf(path) === 0)
-      throw new BgtaskError('not-found', `Run ${number} of task ${id} has no output here: it printed nothing, or it was pruned.`)
+      throw new BgtaskError('not-found', told`Run ${number} of task ${id} has no output here: it printed nothing, or it was pruned.`)
     return reply
       .header('content-disposition', `attachment; filename="task-${id}-run-${number}${older ? '-older' : ''}.log"`)
       .type('application/octet-stream')

@@ -4,6 +4,8 @@ import { defaultTokenLifeMs, type MadeToken, makeToken, revokeToken, shownTokens
 import { checkParams } from '../catalog/check-params.ts'
 import { BgtaskError } from '../errors.ts'
 import { NotAdmin } from '../store/lock-users.ts'
+import { told } from '../task/told.ts'
+import { tell } from '../texts/tell.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { apiPrefix } from './bearer.ts'
@@ -36,7 +38,7 @@ export const registerTokens = (app: FastifyInstance, panel: Panel) => {
       // Not by way of a redirect: whatever is shown after one has to be kept somewhere until then.
       return reply.page('tokens-made', { ...made, examples: await examplesFor(panel, request, made) })
     } catch (error) {
-      if (error instanceof BgtaskError && error.code === 'refused') return form(panel, reply, wish, error.message)
+      if (error instanceof BgtaskError && error.code === 'refused') return form(panel, reply, wish, tell(request.language, error.sentence))
       throw error
     }
   })
@@ -44,7 +46,7 @@ export const registerTokens = (app: FastifyInstance, panel: Panel) => {
   app.post(`${page}/:id/revocation`, { config: { fresh: true } }, async (request, reply) => {
     const given = (request.params as { id: string }).id
     const id = parseTaskId(given)
-    if (id === null) throw new BgtaskError('not-found', `Token ${given.slice(0, 40)} does not exist.`)
+    if (id === null) throw new BgtaskError('not-found', told`Token ${given.slice(0, 40)} does not exist.`)
     const { name } = await stillAdmin(revokeToken(db, actorOf(request), id, byOf(request)))
     return redirectWith(request, reply, `${panel.root}${page}`, {
       tone: 'good',
@@ -103,7 +105,7 @@ const scopesOf = ({ scopes, actions, more }: Wish): string[] => [
 
 const lifeOf = (given: string): number | 'never' => {
   const life = lives.find(known => String(known) === given)
-  if (life === undefined) throw new BgtaskError('refused', `The time is ${JSON.stringify(given.slice(0, 40))}; choose one of the list.`)
+  if (life === undefined) throw new BgtaskError('refused', told`The time is ${JSON.stringify(given.slice(0, 40))}; choose one of the list.`)
   return life === 'never' ? life : life * dayMs
 }
 

@@ -37,15 +37,15 @@ test('a folder that others may read, a link, an action that does not load, a hol
   const { config, folder } = await openScene(t, { actions: { 'test/broken': 'import "no-such-package"\n' } })
   chmodSync(config.runtime, 0o755)
   const [open] = about(await checkInstallation(config), 'runtime folder')
-  assert.deepEqual([open!.level, open!.remedy], ['warning', `chmod 700 "${config.runtime}"`])
+  assert.deepEqual([open!.level, String(open!.remedy)], ['warning', `chmod 700 "${config.runtime}"`])
   const link = join(folder, 'link')
   symlinkSync(config.runtime, link)
-  assert.match(about(await checkInstallation({ ...config, runtime: link }), 'runtime folder')[0]!.sentence, /symbolic link/)
+  assert.match(String(about(await checkInstallation({ ...config, runtime: link }), 'runtime folder')[0]!.sentence), /symbolic link/)
   const [broken] = about(await checkInstallation(config), 'actions')
-  assert.match(broken!.sentence, /test\/broken does not load: .*no-such-package/)
+  assert.match(String(broken!.sentence), /test\/broken does not load: .*no-such-package/)
   assert.equal(broken!.level, 'error')
   await stopLoop(config, { by: 'kim', hold: true })
-  assert.match(about(await checkInstallation(config), 'loop')[0]!.sentence, /on hold by kim since/)
+  assert.match(String(about(await checkInstallation(config), 'loop')[0]!.sentence), /on hold by kim since/)
 })
 
 test('the classic: started once as root, and then as somebody else', { skip: !isRoot && 'needs root' }, async t => {
@@ -68,11 +68,11 @@ test('the classic: started once as root, and then as somebody else', { skip: !is
   if (/EACCES|permission/i.test(foreign.stderr)) return t.skip('the checkout cannot be read by other users')
   assert.equal(foreign.code, 78)
   assert.equal(foreign.findings[0]!.level, 'error')
-  assert.match(foreign.findings[0]!.sentence, /belongs to user 0, and we are/)
-  assert.match(foreign.findings[0]!.remedy!, /chown -R/)
+  assert.match(String(foreign.findings[0]!.sentence), /belongs to user 0, and we are/)
+  assert.match(String(foreign.findings[0]!.remedy!), /chown -R/)
   chownSync(config.runtime, 65534, 65534)
   for (const path of [runtimePaths(config.runtime).runs, runtimePaths(config.runtime).locks]) chownSync(path, 65534, 65534)
-  assert.match(look().findings[0]!.sentence, /bgtask\.lock belongs to user 0/)
+  assert.match(String(look().findings[0]!.sentence), /bgtask\.lock belongs to user 0/)
 })
 
 test('a database that is away, not migrated, newer, read-only, lazy', async t => {
@@ -82,11 +82,14 @@ test('a database that is away, not migrated, newer, read-only, lazy', async t =>
   assert.ok(!JSON.stringify(finding).includes('hunter2'))
 
   const { config } = await makeScene(t, { databaseUrl: await (await sharedMariaDb()).newDatabase() })
-  assert.match(about(await checkInstallation(config), 'database')[0]!.sentence, /are not up to date \(/)
+  assert.match(String(about(await checkInstallation(config), 'database')[0]!.sentence), /are not up to date \(/)
   const { background } = await openScene(t, { databaseUrl: config.databaseUrl })
-  assert.match(about(await checkInstallation(config), 'database')[0]!.sentence, /\(MariaDB 1[\d.]+\) answers and is up to date/)
+  assert.match(String(about(await checkInstallation(config), 'database')[0]!.sentence), /\(MariaDB 1[\d.]+\) answers and is up to date/)
   await background.db.kysely.insertInto('bg_migration').values({ name: '9999-future', started_at: 1, applied_at: 1 }).execute()
-  assert.match(about(await checkInstallation(config), 'database')[0]!.sentence, /newer than this version of bgtask \(it has 9999-future\)/)
+  assert.match(
+    String(about(await checkInstallation(config), 'database')[0]!.sentence),
+    /newer than this version of bgtask \(it has 9999-future\)/,
+  )
 })
 
 test('a file that is no database', async t => {
@@ -115,7 +118,10 @@ test('what could never be made is an error before the first start, and nothing h
     nowhere.errors.map(({ subject }) => subject),
     ['runtime folder', 'database'],
   )
-  assert.match(nowhere.errors[0]!.sentence, /\/proc\/nope is not there and cannot be made \(nothing can be made in \/proc: ENOENT\)/)
+  assert.match(
+    String(nowhere.errors[0]!.sentence),
+    /\/proc\/nope is not there and cannot be made \(nothing can be made in \/proc: ENOENT\)/,
+  )
   const noDatabase = look({ DATABASE_URL: `sqlite:${join(folder, 'no', 'such', 'folder', 'x.sqlite')}` })
   assert.deepEqual([noDatabase.status, noDatabase.errors.map(({ subject }) => subject)], [78, ['database']])
   const noActions = look({ BGTASK_ACTIONS: join(folder, 'no-actions') })
@@ -140,10 +146,15 @@ test('files that look like actions and are none are named, with the reason', asy
   const found = about(await checkInstallation(config), 'actions')
   const named = found.filter(({ level }) => level === 'warning')
   assert.deepEqual(
-    named.map(({ sentence }) => sentence.slice(join(folder, 'actions').length + 1, sentence.indexOf(' is no action'))).sort(),
+    named
+      .map(({ sentence }) => String(sentence).slice(join(folder, 'actions').length + 1, String(sentence).indexOf(' is no action')))
+      .sort(),
     none,
   )
-  assert.match(found.find(({ level }) => level === 'error')!.sentence, /lonely\.ts is one action, and the name of an action has a slash/)
+  assert.match(
+    String(found.find(({ level }) => level === 'error')!.sentence),
+    /lonely\.ts is one action, and the name of an action has a slash/,
+  )
 })
 
 test('each actions folder that is not there or cannot be read is named, and what lies in the others works', async t => {
@@ -154,13 +165,13 @@ test('each actions folder that is not there or cannot be read is named, and what
   const several = { ...config, actions: [first!, closed, join(folder, 'missing')] }
   const found = about(await checkInstallation(several), 'actions')
   assert.deepEqual(
-    found.map(({ level, sentence }) => [level, sentence.slice(0, sentence.indexOf(folder) + folder.length + 8)]),
+    found.map(({ level, sentence }) => [level, String(sentence).slice(0, String(sentence).indexOf(folder) + folder.length + 8)]),
     [
       ['error', `The actions folder ${folder}/missing`],
       ['error', `The actions folder ${folder}/closed `],
     ],
   )
-  assert.match(found[1]!.sentence, /cannot be read \(ENOTDIR.*\), so its actions are not there/)
+  assert.match(String(found[1]!.sentence), /cannot be read \(ENOTDIR.*\), so its actions are not there/)
   const { status, stdout } = spawnSync(process.execPath, [launcher, 'add', 'test/plain', '--json'], {
     env: { ...env, BGTASK_ACTIONS: several.actions.join(':') },
     encoding: 'utf8',
@@ -173,5 +184,5 @@ test('each actions folder that is not there or cannot be read is named, and what
   })
   assert.match(unknown.stderr, /There is no action "test\/elsewhere", as far as can be seen: .*closed cannot be read/)
   const none = about(await checkInstallation({ ...config, actions: [closed] }), 'actions')
-  assert.match(none[0]!.sentence, /The actions in .*closed cannot be read/)
+  assert.match(String(none[0]!.sentence), /The actions in .*closed cannot be read/)
 })

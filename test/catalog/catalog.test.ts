@@ -131,7 +131,7 @@ export const execute = () => {}`,
   it('tries an action again that did not load, although its own file is the same', async () => {
     const actions = folderWith({ 'a/needs.ts': `import '../lib.mjs'\nexport const execute = () => {}` })
     const config = { actions: [actions], runtime: folderWith({}) }
-    assert.match((await loadCatalog(config)).get('a/needs')!.error!, /Cannot find module/)
+    assert.match(String((await loadCatalog(config)).get('a/needs')!.error!), /Cannot find module/)
     writeFileSync(join(actions, 'lib.mjs'), '')
     const path = join(config.runtime, 'actions.json')
     const stored = JSON.parse(readFileSync(path, 'utf8'))

@@ -49,7 +49,7 @@ export const rates = [1, 2]`,
     })
     const catalog = await load(actions)
     assert.deepEqual(
-      catalog.entries.map(({ name, error }) => [name, error?.replace(/;.*/, '') ?? null]),
+      catalog.entries.map(({ name, error }) => [name, error && String(error).replace(/;.*/, '')]),
       [
         ['one/names/fine', null],
         ['one/stray', 'TypeError: it exports runAs beside several actions'],
@@ -58,7 +58,7 @@ export const rates = [1, 2]`,
       ],
     )
     assert.deepEqual(
-      catalog.refused.map(({ file, why }) => [file.slice(actions.length + 1), why.slice(0, 46)]),
+      catalog.refused.map(({ file, why }) => [file.slice(actions.length + 1), String(why).slice(0, 46)]),
       [
         ['a/b/c/d.ts', 'exports e, which would be the action a/b/c/d/e'],
         ['lonely.ts', 'is one action, and the name of an action has a'],
@@ -67,7 +67,7 @@ export const rates = [1, 2]`,
       ],
     )
     // Whoever asks for an action of a file that does not load is told that, and not that there is none.
-    assert.match(catalog.get('report/daily')!.error!, /no key is set/)
+    assert.match(String(catalog.get('report/daily')!.error!), /no key is set/)
     assert.equal(catalog.get('report/daily/more'), undefined)
   })
 
@@ -100,9 +100,12 @@ export const rates = [1, 2]`,
         ['report/weekly', true],
       ],
     )
-    assert.equal(entries[1]!.error, `daily in ${actions}/report.ts and ${actions}/report/daily.ts both have this name; rename one of them`)
-    assert.match(entries[2]!.error!, new RegExp(`${actions}/report/monthly.ts and ${more}/report/monthly.ts both`))
-    assert.match(entries[3]!.error!, /weekly in .* and Weekly in /i)
+    assert.equal(
+      String(entries[1]!.error),
+      `daily in ${actions}/report.ts and ${actions}/report/daily.ts both have this name; rename one of them`,
+    )
+    assert.match(String(entries[2]!.error!), new RegExp(`${actions}/report/monthly.ts and ${more}/report/monthly.ts both`))
+    assert.match(String(entries[3]!.error!), /weekly in .* and Weekly in /i)
   })
 
   it('is found by its place before it has been described', () => {
@@ -136,7 +139,7 @@ describe('names that begin with core/', () => {
     const { entries, refused } = await load(actions)
     assert.ok(entries.every(({ file }) => !file.startsWith(join(actions, 'core')) || file.startsWith(join(actions, 'cores'))))
     assert.deepEqual(
-      refused.map(({ file, why }) => [file, /names that begin with core\/ are those of bgtask itself/.test(why)]),
+      refused.map(({ file, why }) => [file, /names that begin with core\/ are those of bgtask itself/.test(String(why))]),
       [
         [join(actions, 'core.ts'), true],
         [join(actions, 'core', 'cron.ts'), true],

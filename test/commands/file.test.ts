@@ -62,14 +62,14 @@ test('a file that others may write is not believed, and the sentence says what t
   }
   scene.write({ hello: plain }, 0o666)
   assert.match(
-    (await faultOf())!,
+    String((await faultOf())!),
     /commands\.json can be written by everybody \(mode 666\), so anybody could allow any command\. Run: chmod go-w "/,
   )
   scene.write({ hello: plain }, 0o602)
-  assert.match((await faultOf())!, /by everybody/)
+  assert.match(String((await faultOf())!), /by everybody/)
   scene.write({ hello: plain })
   chmodSync(scene.folder, 0o777)
-  assert.match((await faultOf())!, /lies below .*, which everybody can write.* chmod o-w/)
+  assert.match(String((await faultOf())!), /lies below .*, which everybody can write.* chmod o-w/)
   chmodSync(scene.folder, 0o1777)
   assert.equal((await load(scene.file)).fault, null)
   chmodSync(scene.folder, 0o755)
@@ -78,7 +78,7 @@ test('a file that others may write is not believed, and the sentence says what t
   symlinkSync(scene.file, link)
   assert.equal((await load(link)).fault, null)
   chmodSync(scene.file, 0o606)
-  assert.match((await load(link)).fault!, /by everybody/)
+  assert.match(String((await load(link)).fault!), /by everybody/)
 })
 
 test('a file of another user, or that a group may write, is not believed', { skip: notRoot }, async t => {
@@ -86,11 +86,11 @@ test('a file of another user, or that a group may write, is not believed', { ski
   t.after(scene.remove)
   scene.write({ hello: plain }, 0o660)
   chownSync(scene.file, 0, 65534)
-  assert.match((await load(scene.file)).fault!, /can be written by its group 65534 \(mode 660\).* chmod go-w/)
+  assert.match(String((await load(scene.file)).fault!), /can be written by its group 65534 \(mode 660\).* chmod go-w/)
   chmodSync(scene.file, 0o640)
   assert.equal((await load(scene.file)).fault, null)
   chownSync(scene.file, 65534, 65534)
-  assert.match((await load(scene.file)).fault!, /belongs to user 65534, who could allow any command; .* As root: chown 0 "/)
+  assert.match(String((await load(scene.file)).fault!), /belongs to user 65534, who could allow any command; .* As root: chown 0 "/)
   // A group that holds nobody but the owner is the owner.
   assert.equal(isPrivateGroup(0, 65534), false)
   assert.equal(isPrivateGroup(65534, 0), false)
@@ -100,7 +100,7 @@ test('a file of another user, or that a group may write, is not believed', { ski
 test('what is no commands file says so, and allows nothing', async t => {
   const scene = commandScene()
   t.after(scene.remove)
-  assert.match((await load(scene.file)).fault!, /BGTASK_COMMANDS is ".*commands\.json", which is not there/)
+  assert.match(String((await load(scene.file)).fault!), /BGTASK_COMMANDS is ".*commands\.json", which is not there/)
   for (const [text, sentence] of [
     ['{', /cannot be used: .*JSON/],
     ['[]', /it is no object of names and commands/],
@@ -109,13 +109,13 @@ test('what is no commands file says so, and allows nothing', async t => {
   ] as const) {
     writeFileSync(scene.file, text, { mode: 0o600 })
     const { fault, entries } = await load(scene.file)
-    assert.match(fault!, sentence)
-    assert.match(fault!, /Mend it; until then no command is run\.$/)
+    assert.match(String(fault!), sentence)
+    assert.match(String(fault!), /Mend it; until then no command is run\.$/)
     assert.deepEqual(entries, [])
   }
   rmSync(scene.file)
   mkdirSync(scene.file)
-  assert.match((await load(scene.file)).fault!, /cannot be used: /)
+  assert.match(String((await load(scene.file)).fault!), /cannot be used: /)
 })
 
 test('a file that is code is read in a process of its own: what it does there harms nobody', async t => {
@@ -131,18 +131,18 @@ test('a file that is code is read in a process of its own: what it does there ha
     "import { defineCommands } from 'bgtask'\nconsole.log('noise')\nexport default defineCommands({ hello: { executable: '/bin/echo', arguments: ['{a}'], parameters: { a: { type: 'integer', minimum: 0, maximum: 3 } } } })",
   )
   assert.deepEqual([good.fault, good.broken, good.get('hello')?.parameters.get('a')?.kind], [null, [], 'whole'])
-  assert.match((await code('export default {')).fault!, /cannot be used: SyntaxError/)
-  assert.match((await code("throw new Error('no, not so')")).fault!, /cannot be used: Error: no, not so \(line 1\)/)
-  assert.match((await code('process.exit(0)')).fault!, /it leaves the process \(code 0\) while it is loaded/)
+  assert.match(String((await code('export default {')).fault!), /cannot be used: SyntaxError/)
+  assert.match(String((await code("throw new Error('no, not so')")).fault!), /cannot be used: Error: no, not so \(line 1\)/)
+  assert.match(String((await code('process.exit(0)')).fault!), /it leaves the process \(code 0\) while it is loaded/)
   assert.match(
-    (await code('export const commands = {}')).fault!,
+    String((await code('export const commands = {}')).fault!),
     /it has no default export that is an object; write: export default defineCommands/,
   )
   // What JSON cannot say is not there.
   const withCode = await code(
     "export default { hello: { executable: '/bin/echo', arguments: () => ['x'], parameters: { a: { type: 'string', pattern: /x/ } } } }",
   )
-  assert.match(withCode.broken[0]!.sentence, /pattern/)
+  assert.match(String(withCode.broken[0]!.sentence), /pattern/)
 })
 
 test('the commands of this checkout hold', async () => {
@@ -233,8 +233,8 @@ test('an entry that is wrong is named with what is wrong in it, and takes no oth
     const { fault, broken: found, entries } = await load(scene.file)
     assert.deepEqual([fault, entries.map(entry => entry.name)], [null, ['zz']], JSON.stringify(definition))
     assert.equal(found.length, 1)
-    assert.match(found[0]!.sentence, sentence)
-    assert.match(found[0]!.sentence, new RegExp(`^The command ${name} .*[.?]$`, 's'))
+    assert.match(String(found[0]!.sentence), sentence)
+    assert.match(String(found[0]!.sentence), new RegExp(`^The command ${name} .*[.?]$`, 's'))
   }
 })
 
@@ -250,13 +250,13 @@ test('a program that everybody can change, or replace, is not started', async t 
   const sentence = async () => (await load(scene.file)).broken[0]?.sentence
   assert.equal(await sentence(), undefined)
   chmodSync(program, 0o757)
-  assert.match((await sentence())!, /which everybody can change \(mode 757\); run: chmod o-w/)
+  assert.match(String((await sentence())!), /which everybody can change \(mode 757\); run: chmod o-w/)
   chmodSync(program, 0o755)
   chmodSync(folder, 0o777)
-  assert.match((await sentence())!, /which everybody can replace/)
+  assert.match(String((await sentence())!), /which everybody can replace/)
   chmodSync(folder, 0o755)
   chmodSync(program, 0o644)
-  assert.match((await sentence())!, /cannot be executed/)
+  assert.match(String((await sentence())!), /cannot be executed/)
 })
 
 test('a program that another user, or a group, can change is not started', { skip: notRoot }, async t => {
@@ -270,15 +270,18 @@ test('a program that another user, or a group, can change is not started', { ski
   assert.equal(await sentence(), undefined)
   chownSync(program, 0, 65534)
   chmodSync(program, 0o775)
-  assert.match((await sentence())!, /which its group 65534 can change \(mode 775\); run: chmod g-w/)
-  assert.match((await sentence({ runAs: 'nobody' }))!, /which its group 65534 can change/)
+  assert.match(String((await sentence())!), /which its group 65534 can change \(mode 775\); run: chmod g-w/)
+  assert.match(String((await sentence({ runAs: 'nobody' }))!), /which its group 65534 can change/)
   chmodSync(program, 0o755)
   assert.equal(await sentence(), undefined)
   chownSync(program, 65534, 65534)
-  assert.match((await sentence())!, /which belongs to user 65534, who could make it anything and have it run as user 0; give it to root or/)
+  assert.match(
+    String((await sentence())!),
+    /which belongs to user 65534, who could make it anything and have it run as user 0; give it to root or/,
+  )
   assert.equal(await sentence({ runAs: 'nobody' }), undefined, 'what is theirs runs as them')
   // By a link it is the same program.
   const link = join(scene.folder, 'link')
   symlinkSync(program, link)
-  assert.match((await sentence({ executable: link }))!, /belongs to user 65534/)
+  assert.match(String((await sentence({ executable: link }))!), /belongs to user 65534/)
 })

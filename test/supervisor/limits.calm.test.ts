@@ -19,9 +19,9 @@ import { makeScene, type Scene, until } from '../helpers/scene.ts'
 const cgroups = (process.env.BGTASK_TEST_CGROUPS ?? '').split(',').filter(Boolean)
 const machine = await lookAtMachine(cgroups)
 const needs = (what: string | null) => (what === null ? false : `NOT TRIED ON THIS MACHINE: ${what}`)
-const needsMemory = needs(machine.places.some(place => place.memory) ? null : machine.prlimit)
+const needsMemory = needs(String(machine.places.some(place => place.memory) ? null : machine.prlimit))
 const needsPids = needs(machine.places.some(place => place.processes) ? null : 'no pids cgroup for us')
-const needsRoot = needs(machine.runAs)
+const needsRoot = needs(String(machine.runAs))
 
 const waits = `import { existsSync } from 'node:fs'
 const go = async path => { while (path && !existsSync(path)) await new Promise(resolve => setTimeout(resolve, 20)) }\n`
@@ -299,7 +299,7 @@ test('the limit of output holds over rotations, and after an adoption', { timeou
   await second.stop()
 })
 
-test('no new privileges, for who asks for nothing else', { skip: needs(machine.noNewPrivileges) }, async t => {
+test('no new privileges, for who asks for nothing else', { skip: needs(String(machine.noNewPrivileges)) }, async t => {
   const scene = await makeLimited(t)
   const supervisor = await scene.supervise()
   const { id } = await scene.background.addTask('limit/no-new-privileges')

@@ -3,10 +3,16 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { subjects } from '../../app/api/check.ts'
+import { roles } from '../../app/api/users.ts'
+import { loopStates, onceStates } from '../../app/task/task.ts'
+import { told } from '../../app/task/told.ts'
 import { en } from '../../app/texts/en.ts'
 import { formatBytes, formatDuration, formatRelative } from '../../app/texts/format.ts'
+import { tell } from '../../app/texts/tell.ts'
+import { toldZh } from '../../app/texts/told-zh.ts'
 import { chooseLanguage, translate } from '../../app/texts/translate.ts'
 import { zh } from '../../app/texts/zh.ts'
+import { toldSentences } from './told-sentences.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -49,6 +55,36 @@ test('every text is used, and every text that is used is there', () => {
     [...new Set(asked)].filter(key => !(key in en)),
     [],
   )
+})
+
+test('every sentence that the code tells is there in Chinese, with the same values, and no other is', () => {
+  // Words that the code makes of names which it knows: states and roles.
+  const words = [...onceStates, ...loopStates, ...roles]
+  const told = new Set([...toldSentences(join(root, 'app')), ...words])
+  assert.ok(told.size > 400)
+  assert.deepEqual(
+    [...told].filter(key => toldZh[key] === undefined),
+    [],
+  )
+  assert.deepEqual(
+    Object.keys(toldZh).filter(key => !told.has(key)),
+    [],
+  )
+  const places = (text: string) => [...new Set(text.match(/\{\d+\}/g))].sort()
+  for (const [key, text] of Object.entries(toldZh)) assert.deepEqual(places(text), places(key), key)
+})
+
+test('a told sentence is English as text and as JSON, and is told in the language of the reader, with those in it', () => {
+  const path = '/srv/a b'
+  const sentence = told`${path} is not there and cannot be made (${told`nothing can be made in ${'/srv'}: ${'EACCES'}`}).`
+  const english = '/srv/a b is not there and cannot be made (nothing can be made in /srv: EACCES).'
+  assert.equal(String(sentence), english)
+  assert.equal(JSON.stringify({ sentence }), JSON.stringify({ sentence: english }))
+  assert.equal(tell('en', sentence), english)
+  assert.equal(tell('zh', sentence), '/srv/a b 不存在，也无法创建（无法在 /srv 中创建任何东西：EACCES）。')
+  assert.equal(tell('zh', 'ENOENT: no such file'), 'ENOENT: no such file')
+  // What a value holds is never taken for a place, nor for a sentence of ours.
+  assert.equal(tell('zh', told`${'{0} is missing'} is missing`), '缺少 {0} is missing')
 })
 
 test('what check can speak of has a name in both languages', () => {

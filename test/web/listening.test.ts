@@ -81,7 +81,7 @@ test('serve refuses to be open: one sentence, exit code 78, and nothing made', (
 test('check says so before somebody starts it, and once it is allowed it warns', async () => {
   const about = async (env: Record<string, string>) =>
     (await checkInstallation(await configured(env)))
-      .filter(({ subject, sentence }) => subject === 'configuration' && /TLS stands in front/.test(sentence))
+      .filter(({ subject, sentence }) => subject === 'configuration' && /TLS stands in front/.test(String(sentence)))
       .map(({ level }) => level)
   assert.deepEqual(await about({ HOST: '0.0.0.0' }), ['error'])
   assert.deepEqual(await about({ HOST: '0.0.0.0', BGTASK_INSECURE_LISTEN: 'on' }), ['warning'])
