@@ -7,7 +7,7 @@ import { launcher, workRoot } from '../paths.ts'
 import { takeLock } from '../runs/locks.ts'
 import { openLog } from '../runs/open-log.ts'
 import { type PanelInfo, panelProcesses, readPanel, removePanel } from '../runs/panel-file.ts'
-import { isAlive } from '../runs/process-identity.ts'
+import { isAlive, type ProcessIdentity } from '../runs/process-identity.ts'
 import { readBytes, sizeOf } from '../runs/read-output.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
 import { sendSignal } from '../runs/send-signal.ts'
@@ -16,28 +16,20 @@ import { reachableHost } from './panel-address.ts'
 
 type Where = Pick<Config, 'runtime'>
 
+/** Has the audit told of an act, and then does it. Not called when there is nothing to do. */
+export type Tell = <Result>(act: 'panel-started' | 'panel-stopped' | 'panel-reloaded', work: () => Promise<Result>) => Promise<Result>
+
 /**
  * Starts the panel in the background and waits until it answers.
  * @param env its environment
  * @returns started: false when it runs already
  * @throws BgtaskError with the log's last lines when it does not come up; `busy` while somebody else starts, stops or reloads it
  */
-export const startPanel = ({ runtime }: Where, env: NodeJS.ProcessEnv): Promise<{ started: boolean; panel: PanelInfo }> =>
+export const startPanel = ({ runtime }: Where, env: NodeJS.ProcessEnv, tell: Tell): Promise<{ started: boolean; panel: PanelInfo }> =>
   alone(runtime, async () => {
     const running = readPanel(runtime)
     if (running) return { started: false, panel: running }
-    const { panelLog } = runtimePaths(runtime)
-    const log = openLog(panelLog)
-    const from = sizeOf(panelLog)
-    const child = spawn(process.execPath, [...process.execArgv, launcher, 'serve', '--in-background'], {
-      cwd: workRoot,
-      env,
-      detached: true,
-      stdio: ['ignore', log, log],
-    })
-    closeSync(log)
-    child.unref()
-    return { started: true, panel: await untilUp(runtime, child, from) }
+    return { started: true, panel: await tell('panel-started', () => start(runtime, env)) }
   })
 
 /**
@@ -45,18 +37,10 @@ export const startPanel = ({ runtime }: Where, env: NodeJS.ProcessEnv): Promise<
  * @returns how many there were
  * @throws BgtaskError `failed` when one does not end; `busy` as startPanel
  */
-export const stopPanel = ({ runtime }: Where): Promise<number> =>
+export const stopPanel = ({ runtime }: Where, tell: Tell): Promise<number> =>
   alone(runtime, async () => {
     const all = panelProcesses(runtime)
-    for (const one of all) if (isAlive(one)) sendSignal(one.pid, 'SIGTERM')
-    const deadline = performance.now() + stopMs
-    while (all.some(isAlive)) {
-      const left = all.filter(isAlive).map(({ pid }) => pid)
-      if (performance.now() > deadline)
-        throw new BgtaskError('failed', `The panel (process ${left.join(', ')}) has not ended within ${stopMs / 1000} s; kill -9 ends it.`)
-      await wait(lookEveryMs)
-    }
-    for (const { pid } of all) removePanel(runtime, pid)
+    if (all.length > 0) await tell('panel-stopped', () => stop(runtime, all))
     return all.length
   })
 
@@ -65,24 +49,53 @@ export const stopPanel = ({ runtime }: Where): Promise<number> =>
  * @returns the new one, null when none runs in the background
  * @throws BgtaskError `failed` with what the new one said when it did not start (the old one goes on then); `busy` as startPanel
  */
-export const reloadPanel = ({ runtime }: Where): Promise<PanelInfo | null> =>
+export const reloadPanel = ({ runtime }: Where, tell: Tell): Promise<PanelInfo | null> =>
   alone(runtime, async () => {
     const before = readPanel(runtime)
-    if (!before) return null
-    const from = sizeOf(runtimePaths(runtime).panelLog)
-    sendSignal(before.pid, 'SIGHUP')
-    const deadline = performance.now() + startMs + stopMs
-    for (;;) {
-      const now = readPanel(runtime)
-      if (now && now.pid !== before.pid && (await answers(now))) return now
-      if (now?.pid === before.pid && now.failedReload !== null && now.failedReload.at !== before.failedReload?.at)
-        throw new BgtaskError('failed', `The panel did not reload and goes on as it was (process ${now.pid}).${said(runtime, from)}`)
-      if (!now && !isAlive(before)) throw new BgtaskError('failed', `The panel ended while it was to reload.${said(runtime, from)}`)
-      if (performance.now() > deadline)
-        throw new BgtaskError('failed', `The panel does not say that it has reloaded.${said(runtime, from)}`)
-      await wait(lookEveryMs)
-    }
+    return before ? tell('panel-reloaded', () => reload(runtime, before)) : null
   })
+
+const start = async (runtime: string, env: NodeJS.ProcessEnv): Promise<PanelInfo> => {
+  const { panelLog } = runtimePaths(runtime)
+  const log = openLog(panelLog)
+  const from = sizeOf(panelLog)
+  const child = spawn(process.execPath, [...process.execArgv, launcher, 'serve', '--in-background'], {
+    cwd: workRoot,
+    env,
+    detached: true,
+    stdio: ['ignore', log, log],
+  })
+  closeSync(log)
+  child.unref()
+  return untilUp(runtime, child, from)
+}
+
+const stop = async (runtime: string, all: readonly ProcessIdentity[]) => {
+  for (const one of all) if (isAlive(one)) sendSignal(one.pid, 'SIGTERM')
+  const deadline = performance.now() + stopMs
+  while (all.some(isAlive)) {
+    const left = all.filter(isAlive).map(({ pid }) => pid)
+    if (performance.now() > deadline)
+      throw new BgtaskError('failed', `The panel (process ${left.join(', ')}) has not ended within ${stopMs / 1000} s; kill -9 ends it.`)
+    await wait(lookEveryMs)
+  }
+  for (const { pid } of all) removePanel(runtime, pid)
+}
+
+const reload = async (runtime: string, before: PanelInfo): Promise<PanelInfo> => {
+  const from = sizeOf(runtimePaths(runtime).panelLog)
+  sendSignal(before.pid, 'SIGHUP')
+  const deadline = performance.now() + startMs + stopMs
+  for (;;) {
+    const now = readPanel(runtime)
+    if (now && now.pid !== before.pid && (await answers(now))) return now
+    if (now?.pid === before.pid && now.failedReload !== null && now.failedReload.at !== before.failedReload?.at)
+      throw new BgtaskError('failed', `The panel did not reload and goes on as it was (process ${now.pid}).${said(runtime, from)}`)
+    if (!now && !isAlive(before)) throw new BgtaskError('failed', `The panel ended while it was to reload.${said(runtime, from)}`)
+    if (performance.now() > deadline) throw new BgtaskError('failed', `The panel does not say that it has reloaded.${said(runtime, from)}`)
+    await wait(lookEveryMs)
+  }
+}
 
 const untilUp = async (runtime: string, child: ChildProcess, from: number): Promise<PanelInfo> => {
   const deadline = performance.now() + startMs

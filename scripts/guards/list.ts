@@ -1337,4 +1337,11 @@ export const guards: readonly Guard[] = [
     'app.endStreams()',
     'web/hot-reload-faults.calm.test.ts',
   ),
+  guard(
+    'reload: the audit tells of it first',
+    'app/cli/panel.ts',
+    "audited(db, commandLine(), { act, subject: 'panel', detail: hostname() }, work)",
+    'db && work()',
+    'web/hot-reload-faults.calm.test.ts',
+  ),
 ]

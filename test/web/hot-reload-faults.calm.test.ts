@@ -6,6 +6,8 @@ import { after, before, describe, test } from 'node:test'
 import { panelProcesses } from '../../app/runs/panel-file.ts'
 import { isAlive } from '../../app/runs/process-identity.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
+import { listAudit } from '../../app/store/audit.ts'
+import { openDatabase } from '../../app/store/database.ts'
 import { cookiesOfAdmin, type ServedPanel } from '../helpers/browser.ts'
 import { startMariaDb } from '../helpers/mariadb.ts'
 import { until } from '../helpers/scene.ts'
@@ -298,13 +300,20 @@ test('on MariaDB a panel reloads; while the database is away the old one goes on
     () => checkout.log(),
   )
   assert.match(checkout.log().slice(length), /^The database .* cannot be reached/m)
-  const away = await checkout.run('panel', 'reload')
-  assert.notEqual(away.code, 0, away.said)
-  assert.match(away.said, /^The database .* cannot be reached/m)
+  for (const what of ['reload', 'stop']) {
+    const away = await checkout.run('panel', what)
+    assert.equal(away.code, 78, away.said)
+    assert.match(away.said, /^The database .* cannot be reached/)
+    if (what === 'stop') assert.match(away.said, new RegExp(`kill ${second} ends the panel in order`))
+  }
   assert.equal(checkout.panel().pid, second)
   await server.restart()
   const again = await checkout.run('panel', 'reload')
   assert.equal(again.code, 0, again.said)
   assert.notEqual(checkout.panel().pid, second)
   assert.deepEqual(await load.faults(), [])
+  const db = await openDatabase(server.url)
+  t.after(() => db.close())
+  const acts = (await listAudit(db, { limit: 100 })).map(({ act }) => act).filter(act => act.startsWith('panel-'))
+  assert.deepEqual(acts.reverse(), ['panel-started', 'panel-reloaded', 'panel-reloaded'])
 })

@@ -2,19 +2,23 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { Agent, type IncomingMessage, request } from 'node:http'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { CompiledQuery } from 'kysely'
 import { type Background, openBackground } from '../../app/api/background.ts'
+import { thisUser } from '../../app/api/this-user.ts'
 import { makeToken } from '../../app/api/tokens.ts'
 import { loadConfig } from '../../app/config.ts'
 import { panelProcesses, readPanel } from '../../app/runs/panel-file.ts'
 import { isAlive } from '../../app/runs/process-identity.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
+import { listAudit } from '../../app/store/audit.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { listRuns } from '../../app/store/list-runs.ts'
+import { auditSentence } from '../../app/web/audit-sentence.ts'
 import { cookiesOfAdmin, freePort, password, type ServedPanel } from '../helpers/browser.ts'
 import { until } from '../helpers/scene.ts'
 
@@ -112,9 +116,35 @@ test('start and stop twice, restart, a reused pid, and a start that fails', { ti
   const again = await place.script('start')
   assert.equal(again.code, 75)
   assert.match(again.said, /The panel runs already .*The loop runs already/s)
+  const background = await place.openBackground()
+  const sql = (text: string) => background.db.kysely.executeQuery(CompiledQuery.raw(text))
+  await sql('ALTER TABLE bg_audit RENAME TO bg_audit_away')
+  for (const name of ['reload', 'stop']) {
+    const refused = await place.script(name)
+    assert.equal(refused.code, 1, name)
+    assert.match(refused.said, /^The audit cannot be written, so this is not done\./)
+    if (name === 'stop') assert.match(refused.said, new RegExp(`kill ${panel.pid} ends the panel in order`))
+  }
+  await sql('ALTER TABLE bg_audit_away RENAME TO bg_audit')
+  assert.equal(readPanel(place.runtime)?.pid, panel.pid)
+  assert.equal((await place.script('reload')).code, 0)
   assert.equal((await place.script('restart')).code, 0)
   assert.equal(isAlive(panel), false)
   assert.equal((await place.script('stop')).code, 0)
+  const rows = (await listAudit(background.db, { limit: 100 })).filter(({ act }) => act.startsWith('panel-')).reverse()
+  assert.deepEqual(
+    rows.map(({ act, subject, detail, userName, via, ip }) => [act, subject, detail, userName, via, ip]),
+    ['started', 'reloaded', 'stopped', 'started', 'stopped'].map(what => [
+      `panel-${what}`,
+      'panel',
+      hostname(),
+      `${thisUser().name} (command line)`,
+      'command-line',
+      null,
+    ]),
+  )
+  for (const language of ['en', 'zh'] as const)
+    for (const row of rows) assert.match(auditSentence(language, row), language === 'en' ? / the panel / : /面板/)
   assert.equal(panelProcesses(place.runtime).length, 0)
   assert.equal(readSupervisor(place.runtime), null)
   // The pid of somebody else, with a start time that is not theirs.
