@@ -1,4 +1,9 @@
-import { type Cron, noteAsked, noteAskedNow, readCron } from '../store/cron.ts'
+import { existsSync } from 'node:fs'
+import { hostId } from '../runs/host-id.ts'
+import { runtimePaths } from '../runs/runtime-folder.ts'
+import { type Cron, giveUpCronKey, noteAsked, noteAskedNow, readCron } from '../store/cron.ts'
+import { findTaskByKey } from '../store/find-task.ts'
+import { lastSignOf } from '../store/hosts.ts'
 import type { Task } from '../task/task.ts'
 import type { Background } from './background.ts'
 import { type AddedBy, storeTasks, type Together } from './store-tasks.ts'
@@ -24,6 +29,7 @@ type Tools = Pick<Background, 'config' | 'db' | 'catalog'>
 
 /** Asks for a cron run, whenever the last one was. */
 export const askCron = async (tools: Tools, by: AskedBy): Promise<AskedCron> => {
+  await freeFromVanished(tools)
   const asked = await storeTasks(tools, [wish(by)], options(by))
   await noteAskedNow(tools.db, Date.now())
   return asked[0]!
@@ -42,6 +48,7 @@ export const askCronIf = async (
   const cron = await readCron(tools.db)
   const now = Date.now()
   if (!isTime(cron, now)) return { asked: null, cron }
+  await freeFromVanished(tools)
   const together: Together = async (_stored, trx) => {
     if (!(await noteAsked(tools.db, cron, now, trx))) throw new AskedMeanwhile()
   }
@@ -53,6 +60,22 @@ export const askCronIf = async (
     throw error
   }
 }
+
+/**
+ * A host that is gone never says that its cron run has ended, and nobody could ask for one any more. Should it live after all, the lock of cron keeps the
+ * two runs apart: so a clock may decide this.
+ */
+const freeFromVanished = async ({ config, db }: Tools): Promise<void> => {
+  const task = await findTaskByKey(db, cronAction)
+  if (task?.state !== 'running' || task.host === null) return
+  // Where no supervisor ever was there is no name, and a script that asks leaves nothing behind.
+  if (existsSync(runtimePaths(config.runtime).hostId) && task.host === hostId(config.runtime)) return
+  const seenAt = await lastSignOf(db, task.host)
+  if (seenAt === null || Date.now() - seenAt > vanishedMs) await giveUpCronKey(db, task)
+}
+
+/** Supervisors give a sign of life every few seconds. */
+const vanishedMs = 60_000
 
 class AskedMeanwhile extends Error {}
 

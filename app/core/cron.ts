@@ -26,6 +26,6 @@ export default defineAction({
     })
     if (kind === 'busy') throw new BgtaskError('busy', sentence)
     if (kind === 'interrupted') return
-    return kind === 'failed' ? failure(sentence) : success(sentence)
+    return kind === 'done' ? success(sentence) : failure(sentence)
   },
 })

@@ -7,7 +7,9 @@ import type { Db } from '../store/database.ts'
 
 /** The lock of cron, as long as it is ours. */
 export interface HeldLock {
-  /** Aborts when another process has taken it over. */
+  /** What the writes of the run are held against: whoever takes the lock over has another one. */
+  readonly token: string
+  /** Aborts when another process has taken it over, or may have: when nobody could be told for the time of the lease that this one lives. */
   readonly lost: AbortSignal
   release(): Promise<void>
 }
@@ -31,7 +33,7 @@ export const takeLock = async (
   let since = performance.now()
   for (;;) {
     const isFree = seen === null || (seen.host === host ? !isAlive(seen) : performance.now() - since >= leaseMs)
-    if (isFree && (await takeCronLock(db, own, seen))) return { held: hold(db, own.token), by: null }
+    if (isFree && (await takeCronLock(db, own, seen))) return { held: hold(db, own.token, leaseMs), by: null }
     if (seen !== null && seen.host === host && !isFree) return { held: null, by: seen }
     if (!isFree) await sleep(Math.min(lockBeatMs, leaseMs / 4))
     const now = (await readCron(db)).lock
@@ -43,18 +45,29 @@ export const takeLock = async (
   }
 }
 
-const hold = (db: Db, token: string): HeldLock => {
+const hold = (db: Db, token: string, leaseMs: number): HeldLock => {
   const lost = new AbortController()
+  let toldAt = performance.now()
+  let telling = false
+  const tell = async () => {
+    const askedAt = performance.now()
+    telling = true
+    try {
+      if (await renewCronLock(db, token)) toldAt = askedAt
+      else lost.abort()
+    } catch {
+      // Tried again at the next beat.
+    }
+    telling = false
+  }
   const beat = setInterval(() => {
-    renewCronLock(db, token).then(
-      ours => {
-        if (!ours) lost.abort()
-      },
-      () => undefined, // the database is away: nobody else can take it either
-    )
+    // The database is away, perhaps from here alone: before another host may take the lock, this one stops. A process that was paused asks first.
+    if (telling && performance.now() - toldAt >= leaseMs - lockBeatMs) lost.abort()
+    if (!telling) void tell()
   }, lockBeatMs)
   beat.unref()
   return {
+    token,
     lost: lost.signal,
     release: async () => {
       clearInterval(beat)

@@ -1,7 +1,7 @@
 import type { Background } from '../api/background.ts'
 import { queueOf, shownItem } from '../api/queue.ts'
 import { messageOf } from '../errors.ts'
-import { closeCronRun, openCronRun } from '../store/cron.ts'
+import { CronLockLost, closeCronRun, openCronRun } from '../store/cron.ts'
 import { beginPart, type CronPart, endPart, keepParts, listParts } from '../store/cron-parts.ts'
 import type { Db } from '../store/database.ts'
 import { claimItem, deleteItem, freeHeldByCron, putBack, type QueuePlace, type StoredItem, setAside } from '../store/queue-items.ts'
@@ -32,8 +32,8 @@ export interface CronRun {
 
 /** How a cron run ended. */
 export interface CronEnd {
-  /** `busy`: another process runs cron, and nothing was done. `interrupted`: asked to stop, and something is left. */
-  kind: 'done' | 'failed' | 'busy' | 'interrupted'
+  /** `busy`: another process runs cron, and nothing was done. `interrupted`: asked to stop, and something is left. `lost`: another process goes on. */
+  kind: 'done' | 'failed' | 'busy' | 'interrupted' | 'lost'
   sentence: string
 }
 
@@ -49,6 +49,7 @@ export const runCron = async (run: CronRun): Promise<CronEnd> => {
     const since = new Date(lock.by.at).toISOString()
     return { kind: 'busy', sentence: `Cron runs already (task ${lock.by.taskId}, since ${since}); nothing was done.` }
   }
+  const { token, lost } = lock.held
   const watchdog = createWatchdog()
   const at: Place = { part: null, stray: null }
   const undo = catchStrayErrors(error => {
@@ -57,15 +58,15 @@ export const runCron = async (run: CronRun): Promise<CronEnd> => {
     at.stray ??= `An error that nobody caught: ${messageOf(error)}`
   })
   try {
-    const freed = await freeHeldByCron(db, Date.now())
+    const freed = await freeHeldByCron(db, token, Date.now())
     if (freed > 0) run.log.warn(`${freed} ${freed === 1 ? 'item' : 'items'} of a run that died will be tried again`)
     const loaded = await loadModules(facts.modules.filter(isLoadable))
     const broken = tellBroken(run, facts.modules, loaded.modules)
     const before = await listParts(db)
-    const begun = { taskId: run.taskId, number: run.number, first: await openCronRun(db, run) }
+    const begun = { taskId: run.taskId, number: run.number, first: await openCronRun(db, token, run) }
     const parts = orderParts(loaded, before, begun)
-    await keepParts(db, orderParts(loaded, [], begun))
-    const stop = AbortSignal.any([run.signal, lock.held.lost])
+    await keepParts(db, token, orderParts(loaded, [], begun))
+    const stop = AbortSignal.any([run.signal, lost])
     const ends: PartEnd[] = []
     for (const [index, part] of parts.entries()) {
       if (stop.aborted) break
@@ -73,22 +74,28 @@ export const runCron = async (run: CronRun): Promise<CronEnd> => {
       at.part = part
       at.stray = null
       const last = before.find(one => one.kind === part.kind && one.name === part.name) ?? null
-      ends.push(await doPart({ run, db, loaded, watchdog, stop, at, done: index, total: parts.length }, part, last))
+      ends.push(await doPart({ run, db, token, loaded, watchdog, stop, at, done: index, total: parts.length }, part, last))
       at.part = null
     }
-    if (lock.held.lost.aborted) return { kind: 'interrupted', sentence: 'Another process has taken cron over; this one stops.' }
+    if (lost.aborted) throw new CronLockLost()
     if (stop.aborted && (ends.length < parts.length || ends.at(-1)?.outcome === 'interrupted'))
       return { kind: 'interrupted', sentence: `Stopped after ${ends.length} of ${parts.length}; the next run goes on from there.` }
     run.progress(parts.length, parts.length, '')
-    await closeCronRun(db, run.taskId)
+    await closeCronRun(db, token, run.taskId)
     // What was done by an earlier run of this task counts too.
     const all = (await listParts(db)).filter(part => isOf(part, begun))
     return summary(all, broken)
+  } catch (error) {
+    if (error instanceof CronLockLost || lost.aborted) return { kind: 'lost', sentence: lostSentence }
+    throw error
   } finally {
     undo()
     await lock.held.release()
   }
 }
+
+const lostSentence =
+  'Another process has taken cron over, or may have, since the database could not be told for seconds that this one lives; this one stops. What it was at is done by the next run.'
 
 interface Place {
   part: PartToDo | null
@@ -99,6 +106,8 @@ interface Place {
 interface Tools {
   run: CronRun
   db: Db
+  /** Of the lock, that what is written is held against. */
+  token: string
   loaded: LoadedModules
   watchdog: Watchdog
   stop: AbortSignal
@@ -116,17 +125,17 @@ interface PartEnd {
 }
 
 const doPart = async (tools: Tools, part: PartToDo, last: CronPart | null): Promise<PartEnd> => {
-  const { run, db } = tools
+  const { run, db, token } = tools
   const { taskId, number, log } = run
   const from = performance.now()
   if (last !== null && last.endedAt === null) log.warn(`${nameOf(part)} is tried again: the process ended while it was at work last time`)
   log(`${nameOf(part)} begins`)
-  await beginPart(db, { ...part, taskId, number, startedAt: Date.now() })
+  await beginPart(db, token, { ...part, taskId, number, startedAt: Date.now() })
   const end = await (part.kind === 'hook' ? callHook(tools, part, last) : workQueue(tools, part))
   const error = end.error ?? tools.at.stray
   const outcome = end.outcome === 'done' && tools.at.stray !== null ? 'failed' : end.outcome
   const whole = { ...end, outcome, error }
-  await endPart(db, { ...part, taskId, number }, { ...whole, error: error === null ? null : cut(error), endedAt: Date.now() })
+  await endPart(db, token, { ...part, taskId, number }, { ...whole, error: error === null ? null : cut(error), endedAt: Date.now() })
   const tookMs = Math.round(performance.now() - from)
   const items = part.kind === 'queue' ? { done: end.done ?? 0, failed: end.failed ?? 0, setAside: end.setAside ?? 0 } : {}
   if (outcome === 'failed') log.error(`${nameOf(part)} failed: ${error}`, { ms: tookMs, ...items })
@@ -150,7 +159,7 @@ const callHook = async (tools: Tools, part: PartToDo, last: CronPart | null): Pr
 }
 
 const workQueue = async (tools: Tools, part: PartToDo): Promise<PartEnd> => {
-  const { run, db, loaded, stop } = tools
+  const { run, db, token, loaded, stop } = tools
   const queue = loaded.queues.find(({ name }) => name === part.name)!
   const from = performance.now()
   const counts = { done: 0, failed: 0, setAside: 0 }
@@ -161,7 +170,7 @@ const workQueue = async (tools: Tools, part: PartToDo): Promise<PartEnd> => {
     const item = await claimItem(db, queue.name, {
       now: Date.now(),
       leaseMs: queue.leaseMs + 10_000,
-      holder: 'cron',
+      cron: token,
       ...(place ? { after: place } : {}),
     })
     if (item === null) return end('done')

@@ -9,30 +9,46 @@ export interface Watchdog {
 
 /** What yields in time is told by a timer of the run itself; only what does not is ended. */
 export const watchdogGraceMs = 5_000
+/** How often the thread that is watched says that it yields, as long as it is. */
+const yieldMs = 250
 
-export const createWatchdog = (): Watchdog => {
-  const dog = new Worker(code, { eval: true })
+export const createWatchdog = ({ graceMs = watchdogGraceMs }: { graceMs?: number } = {}): Watchdog => {
+  const yields = new Int32Array(new SharedArrayBuffer(4))
+  const dog = new Worker(code, { eval: true, workerData: { yields, lookMs: 4 * yieldMs } })
   dog.unref()
+  let yielding: NodeJS.Timeout | undefined
   return {
-    watch: (what, limitMs) =>
+    watch: (what, limitMs) => {
+      yielding ??= setInterval(() => Atomics.add(yields, 0, 1), yieldMs).unref()
       dog.postMessage({
-        ms: limitMs + watchdogGraceMs,
+        ms: limitMs + graceMs,
         text: `bgtask: ${what} holds up the process for more than ${limitMs / 1000} s; the process is ended, and the rest is done by the next run.`,
-      }),
-    rest: () => dog.postMessage({ ms: null }),
+      })
+    },
+    rest: () => {
+      clearInterval(yielding)
+      yielding = undefined
+      dog.postMessage({ ms: null })
+    },
   }
 }
 
+// When the time is over it looks a second longer whether the other thread yields: a process that was paused (SIGSTOP, a machine that slept) comes back
+// to a time that is over, and has held up nobody.
 const code = `
-const { parentPort } = require('node:worker_threads')
+const { parentPort, workerData: { yields, lookMs } } = require('node:worker_threads')
 const { writeSync } = require('node:fs')
 let timer
-parentPort.on('message', ({ ms, text }) => {
-  clearTimeout(timer)
-  if (ms === null) return
+const look = text => {
+  const seen = Atomics.load(yields, 0)
   timer = setTimeout(() => {
+    if (Atomics.load(yields, 0) !== seen) return look(text)
     writeSync(2, text + '\\n')
     process.kill(process.pid, 'SIGKILL')
-  }, ms)
+  }, lookMs)
+}
+parentPort.on('message', ({ ms, text }) => {
+  clearTimeout(timer)
+  if (ms !== null) timer = setTimeout(look, ms, text)
 })
 `

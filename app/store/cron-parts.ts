@@ -1,4 +1,5 @@
 import type { Insertable, Selectable } from 'kysely'
+import { underCronLock } from './cron.ts'
 import type { Db } from './database.ts'
 import type { CronPartRow } from './tables.ts'
 import { withRetries } from './transact.ts'
@@ -25,13 +26,18 @@ export interface CronPart {
 export const listParts = (db: Db): Promise<CronPart[]> =>
   withRetries(async () => (await db.kysely.selectFrom('bg_cron_part').selectAll().execute()).map(toPart))
 
-export const beginPart = (db: Db, part: Pick<CronPart, 'kind' | 'name' | 'module' | 'taskId' | 'number' | 'startedAt'>): Promise<void> =>
-  withRetries(async () => {
+/** @throws CronLockLost, as all that writes here */
+export const beginPart = (
+  db: Db,
+  token: string,
+  part: Pick<CronPart, 'kind' | 'name' | 'module' | 'taskId' | 'number' | 'startedAt'>,
+): Promise<void> =>
+  underCronLock(db, token, async trx => {
     const { kind, name, module, taskId, number, startedAt } = part
     const begun = { module, task_id: taskId, number, started_at: startedAt, ended_at: null, outcome: null, error: null }
     const fresh = { ...begun, done: 0, failed: 0, set_aside: 0 }
     const row: Insertable<CronPartRow> = { kind, name, ...fresh }
-    const insert = db.kysely.insertInto('bg_cron_part').values(row)
+    const insert = trx.insertInto('bg_cron_part').values(row)
     await (db.dialect === 'sqlite'
       ? insert.onConflict(conflict => conflict.columns(['kind', 'name']).doUpdateSet(fresh))
       : insert.onDuplicateKeyUpdate(fresh)
@@ -40,12 +46,13 @@ export const beginPart = (db: Db, part: Pick<CronPart, 'kind' | 'name' | 'module
 
 export const endPart = (
   db: Db,
+  token: string,
   { kind, name, taskId, number }: Pick<CronPart, 'kind' | 'name' | 'taskId' | 'number'>,
   end: { endedAt: number; outcome: CronPart['outcome']; error: string | null; done?: number; failed?: number; setAside?: number },
 ): Promise<void> =>
-  withRetries(async () => {
+  underCronLock(db, token, async trx => {
     const { endedAt, outcome, error, done = 0, failed = 0, setAside = 0 } = end
-    await db.kysely
+    await trx
       .updateTable('bg_cron_part')
       .set({ ended_at: endedAt, outcome, error, done, failed, set_aside: setAside })
       .$if(outcome === 'done', update => update.set(row => ({ good_at: row('started_at', '+', 0) })))
@@ -58,11 +65,11 @@ export const endPart = (
   })
 
 /** Those that no module has any more are forgotten. */
-export const keepParts = (db: Db, known: readonly Pick<CronPart, 'kind' | 'name'>[]): Promise<void> =>
-  withRetries(async () => {
-    for (const { kind, name } of await db.kysely.selectFrom('bg_cron_part').select(['kind', 'name']).execute()) {
+export const keepParts = (db: Db, token: string, known: readonly Pick<CronPart, 'kind' | 'name'>[]): Promise<void> =>
+  underCronLock(db, token, async trx => {
+    for (const { kind, name } of await trx.selectFrom('bg_cron_part').select(['kind', 'name']).execute()) {
       if (known.some(part => part.kind === kind && part.name === name)) continue
-      await db.kysely.deleteFrom('bg_cron_part').where('kind', '=', kind).where('name', '=', name).execute()
+      await trx.deleteFrom('bg_cron_part').where('kind', '=', kind).where('name', '=', name).execute()
     }
   })
 

@@ -1,6 +1,7 @@
 import type { ProcessIdentity } from '../runs/process-identity.ts'
 import type { CallerTransaction, Db } from './database.ts'
-import { type Executor, withRetries } from './transact.ts'
+import { forUpdate } from './for-update.ts'
+import { type Executor, transact, withRetries } from './transact.ts'
 
 /** What is set about cron, and which process runs it. Times are milliseconds since 1970. */
 export interface Cron {
@@ -114,6 +115,25 @@ export const renewCronLock = (db: Db, token: string): Promise<boolean> =>
     return numUpdatedRows > 0n
   })
 
+/** Another process has the lock of cron by now: what this one still wanted to write is not written. */
+export class CronLockLost extends Error {
+  constructor() {
+    super('Another process has taken cron over; this one stops.')
+    this.name = 'CronLockLost'
+  }
+}
+
+/**
+ * Writes what only the process may write that runs cron, in a transaction that holds the lock's row: nobody takes cron over in the midst of it.
+ * @throws CronLockLost when the lock is not held under this token; nothing is written
+ */
+export const underCronLock = <T>(db: Db, token: string, work: (trx: Executor) => Promise<T>): Promise<T> =>
+  transact(db, async trx => {
+    const row = await forUpdate(db, trx.selectFrom('bg_cron').select('lock_token').where('one', '=', 1)).executeTakeFirstOrThrow()
+    if (row.lock_token !== token) throw new CronLockLost()
+    return work(trx)
+  })
+
 export const releaseCronLock = (db: Db, token: string): Promise<void> =>
   withRetries(async () => {
     await ofCron(db.kysely).set({ lock_token: null }).where('lock_token', '=', token).execute()
@@ -123,19 +143,27 @@ export const releaseCronLock = (db: Db, token: string): Promise<void> =>
  * A cron run begins, or goes on where an earlier run of the same task died or was stopped.
  * @param number of the run of the task; 0: by hand, which goes on from nowhere
  * @returns number of the run that began it
+ * @throws CronLockLost
  */
-export const openCronRun = (db: Db, { taskId, number }: { taskId: number; number: number }): Promise<number> =>
-  withRetries(async () => {
-    const row = await db.kysely.selectFrom('bg_cron').select(['open_task_id', 'open_number']).where('one', '=', 1).executeTakeFirstOrThrow()
+export const openCronRun = (db: Db, token: string, { taskId, number }: { taskId: number; number: number }): Promise<number> =>
+  underCronLock(db, token, async trx => {
+    const row = await trx.selectFrom('bg_cron').select(['open_task_id', 'open_number']).where('one', '=', 1).executeTakeFirstOrThrow()
     if (number > 0 && Number(row.open_task_id) === taskId && Number(row.open_number) > 0) return Number(row.open_number)
-    await ofCron(db.kysely).set({ open_task_id: taskId, open_number: number }).execute()
+    await ofCron(trx).set({ open_task_id: taskId, open_number: number }).execute()
     return number
   })
 
-/** It came to its end: the next run of that task, if somebody wants one, does everything again. */
-export const closeCronRun = (db: Db, taskId: number): Promise<void> =>
+/** It came to its end: the next run of that task, if somebody wants one, does everything again. @throws CronLockLost */
+export const closeCronRun = (db: Db, token: string, taskId: number): Promise<void> =>
+  underCronLock(db, token, async trx => {
+    await ofCron(trx).set({ open_task_id: null, open_number: null }).where('open_task_id', '=', taskId).execute()
+  })
+
+/** A running task gives its unique key up, as if it had ended: another may be added. */
+export const giveUpCronKey = (db: Db, { id, number }: { id: number; number: number }): Promise<void> =>
   withRetries(async () => {
-    await ofCron(db.kysely).set({ open_task_id: null, open_number: null }).where('open_task_id', '=', taskId).execute()
+    const own = db.kysely.updateTable('bg_task').where('id', '=', id)
+    await own.set({ held_key: null }).where('number', '=', number).where('state', '=', 'running').execute()
   })
 
 const ofCron = (executor: Executor) => executor.updateTable('bg_cron').where('one', '=', 1)

@@ -81,6 +81,13 @@ export const leaveHost = (db: Db, host: string, epoch: string, now: number): Pro
 export const listHosts = (db: Db): Promise<Host[]> =>
   withRetries(async () => (await db.kysely.selectFrom('bg_host').selectAll().orderBy('host').execute()).map(toHost))
 
+/** When its supervisor last gave a sign of life, by its own clock; null: none was ever there. */
+export const lastSignOf = (db: Db, host: string): Promise<number | null> =>
+  withRetries(async () => {
+    const row = await db.kysely.selectFrom('bg_host').select(['beat_at', 'left_at']).where('host', '=', host).executeTakeFirst()
+    return row ? Number(row.left_at ?? row.beat_at) : null
+  })
+
 const toHost = (row: Selectable<HostRow>): Host => ({
   host: row.host,
   epoch: row.epoch,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { CompiledQuery, type Selectable } from 'kysely'
 import type { Json } from '../task/task.ts'
+import { readCron, underCronLock } from './cron.ts'
 import type { CallerTransaction, Db } from './database.ts'
 import type { QueueItemRow } from './tables.ts'
 import { type Executor, withRetries } from './transact.ts'
@@ -59,23 +60,25 @@ const candidates = 10
 
 /**
  * Takes the item that has been free for longest, by one conditional update: of several who try, one gets it.
- * @param options.holder `cron`: the try is counted as failed until it is known to be none
+ * @param options.cron token of the lock of cron, for its run: the try is counted as failed until it is known to be none, and nothing is claimed when
+ * another process has the lock by now
  * @param options.after only what lies behind this place
  * @returns null when none is free
  */
 export const claimItem = async (
   db: Db,
   queue: string,
-  { now, leaseMs, holder = null, after }: { now: number; leaseMs: number; holder?: 'cron' | null; after?: QueuePlace },
+  { now, leaseMs, cron, after }: { now: number; leaseMs: number; cron?: string; after?: QueuePlace },
 ): Promise<(StoredItem & { place: QueuePlace }) | null> => {
   for (;;) {
     const seen = await withRetries(() => listFree(db, queue, now, after))
     for (const row of seen) {
-      const claimed = await claimRow(db, row, { until: now + leaseMs, holder })
+      const claimed = await claimRow(db, row, { until: now + leaseMs, cron })
       if (claimed) return { ...claimed, place: { freeAt: Number(row.free_at), id: Number(row.id) } }
     }
     // All of them went to others: there may be more.
     if (seen.length < candidates) return null
+    if (cron !== undefined && (await readCron(db)).lock?.token !== cron) return null
   }
 }
 
@@ -91,10 +94,11 @@ const listFree = async (db: Db, queue: string, now: number, after?: QueuePlace) 
 const claimRow = async (
   db: Db,
   row: Selectable<QueueItemRow>,
-  { until, holder }: { until: number; holder: 'cron' | null },
+  { until, cron }: { until: number; cron: string | undefined },
 ): Promise<StoredItem | null> => {
   const claim = randomBytes(12).toString('base64url')
-  const failures = Number(row.failures) + (holder === 'cron' ? 1 : 0)
+  const holder = cron === undefined ? null : 'cron'
+  const failures = Number(row.failures) + (cron === undefined ? 0 : 1)
   const taken = await withRetries(async maybeDone => {
     const { numUpdatedRows } = await db.kysely
       .updateTable('bg_queue_item')
@@ -102,6 +106,11 @@ const claimRow = async (
       .where('id', '=', Number(row.id))
       .where('free_at', '=', Number(row.free_at))
       .where('claim', row.claim === null ? 'is' : '=', row.claim)
+      .$if(cron !== undefined, update =>
+        update.where(({ exists, selectFrom }) =>
+          exists(selectFrom('bg_cron').select('one').where('one', '=', 1).where('lock_token', '=', cron!)),
+        ),
+      )
       .executeTakeFirst()
     if (numUpdatedRows > 0n || !maybeDone) return numUpdatedRows > 0n
     const there = await db.kysely.selectFrom('bg_queue_item').select('claim').where('id', '=', Number(row.id)).executeTakeFirst()
@@ -170,10 +179,11 @@ const change = (
 /**
  * What a cron run held that has died: free at once, and behind all others, since the item itself may have been the reason.
  * Only for who holds the lock of cron.
+ * @throws CronLockLost
  */
-export const freeHeldByCron = (db: Db, now: number): Promise<number> =>
-  withRetries(async () => {
-    const { numUpdatedRows } = await db.kysely
+export const freeHeldByCron = (db: Db, token: string, now: number): Promise<number> =>
+  underCronLock(db, token, async trx => {
+    const { numUpdatedRows } = await trx
       .updateTable('bg_queue_item')
       .set({ free_at: now, holder: null, failed_at: now, error: 'The process of the cron run ended while it was worked on.' })
       .where('holder', '=', 'cron')

@@ -1131,6 +1131,41 @@ export const guards: readonly Guard[] = [
 
   // Cron
   guard(
+    'cron: a run that lost its lock claims nothing more',
+    'app/store/queue-items.ts',
+    '      .$if(cron !== undefined, update =>',
+    '      .$if(cron === null, update =>',
+    'cron/queue.test.ts',
+  ),
+  guard(
+    'cron: nor writes it as if it had it',
+    'app/store/cron.ts',
+    'if (row.lock_token !== token) throw new CronLockLost()',
+    '',
+    'cron/queue.test.ts',
+  ),
+  guard(
+    'cron: the lock of a live run on another host is not taken',
+    'app/cron/cron-lock.ts',
+    'performance.now() - since >= leaseMs)',
+    'performance.now() - since >= 0)',
+    'cron/hosts.waits.test.ts',
+  ),
+  guard(
+    'cron: what holds up the process is ended',
+    'app/cron/watchdog.ts',
+    "process.kill(process.pid, 'SIGKILL')",
+    'return look(text)',
+    'cron/watchdog.waits.test.ts',
+  ),
+  guard(
+    'cron: a process that was paused is not',
+    'app/cron/watchdog.ts',
+    'if (Atomics.load(yields, 0) !== seen) return look(text)',
+    '',
+    'cron/watchdog.waits.test.ts',
+  ),
+  guard(
     'cron: the key',
     'app/web/cron-address.ts',
     'if (!isCronKey(await readCron(background.db), given)) {',

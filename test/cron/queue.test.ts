@@ -4,16 +4,23 @@ import { before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { queueOf } from '../../app/api/queue.ts'
 import type { BgtaskError } from '../../app/errors.ts'
+import { CronLockLost, closeCronRun, openCronRun, releaseCronLock, takeCronLock } from '../../app/store/cron.ts'
+import { beginPart, endPart, keepParts, listParts } from '../../app/store/cron-parts.ts'
 import type { Db } from '../../app/store/database.ts'
 import { claimItem, countItems, freeHeldByCron, putBack, setAside } from '../../app/store/queue-items.ts'
 import { discardAside, findItem, listAside, queueStand, queuesWithItems, returnAllAside, returnAside } from '../../app/store/queues.ts'
 import { dialects, freshDb, reopen } from '../store/dialects.ts'
+
+/** Whoever runs cron holds its lock. */
+const cron = 'the lock of a run'
+const lock = { token: cron, host: 'a', pid: process.pid, startTicks: 1, bootId: 'b', taskId: 1, at: 1 }
 
 for (const dialect of dialects) {
   describe(`queues on ${dialect.name}`, { skip: dialect.skip }, () => {
     let db: Db
     before(async () => {
       db = await freshDb(dialect)
+      assert.equal(await takeCronLock(db, lock, null), true)
     })
     const queue = <Data>(name: string) => queueOf<Data>(name, async () => ({ db }))
 
@@ -80,13 +87,46 @@ for (const dialect of dialects) {
       const mixed = queue<string>('mixed')
       for (const data of ['cron', 'mine', 'next']) await mixed.createItem(data)
       const now = Date.now()
-      const died = (await claimItem(db, 'mixed', { now, leaseMs: 60_000, holder: 'cron' }))!
+      const died = (await claimItem(db, 'mixed', { now, leaseMs: 60_000, cron }))!
       assert.equal(died.failures, 1, 'the try is counted before it is made')
       const mine = (await mixed.claimItem())!
-      assert.equal(await freeHeldByCron(db, now + 5), 1)
+      assert.equal(await freeHeldByCron(db, cron, now + 5), 1)
       assert.equal(await mixed.deleteItem(mine), true)
       assert.equal((await mixed.claimItem())?.data, 'next')
       assert.match((await findItem(db, died.id))!.error!, /process of the cron run ended/)
+    })
+
+    test('who has lost the lock of cron to another writes no more as its run: not a claim, not a part, not an end', async () => {
+      const lost = queue<number>('lost')
+      for (let n = 0; n < 12; n++) await lost.createItem(n)
+      const now = Date.now()
+      const part = { kind: 'queue', name: 'lost', module: 'letters', taskId: 7, number: 1, startedAt: now } as const
+      await beginPart(db, cron, part)
+      const held = (await claimItem(db, 'lost', { now, leaseMs: 60_000, cron }))!
+      assert.equal(await takeCronLock(db, { ...lock, token: 'another', host: 'b' }, { token: cron, beat: 0 }), true)
+      try {
+        assert.equal(await claimItem(db, 'lost', { now, leaseMs: 60_000, cron }), null)
+        for (const write of [
+          () => freeHeldByCron(db, cron, now),
+          () => beginPart(db, cron, { ...part, number: 2 }),
+          () => endPart(db, cron, part, { endedAt: now, outcome: 'done', error: null }),
+          () => keepParts(db, cron, []),
+          () => openCronRun(db, cron, part),
+          () => closeCronRun(db, cron, 7),
+        ])
+          await assert.rejects(write, CronLockLost)
+        assert.deepEqual(
+          (await listParts(db)).map(({ name, number, outcome }) => [name, number, outcome]),
+          [['lost', 1, null]],
+        )
+        assert.equal(await freeHeldByCron(db, 'another', now), 1, 'the other one frees what it held')
+        const again = (await claimItem(db, 'lost', { now, leaseMs: 60_000, cron: 'another', after: { freeAt: now - 1, id: held.id } }))!
+        assert.notEqual(again.claim, held.claim)
+      } finally {
+        await freeHeldByCron(db, 'another', now)
+        await releaseCronLock(db, 'another')
+        assert.equal(await takeCronLock(db, lock, null), true)
+      }
     })
 
     test('set aside, nobody gets it; it can be put back or discarded, one or all', async () => {
@@ -94,12 +134,12 @@ for (const dialect of dialects) {
       for (const n of [1, 2, 3]) await bad.createItem(n)
       const ids: number[] = []
       for (const n of [1, 2, 3]) {
-        const item = (await claimItem(db, 'bad', { now: Date.now(), leaseMs: 1_000, holder: 'cron' }))!
+        const item = (await claimItem(db, 'bad', { now: Date.now(), leaseMs: 1_000, cron }))!
         ids.push(item.id)
         assert.equal(await setAside(db, { id: item.id, claim: item.claim! }, { now: 1_000 + n, error: `why ${n}` }), true)
       }
       assert.equal(await bad.claimItem(), null)
-      assert.equal(await freeHeldByCron(db, Date.now()), 0)
+      assert.equal(await freeHeldByCron(db, cron, Date.now()), 0)
       assert.deepEqual(await queueStand(db, 'bad'), { waiting: 0, aside: 3, oldestAt: null })
       assert.ok((await queuesWithItems(db)).includes('bad'))
       const [newest, ...older] = await listAside(db, 'bad', { limit: 10 })
@@ -123,12 +163,12 @@ for (const dialect of dialects) {
       await passed.createItem('a')
       await passed.createItem('b')
       const now = Date.now()
-      const a = (await claimItem(db, 'passed', { now, leaseMs: 1_000, holder: 'cron' }))!
+      const a = (await claimItem(db, 'passed', { now, leaseMs: 1_000, cron }))!
       await putBack(db, { id: a.id, claim: a.claim! }, { freeAt: a.place.freeAt, failures: a.failures })
-      const b = (await claimItem(db, 'passed', { now, leaseMs: 1_000, holder: 'cron', after: a.place }))!
+      const b = (await claimItem(db, 'passed', { now, leaseMs: 1_000, cron, after: a.place }))!
       assert.equal(b.data, 'b')
-      assert.equal(await claimItem(db, 'passed', { now, leaseMs: 1_000, holder: 'cron', after: b.place }), null)
-      assert.equal((await claimItem(db, 'passed', { now, leaseMs: 1_000, holder: 'cron' }))!.data, 'a')
+      assert.equal(await claimItem(db, 'passed', { now, leaseMs: 1_000, cron, after: b.place }), null)
+      assert.equal((await claimItem(db, 'passed', { now, leaseMs: 1_000, cron }))!.data, 'a')
     })
 
     test('several processes work one queue: each item is done once, and none is lost', async () => {
