@@ -73,12 +73,17 @@ export interface Declared {
   changed: boolean
 }
 
-/** @returns false when there is none of that name */
+/** Whatever it says by now. @returns false when there is none of that name */
 export const dropSchedule = async (tools: Tools, name: string): Promise<boolean> => {
-  const there = await findSchedule(tools.db, { name: checkScheduleName(name) })
-  if (!there || !(await storeRemove(tools.db, there.id))) return false
-  ring(tools.config.runtime)
-  return true
+  for (let tries = 0; tries < 5; tries++) {
+    const there = await findSchedule(tools.db, { name: checkScheduleName(name) })
+    const became = there ? await storeRemove(tools.db, there) : 'gone'
+    if (became === 'gone') return false
+    if (became === 'changed') continue
+    ring(tools.config.runtime)
+    return true
+  }
+  throw changedMeanwhile(name)
 }
 
 /** All of them, by name. */
@@ -151,10 +156,16 @@ export const runSchedule = async (
   })
 }
 
-/** Its tasks stay. */
+/**
+ * Its tasks stay.
+ * @param seen as it was read, and as it was found to be the caller's to remove: one that was changed since stays
+ * @throws BgtaskError `not-found`; `busy`
+ */
 export const removeSchedule = (tools: Tools, seen: Schedule, who: Pick<Person, 'actor'>): Promise<void> =>
   audited(tools.db, who.actor, { act: 'schedule-removed', subject: seen.name, detail: inWords(seen) }, async () => {
-    if (!(await storeRemove(tools.db, seen.id))) throw notFound(seen.name)
+    const became = await storeRemove(tools.db, seen)
+    if (became === 'gone') throw notFound(seen.name)
+    if (became === 'changed') throw changedMeanwhile(seen.name)
     ring(tools.config.runtime)
   })
 

@@ -19,9 +19,27 @@ export const checkParams = async (entry: Pick<ActionEntry, 'paramsSchema'>, para
  * @param whole how the sentences call the value itself
  */
 export const faultSentences = (errors: readonly Fault[], value: Json, schema: object, whole = 'params'): Sentence[] =>
-  errors
+  withoutAlternatives(errors.slice(0, mostFaults))
     .flatMap(error => sentences(error, value, schema, whole))
     .filter((sentence, index, all) => all.findIndex(other => String(other) === String(sentence)) === index)
+
+/** More than anybody reads; each is held against the others. */
+const mostFaults = 100
+
+/** Of several that would fit, each says why it does not; `a number or null` says it once. */
+const withoutAlternatives = (errors: readonly Fault[]): Fault[] => {
+  const kinds = (at: string) =>
+    errors.flatMap(({ keyword, instancePath, params }) =>
+      keyword === 'type' && instancePath === at && 'type' in params ? [params.type] : [],
+    )
+  return errors.flatMap(error => {
+    const { keyword, instancePath, schemaPath, params } = error
+    const others = errors.filter(one => one !== error && one.instancePath.startsWith(instancePath))
+    if (keyword === 'anyOf') return others.length > 0 ? [] : [error]
+    const isOne = keyword === 'type' && schemaPath.includes('/anyOf/') && 'type' in params
+    return [isOne ? { ...error, params: { type: [...new Set(kinds(instancePath).flat())] } } : error]
+  })
+}
 
 const validators = new WeakMap<object, Validator>()
 

@@ -1,6 +1,6 @@
 import type { Background } from '../api/background.ts'
 import { holderOf } from '../api/control.ts'
-import { taskGiven } from '../api/task-given.ts'
+import { notATask, taskGiven } from '../api/task-given.ts'
 import { BgtaskError } from '../errors.ts'
 import type { Task } from '../task/task.ts'
 
@@ -9,5 +9,7 @@ export const taskNamed = async (background: Background, given: string | undefine
   if (given !== undefined && unique !== undefined) throw new BgtaskError('usage', 'Both an id and --unique are given; give one of them.')
   if (unique !== undefined) return holderOf(background, unique)
   if (given === undefined) throw new BgtaskError('usage', 'No task is given; give its id, or --unique with the key that it holds.')
+  const fault = notATask(given)
+  if (fault !== null) throw new BgtaskError('usage', fault)
   return taskGiven(background, given)
 }

@@ -217,7 +217,7 @@ export class TaskClient implements TaskSender {
     return (await this.#json<{ schedule: RemoteSchedule }>('PUT', path, JSON.stringify(options), call)).schedule
   }
 
-  /** Its tasks stay. @returns false when there is none of that name @throws TaskClientError */
+  /** Its tasks stay. @returns false when there is none of that name @throws TaskClientError `busy` when somebody changed it in this very moment; it stays */
   async removeSchedule(name: string, call: CallOptions = {}): Promise<boolean> {
     const lost = { answers: 0 }
     const path = `/schedules/${encodeURIComponent(name)}`

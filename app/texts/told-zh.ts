@@ -406,6 +406,8 @@ export const toldZh: Readonly<Record<string, string>> = {
     '任务 {0} 是单次任务，只有循环才能 {1}。它可以立即运行、取消和重试。',
   'No task holds the unique key {0}: it is free, or was never used.': '没有任务持有唯一键 {0}：它空着，或从未用过。',
   'Task {0} does not exist.': '任务 {0} 不存在。',
+  'There is no task {0}: one is named by its id, a whole number from 1 on, or by its uid, 16 of a-z and 0-9.':
+    '没有任务 {0}：请给出任务的 id（从 1 开始的整数），或者它的 uid（16 个字符，由 a-z 和 0-9 组成）。',
   'Task {0} is {1}; {2}. {3}': '任务 {0} {1}；{2}。{3}',
   'The unique key {0} is held by a task of an action that you may not add, which is told no more of; nothing is stored.':
     '唯一键 {0} 由某个动作的任务持有，而您不得添加该动作的任务，故不再透露；什么都没有存储。',

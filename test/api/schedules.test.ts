@@ -84,7 +84,8 @@ for (const database of databases) {
       assert.equal(task.state, 'waiting')
       await pauseSchedule(background, edited, person)
       await resumeSchedule(background, await existingSchedule(background, { id: made.id }), person)
-      await removeSchedule(background, made, person)
+      await assert.rejects(removeSchedule(background, made, person), { code: 'busy', message: /changed by somebody else/ })
+      await removeSchedule(background, await existingSchedule(background, { id: made.id }), person)
       await assert.rejects(existingSchedule(background, { name: 'nightly' }), { code: 'not-found' })
       const rows = await listAudit(background.db, { limit: 50 })
       assert.deepEqual(rows.map(({ act }) => act).reverse(), [
@@ -95,6 +96,8 @@ for (const database of databases) {
         'schedule-run',
         'schedule-paused',
         'schedule-resumed',
+        'schedule-removed',
+        'schedule-removed-failed',
         'schedule-removed',
       ])
     })

@@ -109,7 +109,7 @@ for (const database of databases) {
         [['records', '--state', 'wating'], 2, /^--state is "wating"; allowed are waiting/],
         [['records', '--limit', '0'], 2, /^--limit is "0"/],
         [['show', '999999'], 1, /^Task 999999 does not exist\.\n$/],
-        [['cancel', 'nonsense'], 1, /^Task nonsense does not exist\.\n$/],
+        [['cancel', 'nonsense'], 2, /^There is no task "nonsense": one is named by its id, .* or by its uid/],
         [['output', '999999'], 1, /^Task 999999 does not exist\.\n$/],
         [['output', '1'], 1, /^Task 1 has not run yet/],
         [['test/plain', '999999'], 1, /^Task 999999 does not exist\.\n$/],

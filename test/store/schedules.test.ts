@@ -165,8 +165,9 @@ for (const dialect of dialects) {
     test('what it made stays when it is removed, and is pruned in time', async () => {
       const schedule = await add('gone')
       const [task] = (await serve(schedule, start + 1_000))!.tasks
-      assert.equal(await removeSchedule(db, schedule.id), true)
-      assert.equal(await removeSchedule(db, schedule.id), false)
+      assert.equal(await removeSchedule(db, { ...schedule, revision: schedule.revision + 1 }), 'changed')
+      assert.equal(await removeSchedule(db, schedule), 'removed')
+      assert.equal(await removeSchedule(db, schedule), 'gone')
       assert.equal((await scheduleOfTask(db, task!.id))!.name, null)
       while ((await pruneDues(db, start + 1_001, 2)) > 0);
       assert.equal(await scheduleOfTask(db, task!.id), null)

@@ -26,7 +26,7 @@ export const answerLines = async (panel: Panel, request: FastifyRequest, reply: 
   reply.raw.once('close', release)
   const store = await createLineStore(panel, request, requestKeyOf(request), first)
   allowLong(request.raw)
-  const answers = Readable.from(answering(panel, request, body, store, first), {
+  const answers = Readable.from(answering(panel, request, reply, body, store, first), {
     objectMode: false,
     highWaterMark: linesLimits.waitingBytes,
   })
@@ -35,7 +35,14 @@ export const answerLines = async (panel: Panel, request: FastifyRequest, reply: 
 
 export const linesType = 'application/x-ndjson'
 
-async function* answering(panel: Panel, request: FastifyRequest, body: IncomingMessage, store: LineStore, first: number) {
+async function* answering(
+  panel: Panel,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body: IncomingMessage,
+  store: LineStore,
+  first: number,
+) {
   const counts = { lines: 0, added: 0, kept: 0, refused: 0 }
   let next = first
   try {
@@ -56,7 +63,7 @@ async function* answering(panel: Panel, request: FastifyRequest, body: IncomingM
     // They have left: nobody reads on.
     if (body.socket.destroyed) return
     yield `${JSON.stringify({ stopped: stoppedBy(panel, request, error, next) })}\n`
-    endSoon(body)
+    reply.raw.once('finish', () => endWith(body))
   }
 }
 
@@ -73,9 +80,19 @@ const stoppedBy = (panel: Panel, request: FastifyRequest, error: unknown, next: 
   return { line: next, error: { code, message: text } }
 }
 
-/** What they still send is not read; they have a moment to take the answer. */
-const endSoon = (body: IncomingMessage) => {
-  if (!body.complete) setTimeout(() => body.socket.destroy(), 1_000).unref()
+/**
+ * They are told that nothing more will come, and close when they have read it. What they still send until then is read over: closed with bytes of
+ * theirs unread, the connection would be reset, and the answer lost to them.
+ */
+const endWith = (body: IncomingMessage) => {
+  if (body.complete) return
+  const { socket } = body
+  socket.end()
+  const close = () => socket.destroy()
+  body.once('end', close)
+  body.resume()
+  const late = setTimeout(close, linesLimits.lingerMs).unref()
+  socket.once('close', () => clearTimeout(late))
 }
 
 const places = new Map<number, number>()

@@ -9,7 +9,7 @@ import { apiPrefix, lacksScope } from '../bearer.ts'
 import type { Panel } from '../panel.ts'
 import { answerLines, linesType } from './add-lines.ts'
 import { answerOnce, idempotencyNote, type OnceAnswer } from './answer-once.ts'
-import { mayMeetWith, scopeMissingFor } from './may-add.ts'
+import { mayMeetWith, requireAction, scopeMissingFor } from './may-add.ts'
 import { linesLimits } from './read-lines.ts'
 import type { Api, SchemaTypes } from './register.ts'
 import { addedSchema, orNull } from './schemas.ts'
@@ -40,6 +40,7 @@ export const registerAddApi = (api: Api, panel: Panel) => {
     for (const wish of wishes) {
       const missing = scopeMissingFor(scopes, wish)
       if (missing !== null) return lacksScope(reply, missing)
+      requireAction(await background.catalog(), scopes, wish.action)
     }
     const by = tokenActor(request.token!)
     const withCreator = wishes.map(wish => ({ ...wish, options: { creator: name, ...wish.options } }))

@@ -8,6 +8,15 @@ export interface ApiError {
   error: { code: string; message: string }
 }
 
+/** A body that is not looked at: 400, or 415 for how it is sent. The message is the sentence. */
+export class UnreadableBody extends Error {
+  readonly statusCode: 400 | 415
+  constructor(statusCode: 400 | 415, sentence: string) {
+    super(sentence)
+    this.statusCode = statusCode
+  }
+}
+
 export const sendApiError = (reply: FastifyReply, status: number, code: string, message: string): FastifyReply =>
   reply
     .code(status)
@@ -16,6 +25,8 @@ export const sendApiError = (reply: FastifyReply, status: number, code: string, 
 
 /** Whatever was thrown, as an answer to a program. What went wrong inside is logged under a reference and not told. */
 export const answerApiError = (panel: Panel, request: FastifyRequest, reply: FastifyReply, error: FastifyError): FastifyReply => {
+  if (error instanceof UnreadableBody)
+    return sendApiError(reply, error.statusCode, error.statusCode === 400 ? 'bad-request' : 'content-encoding', error.message)
   const { status, text } = explainError(panel, error, request)
   if (status === 503) reply.header('retry-after', '5')
   if (error instanceof BgtaskError) return sendApiError(reply, status, error.code, text)

@@ -2,9 +2,29 @@ import { cronAction } from '../../api/ask-cron.ts'
 import { recoveryAction } from '../../api/ask-recovery.ts'
 import { nameIn } from '../../api/command-reach.ts'
 import { coversScope } from '../../api/scopes.ts'
+import { showValue } from '../../api/show-value.ts'
+import type { Catalog } from '../../catalog/catalog.ts'
 import { actionName } from '../../catalog/scan-actions.ts'
 import { commandAction } from '../../commands/command-name.ts'
+import { BgtaskError } from '../../errors.ts'
+import { nearestNames } from '../../task/nearest-names.ts'
 import type { Task } from '../../task/task.ts'
+
+/** Before scopes are looked at: none could cover it. @throws BgtaskError `refused` when no action can have this name */
+export const requireActionName = (action: string): void => {
+  if (!actionName.test(action))
+    throw new BgtaskError('refused', `There can be no action ${showValue(action)}: names are like report/build, of a-z, 0-9, _ and -.`)
+}
+
+/** After scopes were looked at. Of what there is, only what they cover is told. @throws BgtaskError `refused` when there is no such action */
+export const requireAction = (catalog: Catalog, scopes: readonly string[], action: string): void => {
+  // Of a folder that cannot be read, nobody knows what it has: the library says so.
+  if (catalog.get(action) || catalog.refused.some(({ isFolder }) => isFolder)) return
+  const covered = catalog.entries.map(({ name }) => name).filter(name => scopeMissingFor(scopes, { action: name }) === null)
+  const like = nearestNames(action, covered)
+  const hint = like.length > 0 ? `; did you mean ${like.join(' or ')}?` : ', or none that this token may add.'
+  throw new BgtaskError('refused', `There is no action ${showValue(action)}${hint}`)
+}
 
 /** The scope that a token lacks for adding this. @returns null when it may */
 export const scopeMissingFor = (scopes: readonly string[], { action, params }: { action: string; params?: unknown }): string | null => {

@@ -158,7 +158,7 @@ const errorAnswers = {
   409: 'Not possible now.',
   410: 'Gone for good.',
   413: 'Too large.',
-  415: 'Another Content-Type than this address takes.',
+  415: 'Another Content-Type than this address takes, or a Content-Encoding.',
   416: 'The range that is asked for lies beyond the end.',
   422: 'Refused: the sentence says what is wrong. Nothing was done.',
   429: 'Too often; Retry-After says when to come again.',

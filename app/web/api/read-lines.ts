@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 
 /** What a body of lines may take. Times are milliseconds. */
@@ -7,6 +8,8 @@ export const linesLimits = {
   lines: 100_000,
   /** Without a byte from the other side. */
   idleMs: 30_000,
+  /** After the answer, for one who goes on sending. */
+  lingerMs: 5_000,
   /** Stored in one transaction. */
   atOnce: 500,
   /** Requests of lines at once: of one token, and of all. */
@@ -19,9 +22,13 @@ export const linesLimits = {
 export interface Line {
   /** From 1 on, blank ones counted. */
   number: number
-  /** null: longer than allowed; it was read over. */
+  /** null: it was read over, for the reason that `fault` has. */
   text: string | null
+  fault: LineFault | null
 }
+
+/** Why a line has no text: it is longer than allowed, or no UTF-8. */
+export type LineFault = 'too-long' | 'not-utf8'
 
 /** Why no more is read. */
 export type LinesFault = 'too-slow' | 'too-many'
@@ -39,16 +46,13 @@ export async function* readLines(body: IncomingMessage, first: number): AsyncGen
   let held: Buffer[] = []
   let heldBytes = 0
   const take = (end: Buffer) => {
-    const bytes = heldBytes + end.length
-    const text =
-      bytes > linesLimits.lineBytes
-        ? null
-        : Buffer.concat([...held, end])
-            .toString('utf8')
-            .replace(/\r$/, '')
+    const isTooLong = heldBytes + end.length > linesLimits.lineBytes
+    const bytes = isTooLong ? Buffer.alloc(0) : Buffer.concat([...held, end])
     held = []
     heldBytes = 0
-    if (text === null || text.trim() !== '') pending.push({ number, text })
+    const fault = isTooLong ? 'too-long' : isUtf8(bytes) ? null : 'not-utf8'
+    const text = fault === null ? bytes.toString().replace(/\r$/, '') : null
+    if (text === null || text.trim() !== '') pending.push({ number, text, fault })
     number++
   }
   for (;;) {

@@ -1,5 +1,14 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyTypeProvider, RawServerDefault, RouteOptions } from 'fastify'
+import { isUtf8 } from 'node:buffer'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type {
+  FastifyBaseLogger,
+  FastifyError,
+  FastifyInstance,
+  FastifyRequest,
+  FastifyTypeProvider,
+  RawServerDefault,
+  RouteOptions,
+} from 'fastify'
 import { type Static, type TSchema, Type } from 'typebox'
 import { isDeeperThan } from '../../api/check-json.ts'
 import { showValue } from '../../api/show-value.ts'
@@ -11,7 +20,7 @@ import type { Panel } from '../panel.ts'
 import { rateLimits } from '../rate-limits.ts'
 import { routeRoles } from '../roles.ts'
 import { registerAddApi } from './add.ts'
-import { answerApiError } from './answer.ts'
+import { answerApiError, UnreadableBody } from './answer.ts'
 import { registerArtifactsApi } from './artifacts.ts'
 import { registerCommandsApi } from './commands.ts'
 import { registerCronApi } from './cron.ts'
@@ -47,6 +56,7 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       const api: Api = plain.withTypeProvider<SchemaTypes>()
       api.setErrorHandler((error: FastifyError, request, reply) => answerApiError(panel, request, reply, error))
       takeJsonOnly(plain)
+      api.addHook('preParsing', takeNoEncoding)
       api.setValidatorCompiler(validatorCompiler)
       // Answers are told as they are: one that does not fit its schema is a fault for the tests to find, and not to be cut to fit.
       api.setSerializerCompiler(() => answer => JSON.stringify(answer))
@@ -80,10 +90,12 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
 const takeJsonOnly = (api: FastifyInstance) => {
   const parse = api.getDefaultJsonParser('error', 'error')
   api.removeAllContentTypeParsers()
-  api.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+  api.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     // Many clients name the type also when they send nothing.
-    if (body === '') return done(null, undefined)
-    parse(request, body as string, (error, value) => {
+    if (body.length === 0) return done(null, undefined)
+    // Read as text all the same, it would be stored with other characters in it than were sent.
+    if (!isUtf8(body)) return done(new UnreadableBody(400, 'The body is not UTF-8, as JSON has to be; send it in that encoding.'))
+    parse(request, body.toString(), (error, value) => {
       // Before anything walks through it.
       if (!error && isDeeperThan(value, deepestBody))
         done(new BgtaskError('refused', `The body is nested deeper than ${deepestBody} levels; give flatter params.`))
@@ -91,6 +103,15 @@ const takeJsonOnly = (api: FastifyInstance) => {
     })
   })
 }
+
+/** What is packed would be read as if it were not, and told to be no JSON. */
+const takeNoEncoding = async ({ headers }: FastifyRequest) => {
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? ''
+  if (encoding === '' || encoding === 'identity' || !hasBody(headers)) return
+  throw new UnreadableBody(415, `The body comes as ${showValue(encoding)} (Content-Encoding); send it as it is, without that header.`)
+}
+
+const hasBody = (headers: IncomingHttpHeaders) => headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
 /** A change that takes no more than its address says. */
 const takeNoBodyUnasked = (route: RouteOptions) => {

@@ -12,7 +12,7 @@ import { leastEveryMs, madeFrom, missedRules, mostEveryMs, overlapRules, type Sc
 import { actorOf } from '../actor.ts'
 import { apiPrefix, lacksScope } from '../bearer.ts'
 import type { Panel } from '../panel.ts'
-import { scheduleScopeMissingFor, scopeMissingFor } from './may-add.ts'
+import { requireAction, requireActionName, scheduleScopeMissingFor, scopeMissingFor } from './may-add.ts'
 import type { Api } from './register.ts'
 import { ms, msOrNull, oneOf, orNull } from './schemas.ts'
 import { taskOptionsSchema } from './task-wish.ts'
@@ -42,8 +42,12 @@ export const registerSchedulesApi = (api: Api, panel: Panel) => {
     const { scopes, name: creator } = request.token!
     const given: unknown = request.body
     const options = isObject(given) ? { creator, ...given } : given
-    const missing = isObject(given) && typeof given.action === 'string' ? scheduleScopeMissingFor(scopes, wishIn(given)) : null
-    if (missing !== null) return lacksScope(reply, missing)
+    if (isObject(given) && typeof given.action === 'string') {
+      requireActionName(given.action)
+      const missing = scheduleScopeMissingFor(scopes, wishIn(given))
+      if (missing !== null) return lacksScope(reply, missing)
+      requireAction(await background.catalog(), scopes, given.action)
+    }
     const { schedule, added, changed } = await declareSchedule(background, request.params.name, options as ScheduleOptions, {
       ...personOf(request),
       mayChange: there => {
@@ -273,8 +277,9 @@ const declareSchema = {
 
 const removeSchema = {
   summary: 'Remove a schedule',
-  description: 'The tasks that it made stay.',
+  description:
+    'The tasks that it made stay. One that is changed by somebody else in this very moment stays as well (409, `busy`): look at it again.',
   params: nameParams,
   response: { 200: Type.Object({ removed: Type.Literal(true) }, strict) },
-  errors: [404, 422],
+  errors: [404, 409, 422],
 } as const

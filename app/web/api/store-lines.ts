@@ -14,8 +14,8 @@ import { findLines, KeyTaken, keepLines, keepLinesAlone, openLines, type Request
 import { actorOf } from '../actor.ts'
 import type { Panel } from '../panel.ts'
 import { deepestBody } from './deepest-body.ts'
-import { mayMeetWith, scopeMissingFor } from './may-add.ts'
-import { type Line, linesLimits } from './read-lines.ts'
+import { mayMeetWith, requireAction, scopeMissingFor } from './may-add.ts'
+import { type Line, type LineFault, linesLimits } from './read-lines.ts'
 import { readTaskWish } from './task-wish.ts'
 
 /** The answer to one line. */
@@ -50,12 +50,13 @@ export const createLineStore = async (panel: Panel, request: FastifyRequest, key
     for (const group of inGroups(read)) yield* storeGroup(group)
   }
 
-  const readLine = async ({ number, text }: Line, catalog: Catalog): Promise<ReadLine> => {
+  const readLine = async ({ number, text, fault }: Line, catalog: Catalog): Promise<ReadLine> => {
     const base = { number, hash: hashOf(text) }
     try {
-      const wish = await readTaskWish(parseLine(text), 'It')
+      const wish = await readTaskWish(parseLine(text, fault), 'It')
       const missing = scopeMissingFor(scopes, wish)
       if (missing !== null) return { ...base, ...faultOf('scope-missing', `This token does not have the scope ${missing}.`) }
+      requireAction(catalog, scopes, wish.action)
       const { action, params, options } = await asCommandWish(panel.config, { ...wish, options: { creator: name, ...wish.options } }, actor)
       const { task } = await checkTask(catalog, action, params, options, { by, now: Date.now() })
       return { ...base, task }
@@ -152,8 +153,13 @@ const openedLines = async (db: Panel['background']['db'], key: RequestKey, first
   )
 }
 
-const parseLine = (text: string | null): unknown => {
-  if (text === null) throw refused(`The line is longer than ${linesLimits.lineBytes / 1024} kB.`)
+const parseLine = (text: string | null, fault: LineFault | null): unknown => {
+  if (text === null)
+    throw refused(
+      fault === 'not-utf8'
+        ? 'The line is not UTF-8, as JSON has to be; send it in that encoding.'
+        : `The line is longer than ${linesLimits.lineBytes / 1024} kB.`,
+    )
   let value: unknown
   try {
     value = parseJsonSafely(text)

@@ -4,6 +4,7 @@ import { showValue } from '../../api/show-value.ts'
 import { checkParams } from '../../catalog/check-params.ts'
 import { BgtaskError } from '../../errors.ts'
 import type { Json } from '../../task/task.ts'
+import { requireActionName } from './may-add.ts'
 
 /** The options of a task as JSON can say them; ranges and lengths are the library's to check. */
 export const taskOptionsSchema = Type.Object(
@@ -59,7 +60,10 @@ export const readTaskWish = async (given: unknown, place: string): Promise<ApiTa
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw refused(`${place} is ${showValue(given)}; it must be an object with action, params and options.`)
   const [fault] = await checkParams({ paramsSchema: taskWishSchema }, given as Json)
-  if (fault === undefined) return given as ApiTaskWish
+  if (fault === undefined) {
+    requireActionName((given as ApiTaskWish).action)
+    return given as ApiTaskWish
+  }
   const { options } = given as { options?: unknown }
   if (isObject(options) && options.trx === undefined) checkOptions(options, noLimits, Date.now())
   throw refused(`${place} is not as it should be: ${fault}.`)
