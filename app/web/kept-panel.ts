@@ -53,12 +53,12 @@ export const keepPanel = (runtime: string, listening: Listening, where: Pick<Pan
     } catch (error) {
       if (ending.signal.aborted) return
       const why = messageOf(error)
-      console.error(`The panel did not reload: ${why}. It goes on as it was.`)
       try {
         writePanel(runtime, { ...info, leaving: leaving(), failedReload: { at: Date.now(), why } })
       } catch (fault) {
-        console.error(`That could not be written beside it: ${messageOf(fault)}.`)
+        console.error(`Nobody who waits for this reload can be told of it: ${messageOf(fault)}.`)
       }
+      console.error(`The panel did not reload: ${why}. It goes on as it was.`)
       if (isAskedAgain) await reload()
     }
   }
