@@ -166,10 +166,13 @@ export class TaskClient implements TaskSender {
       const leftMs = until - Date.now()
       const timeoutMs = Math.max(0, Math.min(leftMs, longestWaitMs))
       const path = `/tasks/${encodeURIComponent(id)}/wait?timeoutMs=${timeoutMs}`
-      const answer = await this.#json<{ task: RemoteTask; ended: boolean }>('GET', path, undefined, {
-        ...call,
-        timeoutMs: Math.max(leftMs, 0) + graceMs,
+      const asked = { ...call, timeoutMs: Math.max(leftMs, 0) + graceMs }
+      const answer = await this.#json<{ task: RemoteTask; ended: boolean }>('GET', path, undefined, asked).catch(error => {
+        // As many wait as may: its place comes, if the time does not end before.
+        if (error instanceof TaskClientError && error.status === 429 && Date.now() < until) return null
+        throw error
       })
+      if (answer === null) continue
       if (answer.ended) return answer.task
       if (Date.now() >= until) throw new TaskClientError('timed-out', null, `Task ${id} is ${answer.task.state}; it did not end in time.`)
     }

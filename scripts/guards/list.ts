@@ -92,6 +92,14 @@ export const guards: readonly Guard[] = [
   ),
   guard('API: nor a line', 'app/web/api/read-lines.ts', "isUtf8(bytes) ? null : 'not-utf8'", 'null', 'web/api/bad-bodies.test.ts'),
   guard(
+    'API: no token takes all places of those who wait',
+    'app/web/api/wait.ts',
+    'if (ofOne || ends.waiting >= waitLimits.inAll)',
+    'if (ends.waiting >= waitLimits.inAll)',
+    'web/api/wait.test.ts',
+  ),
+  guard('API: nor keeps those that it has left', 'app/web/api/wait.ts', '      count(token, -1)\n', '', 'web/api/wait.test.ts'),
+  guard(
     'API: a packed body is refused',
     'app/web/api/register.ts',
     "api.addHook('preParsing', takeNoEncoding)",

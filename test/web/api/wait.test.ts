@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cancelTask } from '../../../app/store/wishes.ts'
+import { waitLimits } from '../../../app/web/api/wait.ts'
 import { openPanel } from '../../helpers/open-panel.ts'
 import { until } from '../../helpers/scene.ts'
 import { dialects, reopen } from '../../store/dialects.ts'
-import { askWith, codeIn, jsonOf, makeTestToken } from './ask-with.ts'
+import { askWith, codeIn, jsonOf, makeTestToken, sentenceIn } from './ask-with.ts'
 
 for (const dialect of dialects) {
   test(`${dialect.name}: all who wait are told as soon as another process records the end`, { skip: dialect.skip }, async t => {
@@ -48,4 +49,32 @@ test('the time is bounded; what has ended is told at once; a loop has no end', a
   assert.deepEqual([refused.status, codeIn(refused)], [409, 'busy'])
   assert.equal((await ask('GET', `/tasks/${task.id}/wait?timeoutMs=60000`)).status, 422)
   assert.equal((await ask('GET', '/tasks/999/wait')).status, 404)
+})
+
+test('no token takes the places of the others', async t => {
+  const panel = await openPanel(t)
+  const [{ text: greedy }, { text: other }] = [await makeTestToken(panel, ['task:read']), await makeTestToken(panel, ['task:read'])]
+  const task = await panel.background.addTask('test/ok')
+  const gone = new AbortController()
+  const underWay = () => panel.seen.filter(({ request, status }) => request.url?.includes('/wait') && status === null).length
+  const waiting = Array.from({ length: waitLimits.perToken - 1 }, () => askWith(panel, greedy)('GET', `/tasks/${task.id}/wait`))
+  const leaves = fetch(`${panel.origin}/api/v1/tasks/${task.id}/wait`, {
+    headers: { authorization: `Bearer ${greedy}` },
+    signal: gone.signal,
+  }).catch((error: Error) => error.name)
+  await until('they wait', () => underWay() === waitLimits.perToken)
+  const beyond = await askWith(panel, greedy)('GET', `/tasks/${task.id}/wait`)
+  assert.deepEqual([beyond.status, codeIn(beyond), beyond.headers['retry-after']], [429, 'rate-limited', '5'])
+  assert.match(sentenceIn(beyond), /^100 requests of this token wait already; ask again in 5 s, or look at many tasks by GET/)
+  // Another one waits beside them; and the greedy one again, as soon as there is a place.
+  const beside = askWith(panel, other)('GET', `/tasks/${task.id}/wait`)
+  await until('it waits', () => underWay() === waitLimits.perToken + 1)
+  gone.abort()
+  assert.equal(await leaves, 'AbortError')
+  await until('the place is free', async () => (await askWith(panel, greedy)('GET', `/tasks/${task.id}/wait?timeoutMs=1`)).status === 200)
+  const next = askWith(panel, greedy)('GET', `/tasks/${task.id}/wait`)
+  // The one that was left is never answered.
+  await until('it is taken', () => underWay() === waitLimits.perToken + 2)
+  await cancelTask(panel.background.db, task.id, 'the test', Date.now())
+  for (const answer of await Promise.all([...waiting, beside, next])) assert.deepEqual([answer.status, jsonOf(answer).ended], [200, true])
 })
