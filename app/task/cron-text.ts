@@ -1,4 +1,5 @@
 import { Cron } from 'croner'
+import { offsetAt } from './offset-change.ts'
 import { type Sentence, told } from './told.ts'
 
 /** Ready to be asked for times. */
@@ -26,13 +27,22 @@ export const readCronText = (text: string, timeZone: string): CronTimes | { faul
   if (fault !== null) return { fault }
   const cron = cronOf(text, timeZone)
   if (!(cron instanceof Cron)) return cron
+  const follows = followsClock(text)
+  const isDue = (at: number) => cron.match(new Date(at))
+  const next = (after: number): number | null => {
+    const at = after + 1
+    if (follows && at % 60_000 === 0 && offsetAt(timeZone, at) > offsetAt(timeZone, after)) return isDue(at) ? at : next(at)
+    return cron.nextRun(new Date(after))?.getTime() ?? null
+  }
   const times: CronTimes = {
-    next: after => cron.nextRun(new Date(after))?.getTime() ?? null,
+    next,
     newestBefore: (before, most) =>
-      cron
-        .previousRuns(most, new Date(before))
-        .map(date => date.getTime())
-        .reverse(),
+      most <= few
+        ? fewBefore(from => (follows ? inLastMinute(isDue, from) : null) ?? lastBefore(next, from), before, most)
+        : cron
+            .previousRuns(most, new Date(before))
+            .map(date => date.getTime())
+            .reverse(),
   }
   // Each holds some 80 kB.
   if (read.size >= 200) read.clear()
@@ -41,6 +51,65 @@ export const readCronText = (text: string, timeZone: string): CronTimes | { faul
 }
 
 const read = new Map<string, CronTimes>()
+
+/** Not a fixed time: what a clock jumps over does not come. */
+const followsClock = (text: string) =>
+  text
+    .trim()
+    .split(/\s+/)
+    .slice(0, -3)
+    .some(field => /[*/]/.test(field))
+
+/*
+ * The library goes second by second, or minute by minute, through what a clock has jumped over: forwards that takes it a tenth of a second for two hours,
+ * and backwards a second. So the end of a jump is looked at by itself, and few times that lie behind are sought by asking for next ones.
+ */
+const few = 5
+
+const fewBefore = (last: (before: number) => number | null, before: number, most: number): number[] => {
+  const found: number[] = []
+  for (let from = before; found.length < most; from = found[0]!) {
+    const at = last(from)
+    if (at === null) break
+    found.unshift(at)
+  }
+  return found
+}
+
+const inLastMinute = (isDue: (at: number) => boolean, before: number): number | null => {
+  const last = Math.ceil(before / 1_000) * 1_000 - 1_000
+  for (let at = last; at > last - 60_000; at -= 1_000) if (isDue(at)) return at
+  return null
+}
+
+/** Goes back twice as far each time until something lies ahead of `before`, and then finds the last of it by halves. */
+const lastBefore = (next: CronTimes['next'], before: number): number | null => {
+  const within = (s: number): number | null => {
+    const at = next(before - 1 - s * 1_000)
+    return at !== null && at < before ? at : null
+  }
+  let far = 1
+  let at = within(far)
+  while (at === null) {
+    if (far > longestS) return null
+    far *= 2
+    at = within(far)
+  }
+  // Something lies so far back, and nothing half as far.
+  for (let near = far / 2; far - near > 1; ) {
+    const middle = Math.floor((near + far) / 2)
+    const closer = within(middle)
+    if (closer === null) near = middle
+    else {
+      far = middle
+      at = closer
+    }
+  }
+  return at
+}
+
+/** Twelve years: a 29 February on a certain weekday may be missing for so long. */
+const longestS = 12 * 366 * 86_400
 
 export const cronExample = told`30 2 * * * (every day at 02:30)`
 

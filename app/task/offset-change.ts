@@ -3,13 +3,15 @@
  * @returns null when it is not set within a year
  */
 export const nextOffsetChange = (timeZone: string, after: number): number | null => {
-  const offset = offsetOf(timeZone)
-  for (let from = after; from < after + 366 * dayMs; from += dayMs) {
-    if (offset(from) === offset(from + dayMs)) continue
-    let [low, high] = [from, from + dayMs]
+  const offset = (at: number) => offsetAt(timeZone, at)
+  const before = offset(after)
+  // No clock is set to and fro within a week, and each look takes some time.
+  for (let low = after; low < after + 366 * dayMs; low += weekMs) {
+    let high = low + weekMs
+    if (offset(high) === before) continue
     while (high - low > 1) {
       const middle = Math.floor((low + high) / 2)
-      if (offset(middle) === offset(from)) low = middle
+      if (offset(middle) === before) low = middle
       else high = middle
     }
     return high
@@ -18,8 +20,20 @@ export const nextOffsetChange = (timeZone: string, after: number): number | null
 }
 
 const dayMs = 86_400_000
+const weekMs = 7 * dayMs
 
-const offsetOf = (timeZone: string) => {
-  const format = new Intl.DateTimeFormat('en-GB', { timeZone, timeZoneName: 'longOffset' })
-  return (at: number) => format.formatToParts(at).find(({ type }) => type === 'timeZoneName')!.value
+/** How far the clocks of a zone are ahead of UTC at a moment, in minutes. */
+export const offsetAt = (timeZone: string, at: number): number => {
+  const text = formatIn(timeZone)
+    .formatToParts(at)
+    .find(({ type }) => type === 'timeZoneName')!.value
+  const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)/.exec(text) ?? ['', '+', '0', '0']
+  return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes))
 }
+
+const formatIn = (timeZone: string) => {
+  const made = formats.get(timeZone) ?? new Intl.DateTimeFormat('en-GB', { timeZone, timeZoneName: 'longOffset' })
+  formats.set(timeZone, made)
+  return made
+}
+const formats = new Map<string, Intl.DateTimeFormat>()

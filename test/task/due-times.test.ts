@@ -24,6 +24,27 @@ describe('a clock that is set forward', () => {
   test('Lord Howe, 4 October 2026: by half an hour', () => {
     assert.deepEqual(next('15 2 * * *', 'Australia/Lord_Howe', '2026-10-03T00:00:00Z', 2), ['2026-10-03T15:30:00Z', '2026-10-04T15:15:00Z'])
   })
+  test('what comes each second or every few minutes goes on at the end of the jump, seen from before and from behind', () => {
+    for (const [timeZone, jump] of [
+      ['Europe/Berlin', '2026-03-29T01:00:00Z'],
+      ['Antarctica/Troll', '2026-03-29T01:00:00Z'],
+      ['Australia/Lord_Howe', '2026-10-03T15:30:00Z'],
+    ] as const) {
+      const at = Date.parse(jump)
+      for (const [cron, before, after] of [
+        ['* * * * * *', [-2, -1], [0, 1, 2]],
+        ['*/5 * * * * *', [-10, -5], [0, 5, 10]],
+        ['*/5 * * * *', [-600, -300], [0, 300, 600]],
+        ['*/7 * * * *', [-660, -240], timeZone === 'Australia/Lord_Howe' ? [300, 720, 1140] : [0, 420, 840]],
+      ] as const) {
+        const rule = { cron, timeZone }
+        const seconds = (times: readonly number[]) => times.map(time => (time - at) / 1_000)
+        assert.deepEqual(seconds(newestDue(rule, at - 1, 2)), before, `${cron} in ${timeZone}`)
+        for (const from of [at - 1, at - 1_000]) assert.deepEqual(seconds(upcoming(rule, from, 3)), after, `${cron} in ${timeZone}`)
+        assert.deepEqual(seconds(newestDue(rule, at + after[2] * 1_000, 5)), [...before, ...after], `${cron} in ${timeZone}`)
+      }
+    }
+  })
   test('what comes every half hour goes on every half hour', () => {
     assert.deepEqual(next('*/30 * * * *', 'Europe/Berlin', '2026-03-29T00:10:00Z', 3), [
       '2026-03-29T00:30:00Z',
