@@ -1259,7 +1259,7 @@ export const guards: readonly Guard[] = [
     'app/runner/task-output.ts',
     'if (!output || output.ended) return own(chunk, ...more)',
     'if (output || !output) return own(chunk, ...more)',
-    'supervisor/residents.test.ts',
+    'supervisor/resident-bounds.waits.test.ts',
   ),
   guard(
     'residents: what a task started goes with the process',
@@ -1267,6 +1267,13 @@ export const guards: readonly Guard[] = [
     'const swept = await sweep(this.ticket.mark)',
     'const swept = [] as Awaited<ReturnType<typeof sweep>>',
     'supervisor/residents.test.ts',
+  ),
+  guard(
+    'residents: what had not begun has not crashed',
+    residents,
+    'if (run.beganAt === null) this.#over(run.name, givenBack())\n      else if (asked)',
+    'if (asked)',
+    'supervisor/resident-faults.waits.test.ts',
   ),
   guard(
     'residents: who does not yield is ended',

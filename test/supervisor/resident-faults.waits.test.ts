@@ -23,7 +23,7 @@ for (const dialect of dialects) {
     after(async () => {
       for (const work of cleanUp) await work()
     })
-    const { add, addMany, begun, cancel, ended, lastRun, pidOf, witness, witnessed } = residentsOf(() => scene)
+    const { add, addMany, begun, cancel, ended, handedOver, lastRun, pidOf, witness, witnessed } = residentsOf(() => scene)
 
     test('kill -9 of the process: what it had begun has crashed and is run again, what it had not is not counted', {
       timeout: 60_000,
@@ -43,6 +43,38 @@ for (const dialect of dialects) {
       const others = all.flat().filter(run => run.outcome !== 'killed' && run.outcome !== 'succeeded')
       assert.ok(others.every(run => run.outcome === 'interrupted'))
       for (const [index, id] of ids.entries()) assert.equal(all[index]!.filter(run => run.outcome === 'succeeded').length, 1, `task ${id}`)
+    })
+
+    test('kill -9 while tasks wait their turn in the process: those are given back, which is no crash and no try, and are run once', {
+      timeout: 60_000,
+    }, async () => {
+      // Quick ones first, so that many are handed over ahead of their turn. A crash would be the end of those behind.
+      const [blocker, ...behind] = (
+        await scene.background.addTasks([
+          ...Array.from({ length: 400 }, () => ({ action: 'test/resident/one' })),
+          { action: 'test/resident/one', params: { do: 'wait for the signal', witness: witness() }, options: { rerunAfterCrash: false } },
+          ...Array.from({ length: 20 }, () => ({
+            action: 'test/resident/one',
+            params: { witness: witness() },
+            options: { rerunAfterCrash: false },
+          })),
+        ] as never)
+      )
+        .slice(400)
+        .map(({ id }) => id)
+      const pid = await pidOf(blocker!)
+      const handed = () => behind.filter(id => handedOver().includes(`"id":${id},`))
+      await until('some wait their turn in it', () => handed().length > 0, 30_000)
+      const waiting = handed()
+      process.kill(pid, 'SIGKILL')
+      assert.equal((await ended(blocker!)).reason?.code, 'crashed-for-good')
+      for (const id of behind) {
+        const task = await ended(id)
+        assert.deepEqual([task.state, task.crashCount, task.attempt], ['succeeded', 0, 0], `task ${id}`)
+        const outcomes = (await scene.runs(id)).map(run => run.outcome)
+        assert.deepEqual(outcomes, waiting.includes(id) ? ['succeeded', 'interrupted'] : ['succeeded'], `task ${id}`)
+        assert.equal(witnessed().filter(line => line.startsWith(`begin ${id} `)).length, 1)
+      }
     })
 
     test('an error that nobody catches fails the task that it belongs to; the others end well, the process is replaced', async () => {

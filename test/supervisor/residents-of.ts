@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ring } from '../../app/runs/doorbell.ts'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
@@ -20,6 +20,12 @@ export const residentsOf = (sceneNow: () => Scene) => {
     return existsSync(path) ? readFileSync(path, 'utf8') : null
   }
   const residents = () => readSupervisor(sceneNow().runtime)?.residents ?? []
+  /** All that residents were handed and is not yet forgotten. */
+  const handedOver = () => {
+    const folder = join(sceneNow().runtime, 'residents')
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => /handed-\d+\.ndjson$/.test(name))
+    return files.map(name => readFileSync(join(folder, name), 'utf8')).join('')
+  }
   const begun = (id: number) => until(`task ${id} has begun`, () => witnessed().some(line => line.startsWith(`begin ${id} `)))
   const witness = () => join(sceneNow().runtime, 'resident-witness')
   const witnessed = () => (existsSync(witness()) ? readFileSync(witness(), 'utf8').split('\n') : [])
@@ -35,5 +41,5 @@ export const residentsOf = (sceneNow: () => Scene) => {
         .split(' ')[3],
     )
   }
-  return { add, addMany, begun, cancel, ended, lastRun, outputOf, pidOf, residents, witness, witnessed }
+  return { add, addMany, begun, cancel, ended, handedOver, lastRun, outputOf, pidOf, residents, witness, witnessed }
 }
