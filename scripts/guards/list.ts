@@ -1358,13 +1358,6 @@ export const guards: readonly Guard[] = [
     'web/hot-reload-faults.calm.test.ts',
   ),
   guard(
-    'reload: what it took is given back when panel.pid cannot be written',
-    'app/web/serve.ts',
-    'if (handed) await Promise.race([drainAll(), wait(leaveMs)])',
-    '',
-    'web/hot-reload-faults.calm.test.ts',
-  ),
-  guard(
     'reload: a failure that cannot be written ends nobody',
     'app/web/kept-panel.ts',
     '      try {\n        writePanel(runtime, { ...info, leaving: leaving(), failedReload: { at: Date.now(), why } })\n      } catch (fault) {',

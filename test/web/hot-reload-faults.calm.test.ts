@@ -256,7 +256,8 @@ export const execute = async ({ params }: { params: { gate: string } }) => {
   test('SIGTERM to the old one in the middle: both end, nothing is left, and the next start is a whole one', async () => {
     await load.end()
     const before = checkout.panel()
-    checkout.inject({ at: 'ready', whom: 'old', signal: 'SIGTERM' })
+    // The new one has taken the sockets, and cannot tell any more.
+    checkout.inject({ at: 'listening', whom: 'old', signal: 'SIGTERM' })
     const told = from()
     checkout.hup()
     await until(

@@ -124,7 +124,7 @@ if (send && process.argv.includes('--take-over')) process.send = (said, ...more)
   // What a signal does to a process that handles it, it has done then.
   if (whom === 'new') return setTimeout(go, 50)
   const gone = setInterval(() => {
-    if (signal === 'SIGKILL' && process.ppid === parent) return
+    if (process.ppid === parent) return
     clearInterval(gone)
     go()
   }, 1)
