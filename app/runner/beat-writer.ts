@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts'
-import { type Beat, writeBeat } from '../runs/beat.ts'
+import { type Beat, type BeatMinute, writeBeat } from '../runs/beat.ts'
+import { noteDuration } from '../task/durations.ts'
 
 /** Keeps count of a run's iterations and progress, and writes them to beat.json at most once a second. */
 export interface BeatWriter {
@@ -16,10 +17,13 @@ export interface BeatWriter {
 
 const leastMs = 1000
 const noteLength = 500
+/** So that whoever reads them once a minute may be late by one. */
+const keptMinutes = 3
 
 /** @param given path or descriptor of beat.json, or what makes the place for it; null counts and writes nothing */
 export const createBeatWriter = (given: string | number | null | (() => string)): BeatWriter => {
   let place = typeof given === 'function' ? '' : given
+  const minutes: BeatMinute[] = []
   const beat: Beat = {
     at: 0,
     pid: process.pid,
@@ -32,6 +36,7 @@ export const createBeatWriter = (given: string | number | null | (() => string))
     nextIterationAt: null,
     progress: null,
     memoryBytes: 0,
+    minutes,
   }
   let startedAt = 0 // on the monotonic clock
   let writtenAt = -leastMs
@@ -77,6 +82,10 @@ export const createBeatWriter = (given: string | number | null | (() => string))
       beat.lastIterationAt = Date.now()
       beat.lastIterationMs = beat.iterationStartedAt === null ? null : Math.round((performance.now() - startedAt) * 1000) / 1000
       beat.iterationStartedAt = null
+      const minute = minuteOf(minutes, beat.lastIterationAt)
+      minute.iterations++
+      if (thrown) minute.errors++
+      if (beat.lastIterationMs !== null) noteDuration(minute.durations, beat.lastIterationMs)
       if (thrown) {
         beat.errors++
         beat.lastError = cut(messageOf(thrown.error))
@@ -96,6 +105,17 @@ export const createBeatWriter = (given: string | number | null | (() => string))
       write()
     },
   }
+}
+
+/** The one that this moment lies in, begun if need be. */
+const minuteOf = (minutes: BeatMinute[], now: number): BeatMinute => {
+  const at = Math.floor(now / 60_000) * 60_000
+  const last = minutes.at(-1)
+  if (last?.at === at) return last
+  const begun = { at, iterations: 0, errors: 0, durations: {} }
+  minutes.push(begun)
+  minutes.splice(0, minutes.length - keptMinutes)
+  return begun
 }
 
 const cut = (text: string) => (text.length > noteLength ? `${text.slice(0, noteLength)}…` : text)

@@ -1,3 +1,4 @@
+import type { Durations } from '../task/durations.ts'
 import { writeHanded } from './handed-files.ts'
 import { readJson, writeJson } from './write-file.ts'
 
@@ -16,6 +17,17 @@ export interface Beat {
   nextIterationAt: number | null
   progress: { done: number; total: number | null; note: string | null } | null
   memoryBytes: number
+  /** What was done in the minute under way and the last ones in which something was, oldest first; a few. Runners of older code tell nothing of it. */
+  minutes?: BeatMinute[]
+}
+
+/** Iterations that ended in one minute of the clock, as in task/sample.ts. */
+export interface BeatMinute {
+  /** When it began. */
+  at: number
+  iterations: number
+  errors: number
+  durations: Durations
 }
 /** @param place path of beat.json; or its descriptor, for a run that was handed it */
 export const writeBeat = (place: string | number, beat: Beat): void =>

@@ -50,7 +50,7 @@ export const runPaths = (folder: string) => ({
   /** Where a run of another user says how it ended; what is in outcome.json goes before it. */
   said: join(folder, 'outcome.said'),
   stop: join(folder, 'stop.json'),
-  /** How much of its output is gone, of a run that may only print so much. */
+  /** How much it had printed before what lies in output.log now. */
   printed: join(folder, 'printed.json'),
   /** There while the run is stopped for its output to be rotated. */
   rotating: join(folder, 'rotating'),

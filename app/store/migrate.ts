@@ -12,6 +12,7 @@ import * as cron from './migrations/0007-cron.ts'
 import * as schedules from './migrations/0008-schedules.ts'
 import * as errors from './migrations/0009-errors.ts'
 import * as earlierFailures from './migrations/0012-earlier-failures.ts'
+import * as samples from './migrations/0013-samples.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -26,7 +27,18 @@ interface Migration {
 }
 
 /** In the order they are applied. */
-export const migrations: readonly Migration[] = [first, artifacts, keys, requestKeys, residents, cron, schedules, errors, earlierFailures]
+export const migrations: readonly Migration[] = [
+  first,
+  artifacts,
+  keys,
+  requestKeys,
+  residents,
+  cron,
+  schedules,
+  errors,
+  earlierFailures,
+  samples,
+]
 
 /**
  * Brings the tables up to this version of the code. Several processes may do it at once.

@@ -24,6 +24,7 @@ export interface Tables {
   bg_cron: CronRow
   bg_cron_part: CronPartRow
   bg_error: ErrorRow
+  bg_sample: SampleRow
 }
 
 export interface MigrationRow {
@@ -372,4 +373,17 @@ export interface CronPartRow {
   set_aside: Generated<number>
   /** When it last began and then ended well. */
   good_at: number | null
+}
+
+export interface SampleRow {
+  task_id: number
+  span_ms: number
+  at: number
+  iterations: number
+  errors: number
+  /** As task/durations.ts writes them. */
+  durations: string
+  cpu_ms: number
+  memory_bytes: number | null
+  output_bytes: number
 }

@@ -1,10 +1,9 @@
 import { createReadStream, createWriteStream, existsSync, type FSWatcher, rmSync, statSync, watch, writeFileSync } from 'node:fs'
 import { rm, stat, truncate } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
+import { goneBytes, writeGoneBytes } from '../runs/printed-bytes.ts'
 import { type ProcessIdentity, readStat } from '../runs/process-identity.ts'
-import { sizeOf } from '../runs/read-output.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
-import { readJson, writeJson } from '../runs/write-file.ts'
 import { signalGroup } from './signal-run.ts'
 
 /** How late a look may come on a busy machine. What a run can write meanwhile is kept free, up to this share of the limit. */
@@ -63,8 +62,7 @@ export class OutputGuard {
     // Whoever guarded it before died while it had stopped the run to rotate its output.
     if (existsSync(this.#paths.rotating)) this.#endRotation({ goOn: true })
     this.#tryIt(() => {
-      if (run.killAtBytes !== null)
-        this.#goneBytes = readJson<{ bytes: number }>(this.#paths.printed)?.bytes ?? sizeOf(this.#paths.rotatedOutput)
+      this.#goneBytes = goneBytes(run.folder)
       this.#watch()
     })
   }
@@ -196,7 +194,7 @@ export class OutputGuard {
         const { size } = await stat(this.#paths.output)
         await truncate(this.#paths.output, 0)
         this.#goneBytes += size
-        if (this.#killAtBytes < Number.POSITIVE_INFINITY) writeJson(this.#paths.printed, { bytes: this.#goneBytes })
+        writeGoneBytes(this.#paths.folder, this.#goneBytes)
       } finally {
         // Whoever closed us meanwhile has ended it already.
         if (this.#rotating) this.#endRotation({ goOn: !stoppedBefore })

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 import type { Config } from '../config.ts'
 import { launcher, workRoot } from '../paths.ts'
@@ -24,16 +24,6 @@ export const startResident = async (config: Config, ticket: ResidentTicket, fold
     throw new SpawnFailed(cause)
   } finally {
     closeSync(output)
-  }
-}
-
-/** What it holds in memory now, in MB of 1,000,000 bytes; 0 when it is gone. */
-export const residentMb = (pid: number): number => {
-  try {
-    // proc(5): the second field is resident pages, of 4 kB on every machine that Node 24 is built for here.
-    return (Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * 4_096) / 1e6
-  } catch {
-    return 0
   }
 }
 

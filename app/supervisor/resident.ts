@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { LineFollower } from '../runs/line-follower.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
-import { bootId, isAlive, type ProcessIdentity, readStat } from '../runs/process-identity.ts'
+import { bootId, isAlive, type ProcessIdentity, readRssBytes, readStat } from '../runs/process-identity.ts'
 import { readOutput } from '../runs/read-output.ts'
 import {
   type Handed,
@@ -23,7 +23,7 @@ import { runName } from '../task/run.ts'
 import { HandedPages } from './handed-pages.ts'
 import { howItEnded } from './how-it-ended.ts'
 import type { ResidentView } from './plan-residents.ts'
-import { lowerPriority, residentMb, startResident } from './resident-process.ts'
+import { lowerPriority, startResident } from './resident-process.ts'
 import { endGroup, sweep, whatResists } from './signal-run.ts'
 
 /** A run that a resident holds. Times with `At` are monotonic, but for `beganAt`. */
@@ -172,7 +172,7 @@ export class Resident {
   }
 
   #measure(now: number): number {
-    if (now - this.#rss.at > 100) this.#rss = { mb: residentMb(this.#identity.pid), at: now }
+    if (now - this.#rss.at > 100) this.#rss = { mb: (readRssBytes(this.#identity.pid) ?? 0) / 1e6, at: now }
     return this.#rss.mb
   }
 

@@ -15,8 +15,10 @@ import { readSupervisor, removeSupervisor, writeSupervisor } from '../runs/super
 import { beatHost, enterHost } from '../store/hosts.ts'
 import { migrate } from '../store/migrate.ts'
 import { calmLog, rotateOwnLog } from './bounded-log.ts'
+import { eachMinute } from './each-minute.ts'
 import { createFolderPruner } from './prune-folders.ts'
 import { pruneHistory } from './prune-history.ts'
+import { sampleAfterMs } from './sampler.ts'
 import { type Log, Supervisor } from './supervisor.ts'
 
 const pollMs = 1_000
@@ -140,9 +142,12 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
     setTimeout(() => void prune().catch(trouble), firstPruneMs),
     setInterval(() => void pruneFolders().catch(trouble), pruneFoldersMs),
   ]
+  const sampling = eachMinute(sampleAfterMs, () => void supervisor.sample().catch(trouble))
   try {
     await enter()
     await supervisor.refresh()
+    // What the last minute of an earlier life was, if that one did not come to write it.
+    await supervisor.sample()
     // The next start of anything is faster, also if this one is killed.
     flushCompileCache()
     await supervisor.leave(await left.promise)
@@ -155,6 +160,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
     throw error
   } finally {
     for (const timer of timers) clearTimeout(timer)
+    sampling.close()
     watcher?.close()
     if (lock.isCurrent()) removeSupervisor(config.runtime)
     lock.close()

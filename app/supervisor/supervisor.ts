@@ -16,6 +16,7 @@ import { nextPlanAt, plan, type Situation, type Step } from './plan.ts'
 import { readWishes, type Wishes } from './read-wishes.ts'
 import { Recorder } from './recorder.ts'
 import type { Residents } from './residents.ts'
+import { Sampler } from './sampler.ts'
 import { Schedules } from './schedules.ts'
 import { sweepLeaves } from './sweep-leaves.ts'
 
@@ -48,6 +49,7 @@ export class Supervisor {
   readonly #loops: Loops
   readonly #onces: Onces
   readonly schedules: Schedules
+  readonly #sampler: Sampler
   /** null while no action is resident and none was: then none of its code is loaded. */
   #residents: Residents | null = null
   #down: Down | null = null
@@ -76,11 +78,19 @@ export class Supervisor {
         this.#loops.ready(child)
         this.#act()
       },
-      end: (child, end) => (child.ticket.execType === 'FOREVER' ? this.#loops.ended(child, end) : this.#onces.ended(child, end)),
+      end: (child, end) => {
+        if (child.ticket.execType !== 'FOREVER') return this.#onces.ended(child, end)
+        this.#sampler.ended(child)
+        this.#loops.ended(child, end)
+      },
     })
     this.#loops = new Loops(config.runtime, this.#launcher, this.#recorder, log, () => this.#changed())
     this.#onces = new Onces(owner, this.#launcher, this.#recorder, this.database, log, why =>
       why === 'ended' ? this.#changed() : this.#act(),
+    )
+    this.#sampler = new Sampler(
+      () => this.#loops.children,
+      sentence => log.warn(sentence),
     )
     this.schedules = new Schedules(log, () => this.#dueNow())
   }
@@ -93,8 +103,10 @@ export class Supervisor {
       const forever = found.ticket.execType === 'FOREVER'
       if (found.child) {
         this.#launcher.guard(found.child)
-        if (forever) this.#loops.adopt(found.child)
-        else this.#onces.adopt(found.child)
+        if (forever) {
+          this.#loops.adopt(found.child)
+          this.#sampler.adopted(found.child)
+        } else this.#onces.adopt(found.child)
       } else if (forever) this.#loops.foundEnded(found.ticket, found.end)
       else this.#recorder.onceEnded(found.ticket.taskId, found.ticket.number, found.end)
     }
@@ -154,6 +166,12 @@ export class Supervisor {
     for (const child of this.children) child.look()
     this.#loops.look(performance.now())
     this.#residents?.look()
+  }
+
+  /** Keeps what loops did in the minute before this one. */
+  async sample(now = Date.now()): Promise<void> {
+    this.#sampler.gather(now)
+    await this.database.use(db => this.#sampler.flush(db, now, [...this.#loops.ids]))
   }
 
   /** When no supervisor ran on this host, before this one did: runs that were due then say so. */

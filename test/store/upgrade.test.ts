@@ -39,21 +39,8 @@ for (const dialect of dialects) {
           assert.deepEqual(kept, rows, table)
         }
 
-        const errors = await listErrors(db, { limit: 10 })
-        assert.deepEqual(
-          errors.map(({ action, sample, count, firstAt, lastAt, lastTask }) => ({ action, sample, count, firstAt, lastAt, lastTask })),
-          [
-            { action: 'demo/once', sample: 'no output folder', count: 1, firstAt: now + 5, lastAt: now + 5, lastTask: 5 },
-            { action: 'demo/once', sample: 'order 18 has no lines', count: 2, firstAt: now + 3, lastAt: now + 4, lastTask: 4 },
-          ],
-        )
-        assert.deepEqual(await countFailed(db, { error: errors[1]!.key }, { failedBefore: now + 9 }), {
-          count: 2,
-          isAll: true,
-          first: [3, 4],
-        })
-        assert.deepEqual(await retryFailed(db, [3], { by: 'kim', now: now + 9, failedBefore: now + 9 }), { retried: 1, held: 0 })
-        assert.equal((await listErrors(db, { limit: 10 }))[1]!.count, 1)
+        // Later versions count each failure when it happens, and these rows were put there by hand.
+        if (index < countsEarlier) await failuresAreCounted(db)
 
         const [next] = await insertTasks(db, [newTask({ uniqueKey: 'export', onConflict: 'replace' })], { now })
         assert.equal(next!.replaced, 1)
@@ -81,6 +68,26 @@ for (const dialect of dialects) {
       )
     })
   })
+}
+
+const countsEarlier = migrations.findIndex(({ name }) => name === '0012-earlier-failures')
+
+const failuresAreCounted = async (db: Db) => {
+  const errors = await listErrors(db, { limit: 10 })
+  assert.deepEqual(
+    errors.map(({ action, sample, count, firstAt, lastAt, lastTask }) => ({ action, sample, count, firstAt, lastAt, lastTask })),
+    [
+      { action: 'demo/once', sample: 'no output folder', count: 1, firstAt: now + 5, lastAt: now + 5, lastTask: 5 },
+      { action: 'demo/once', sample: 'order 18 has no lines', count: 2, firstAt: now + 3, lastAt: now + 4, lastTask: 4 },
+    ],
+  )
+  assert.deepEqual(await countFailed(db, { error: errors[1]!.key }, { failedBefore: now + 9 }), {
+    count: 2,
+    isAll: true,
+    first: [3, 4],
+  })
+  assert.deepEqual(await retryFailed(db, [3], { by: 'kim', now: now + 9, failedBefore: now + 9 }), { retried: 1, held: 0 })
+  assert.equal((await listErrors(db, { limit: 10 }))[1]!.count, 1)
 }
 
 /** What the first version wrote; its columns alone. */
