@@ -16,6 +16,9 @@ import { queueOf } from '../app/api/queue.ts'
 import { makeToken, revokeToken } from '../app/api/tokens.ts'
 import { loadConfig } from '../app/config.ts'
 import { findTask } from '../app/store/find-task.ts'
+import { insertSamples } from '../app/store/samples.ts'
+import { type Durations, noteDuration } from '../app/task/durations.ts'
+import { rollUp, type Sample, spanAt } from '../app/task/sample.ts'
 import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../test/helpers/browser.ts'
 import { until } from '../test/helpers/scene.ts'
 
@@ -89,6 +92,7 @@ async function takeAll() {
   const { task: cronRun } = await askCron(background, { creator: 'ada' })
   await until('cron has run', async () => ['succeeded', 'failed'].includes((await task(cronRun.id)).state), 30_000)
   for (const to of ['cleo', 'dan']) await letters.createItem({ to, subject: 'Your order is on its way' })
+  await insertSamples(background.db, shopSamples(orders.id, Date.now()))
   await until('there is something to see', async () => {
     const states = await Promise.all([mail, orders, prices, failed, running, deployed].map(async ({ id }) => (await task(id)).state))
     return states.join() === 'tripped,running,running,failed,running,succeeded'
@@ -102,6 +106,7 @@ async function takeAll() {
     'tasks-key': '/admin/core/bgtask?unique=remind-7',
     'tasks-none': '/admin/core/bgtask?action=nothing/like-this',
     loop: `/admin/core/bgtask/${orders.id}`,
+    'loop-week': `/admin/core/bgtask/${orders.id}?span=7d`,
     'tripped-loop': `/admin/core/bgtask/${mail.id}`,
     'failed-task': `/admin/core/bgtask/${failed.id}`,
     'running-task': `/admin/core/bgtask/${running.id}`,
@@ -262,6 +267,30 @@ export const cronQueueInfo = () => ({ letters: { timeS: 15, maxFailures: 1, work
   )
   writeFileSync(join(folder, 'backup.ts'), `import { tar } from 'nowhere-to-be-found'\nexport const cron = () => tar()\n`)
   return folder
+}
+
+/** What the loop of orders did in a week that nobody waited for: quiet nights, a slow supplier, and an hour in which it threw. */
+function shopSamples(taskId: number, now: number): Sample[] {
+  const minutes: Sample[] = []
+  for (let at = spanAt(now, 3_600_000) - 7 * 86_400_000; at < spanAt(now, 60_000); at += 60_000) {
+    const hour = (at / 3_600_000) % 24
+    const busy = 0.35 + 0.65 * Math.max(0, Math.sin(((hour - 5) / 24) * 2 * Math.PI))
+    const slow = at > now - 22 * 60_000 && at < now - 14 * 60_000 ? 6 : 1
+    const waves = 1 + 0.15 * Math.sin(at / 400_000) + 0.1 * Math.sin(at / 97_000)
+    const durations: Durations = {}
+    const iterations = Math.round((140 * busy * waves) / Math.sqrt(slow))
+    for (let n = 0; n < iterations; n++) noteDuration(durations, 38 * slow * waves * (1 + (n % 20 === 0 ? 2.5 : (n % 7) / 14)))
+    minutes.push({
+      ...{ taskId, at, spanMs: 60_000, iterations, errors: slow > 1 ? Math.round(iterations / 5) : 0, durations },
+      ...{
+        cpuMs: Math.round(iterations * 9 * waves),
+        memoryBytes: Math.round(61e6 + (at % 14_400_000) * 1.6),
+        outputBytes: iterations * 88,
+      },
+    })
+  }
+  const hours = rollUp(minutes, 3_600_000)
+  return [...minutes.filter(({ at }) => at > now - 3 * 3_600_000), ...rollUp(minutes, 600_000).slice(-160), ...hours]
 }
 
 /** A small shop, with a loop that fails, one that is fine, and reports. */

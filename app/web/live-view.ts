@@ -33,5 +33,5 @@ export const createLiveView = (page: string, root: string): LiveView => {
   if (path === '/config/system/cron') return { regions: ['cron-body'], taskId: null, build: cronModel }
   const id = parseTaskId(/^\/core\/bgtask\/(\d+)$/.exec(path)?.[1] ?? '')
   if (id === null) return { regions: [], taskId: null, build: async () => ({}) }
-  return { regions: ['task-head', 'task-runs', 'output-head'], taskId: id, build: panel => taskModel(panel, id, query) }
+  return { regions: ['task-head', 'loop-charts', 'task-runs', 'output-head'], taskId: id, build: panel => taskModel(panel, id, query) }
 }

@@ -18,6 +18,7 @@ import { artifactsModel } from './artifacts.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
 import { findNamed } from './find-named.ts'
+import { loopCharts } from './loop-charts.ts'
 import { outputDownload } from './output-download.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
@@ -95,6 +96,7 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     buttons: buttonsOf(stored),
     command: `${ourCommand} ${task.action} ${id}`,
     params: JSON.stringify(task.params, null, 2),
+    charts: task.execType === 'FOREVER' ? await loopCharts(db, id, given.span) : null,
     policy: task.execType === 'FOREVER' ? policyModel : null,
   }
 }

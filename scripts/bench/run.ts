@@ -20,6 +20,7 @@ const measurements = {
   'slow-clients': () => import('./slow-clients.ts'),
   'recover-failed': () => import('./recover-failed.ts'),
   'cron-after-request': () => import('./cron-after-request.ts'),
+  'loop-samples': () => import('./loop-samples.ts'),
 } satisfies Record<string, () => Promise<{ measure(): Promise<Figure[]> }>>
 type Name = keyof typeof measurements
 

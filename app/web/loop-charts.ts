@@ -1,0 +1,156 @@
+import type { Db } from '../store/database.ts'
+import { listRuns } from '../store/list-runs.ts'
+import { listSamples } from '../store/samples.ts'
+import { addDurations, type Durations, percentileMs } from '../task/durations.ts'
+import type { Run } from '../task/run.ts'
+import { type Sample, type SampleSpanMs, spanAt } from '../task/sample.ts'
+import { barPath, linePath, markPath, scaleOf } from './chart-paths.ts'
+
+/** What can be looked at: how many spans of which length. */
+export const chartSpans = {
+  '1h': { spanMs: 60_000, slots: 60 },
+  '24h': { spanMs: 600_000, slots: 144 },
+  '7d': { spanMs: 3_600_000, slots: 168 },
+} as const satisfies Record<string, { spanMs: SampleSpanMs; slots: number }>
+export type ChartSpan = keyof typeof chartSpans
+
+/** More lives than that are not marked: the page tells how many there were. */
+const mostMarks = 200
+
+export interface LoopChart {
+  /** Its text is `charts.<key>`; also says what unit it has. */
+  key: 'time' | 'rate' | 'cpu' | 'memory' | 'output'
+  /** In the newest span that has one; null: in none. */
+  newest: number | null
+  /** End of the scale, which begins at 0. */
+  most: number
+  /** Paths with the class they are drawn by. */
+  shapes: { className: string; path: string }[]
+}
+
+export interface LoopCharts {
+  span: ChartSpan
+  slots: number
+  from: number
+  to: number
+  charts: LoopChart[]
+  /** Starts in this time, and how many of them followed a bad end. */
+  starts: number
+  badStarts: number
+  marks: { className: string; path: string }[]
+  iterations: number
+  errors: number
+  /** Half of the iterations, and 95 of 100, took at most so long; null when there was none. */
+  p50Ms: number | null
+  p95Ms: number | null
+  isEmpty: boolean
+}
+
+/** What the charts of a loop show. @param given `span` of the address; what is none is an hour */
+export const loopCharts = async (db: Db, taskId: number, given: string | undefined, now = Date.now()): Promise<LoopCharts> => {
+  const span = isSpan(given) ? given : '1h'
+  const { spanMs, slots } = chartSpans[span]
+  const to = spanAt(now, spanMs)
+  const from = to - slots * spanMs
+  const samples = await listSamples(db, taskId, spanMs, from)
+  const runs = await listRuns(db, taskId, { limit: mostMarks })
+  return drawLoop(samples, runs, { span, from, to })
+}
+
+/** Pure: the same samples and runs make the same charts. @param runs newest first */
+export const drawLoop = (
+  samples: readonly Sample[],
+  runs: readonly Run[],
+  { span, from, to }: { span: ChartSpan; from: number; to: number },
+): LoopCharts => {
+  const { spanMs, slots } = chartSpans[span]
+  const inSlots: (Sample | null)[] = Array.from({ length: slots }, () => null)
+  for (const sample of samples) {
+    const slot = (sample.at - from) / spanMs
+    if (slot in inSlots) inSlots[slot] = sample
+  }
+  const valuesOf = (value: (sample: Sample) => number | null) => inSlots.map(sample => (sample ? value(sample) : null))
+  const minutes = spanMs / 60_000
+  const halves = valuesOf(({ durations }) => percentileMs(durations, 50))
+  const nearlyAll = valuesOf(({ durations }) => percentileMs(durations, 95))
+  const errors = valuesOf(sample => sample.errors / minutes)
+  const started = runs.filter(({ startedAt }) => startedAt >= from && startedAt < to)
+  const bad = started.filter(({ number }) => endedBadly(runs.find(run => run.number === number - 1)))
+  const slotOf = ({ startedAt }: Run) => (startedAt - from) / spanMs
+  const all: Durations = {}
+  for (const { durations } of samples) addDurations(all, durations)
+  return {
+    ...{ span, slots, from, to },
+    charts: [
+      chart('time', halves, nearlyAll, [
+        ['chart-line soft', linePath, nearlyAll],
+        ['chart-line', linePath, halves],
+      ]),
+      chart(
+        'rate',
+        valuesOf(sample => sample.iterations / minutes),
+        [],
+        [
+          ['chart-bar', barPath, valuesOf(sample => sample.iterations / minutes)],
+          ['chart-bar bad', barPath, errors],
+        ],
+      ),
+      oneShape(
+        'cpu',
+        'chart-line',
+        linePath,
+        valuesOf(sample => (sample.cpuMs / spanMs) * 100),
+      ),
+      oneShape(
+        'memory',
+        'chart-line',
+        linePath,
+        valuesOf(sample => sample.memoryBytes),
+      ),
+      oneShape(
+        'output',
+        'chart-bar',
+        barPath,
+        valuesOf(sample => sample.outputBytes / minutes),
+      ),
+    ],
+    starts: started.length,
+    badStarts: bad.length,
+    marks: [
+      { className: 'chart-mark', path: markPath(started.filter(run => !bad.includes(run)).map(slotOf)) },
+      { className: 'chart-mark bad', path: markPath(bad.map(slotOf)) },
+    ].filter(({ path }) => path !== ''),
+    iterations: samples.reduce((sum, { iterations }) => sum + iterations, 0),
+    errors: samples.reduce((sum, sample) => sum + sample.errors, 0),
+    p50Ms: percentileMs(all, 50),
+    p95Ms: percentileMs(all, 95),
+    isEmpty: samples.length === 0,
+  }
+}
+
+type Values = readonly (number | null)[]
+type Draw = (values: Values, most: number) => string
+
+const chart = (
+  key: LoopChart['key'],
+  values: Values,
+  more: Values,
+  shapes: [className: string, draw: Draw, values: Values][],
+): LoopChart => {
+  const most = scaleOf([...values, ...more])
+  return {
+    key,
+    newest: values.findLast(value => value !== null) ?? null,
+    most,
+    shapes: shapes.map(([className, draw, drawn]) => ({ className, path: draw(drawn, most) })).filter(({ path }) => path !== ''),
+  }
+}
+
+const oneShape = (key: LoopChart['key'], className: string, draw: Draw, values: Values) =>
+  chart(key, values, [], [[className, draw, values]])
+
+// One that was stopped, replaced or recycled ended as it should.
+const endedBadly = (run: Run | undefined) =>
+  run !== undefined && run.outcome !== null && !['succeeded', 'cancelled', 'interrupted'].includes(run.outcome)
+
+const isSpan = (given: string | undefined): given is ChartSpan => given !== undefined && Object.hasOwn(chartSpans, given)

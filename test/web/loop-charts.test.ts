@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { insertSamples } from '../../app/store/samples.ts'
+import type { Run } from '../../app/task/run.ts'
+import { emptySample, type Sample, type SampleSpanMs, spanAt } from '../../app/task/sample.ts'
+import { chartSpans, drawLoop } from '../../app/web/loop-charts.ts'
+import { openPanel } from '../helpers/open-panel.ts'
+
+const minuteMs = 60_000
+const to = 1_700_002_800_000
+const hour = { span: '1h', from: to - 60 * minuteMs, to } as const
+
+const sample = (at: number, more: Partial<Sample>, spanMs: SampleSpanMs = minuteMs): Sample => ({ ...emptySample(1, at, spanMs), ...more })
+const run = (number: number, startedAt: number, outcome: Run['outcome']) => ({ number, startedAt, outcome }) as Run
+
+test('each figure is drawn in the span it belongs to, and the newest one is told', () => {
+  const drawn = drawLoop(
+    [
+      sample(hour.from, { iterations: 30, durations: { 80: 30 }, cpuMs: 30_000, memoryBytes: 40e6, outputBytes: 1_000 }),
+      sample(hour.from + minuteMs, {
+        iterations: 10,
+        errors: 5,
+        durations: { 80: 5, 160: 5 },
+        cpuMs: 0,
+        memoryBytes: 50e6,
+        outputBytes: 0,
+      }),
+      sample(to - minuteMs, { memoryBytes: null }),
+    ],
+    [],
+    hour,
+  )
+  const of = (key: string) => drawn.charts.find(chart => chart.key === key)!
+  assert.deepEqual([of('rate').newest, of('rate').most], [0, 50])
+  assert.deepEqual(
+    of('rate').shapes.map(({ className, path }) => [className, path]),
+    [
+      ['chart-bar', 'M0.1 100V40h0.8V100zM1.1 100V80h0.8V100z'],
+      ['chart-bar bad', 'M1.1 100V90h0.8V100z'],
+    ],
+  )
+  assert.equal(of('cpu').shapes[0]!.path, 'M0.5 0L1.5 100M59.1 100h0.8')
+  assert.deepEqual([of('cpu').most, of('cpu').newest, of('memory').newest, of('memory').most], [50, 0, 50e6, 50e6])
+  assert.equal(Math.round(of('time').newest!), 1, 'in the last minute no iteration ended')
+  assert.deepEqual([drawn.iterations, drawn.errors, drawn.isEmpty], [40, 5, false])
+  assert.ok(Math.abs(drawn.p50Ms! - 1.024) < 0.001 && Math.abs(drawn.p95Ms! - 1_048.6) < 0.1)
+})
+
+test('in longer spans rates stay those of a minute', () => {
+  const { spanMs, slots } = chartSpans['24h']
+  const from = to - slots * spanMs
+  const drawn = drawLoop([sample(from, { iterations: 300, cpuMs: 60_000, outputBytes: 5_000, memoryBytes: 1 }, spanMs)], [], {
+    span: '24h',
+    from,
+    to,
+  })
+  assert.deepEqual(
+    ['rate', 'cpu', 'output'].map(key => drawn.charts.find(chart => chart.key === key)!.newest),
+    [30, 10, 500],
+  )
+})
+
+test('starts are marked where they were, in red after a bad end; what lies outside is not', () => {
+  const drawn = drawLoop(
+    [sample(hour.from, {})],
+    [
+      run(6, to + 1, null),
+      run(5, to - 30_000, 'interrupted'),
+      run(4, hour.from + 90_000, 'interrupted'),
+      run(3, hour.from + minuteMs, 'killed'),
+      run(2, hour.from, 'exited'),
+      run(1, hour.from - 1, 'succeeded'),
+    ],
+    hour,
+  )
+  assert.deepEqual(drawn.marks, [
+    { className: 'chart-mark', path: 'M59.5 0V100M0 0V100' },
+    { className: 'chart-mark bad', path: 'M1.5 0V100M1 0V100' },
+  ])
+  assert.deepEqual([drawn.starts, drawn.badStarts], [4, 2])
+})
+
+test('a page of a loop shows them for the time that is asked for, a once-task has none, and what is no time is an hour', async t => {
+  const panel = await openPanel(t)
+  const viewer = await panel.signIn('viewer')
+  const { id } = await panel.background.addTask('test/forever', {}, { execType: 'FOREVER' })
+  const page = async (search: string) => (await panel.ask({ url: `/admin/core/bgtask/${id}${search}`, as: viewer })).body
+  assert.match(await page(''), /There are no figures of this time yet/)
+  const now = Date.now()
+  const minute = spanAt(now, minuteMs) - minuteMs
+  await insertSamples(panel.background.db, [
+    { ...sample(minute, { iterations: 12, durations: { 133: 12 }, memoryBytes: 61e6 }), taskId: id },
+    { ...sample(spanAt(now, 600_000) - 600_000, { iterations: 60, errors: 6, memoryBytes: 62e6 }, 600_000), taskId: id },
+  ])
+  for (const search of ['', '?span=1h', '?span=constructor', '?span=<b>']) {
+    const html = await page(search)
+    assert.match(html, /viewBox="0 0 60 100"/, search)
+    assert.match(html, /12 iterations: half of them took at most 101 ms/)
+    assert.match(html, /aria-label="Memory: 61 MB at the end; the scale ends at 100 MB\."/)
+  }
+  const day = await page('?span=24h')
+  assert.match(day, /viewBox="0 0 144 100"/)
+  assert.match(day, /<span class="bad">6 iterations threw\.<\/span>/)
+  assert.match(day, /span=7d#charts-title/)
+  assert.match(await page('?span=7d'), /There are no figures of this time yet/)
+  const once = await panel.background.addTask('test/ok')
+  assert.doesNotMatch((await panel.ask({ url: `/admin/core/bgtask/${once.id}`, as: viewer })).body, /charts-title/)
+})
