@@ -6,6 +6,8 @@ import { pathToFileURL } from 'node:url'
 import { BgtaskError, lineOf, messageOf } from './errors.ts'
 import { inWorkFolder } from './paths.ts'
 import { nearestNames } from './task/nearest-names.ts'
+import { isMailAddress, type Notify, readWebhookKey } from './task/notify.ts'
+import { readQuietHours } from './task/quiet-hours.ts'
 
 /** Everything that can be set: by environment variable, else by a key of `bgtask.config.ts`, else the default. */
 export interface Config {
@@ -57,6 +59,8 @@ export interface Config {
   childEnv: readonly string[]
   /** BGTASK_SECRETS: names of environment variables whose values are never shown: not in output, params, pages or logs. Default none. */
   secrets: readonly string[]
+  /** BGTASK_NOTIFY_…: to whom incidents are told, and how. Default null: to nobody. */
+  notify: Notify | null
 }
 
 /** @throws BgtaskError `misconfigured`, naming the variable, its value and what is allowed */
@@ -66,19 +70,22 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     const value = env[name] ?? file[name]
     return value === undefined || value === null || value === '' ? undefined : Array.isArray(value) ? value.join(',') : String(value)
   }
-  const secret = (name: 'DATABASE_URL' | 'BGTASK_ADMIN_PASSWORD') => env[name] || textOfFile(`${name}_FILE`, env) || given(name)
+  const secret = (name: SecretName) => env[name] || textOfFile(`${name}_FILE`, env) || given(name)
   const runtime = inWorkFolder(given('BGTASK_RUNTIME') ?? 'runtime')
   const shownUrl = publicUrl(given('BGTASK_PUBLIC_URL'))
+  const host = given('HOST') ?? '127.0.0.1'
+  const port = wholeNumber('PORT', given('PORT'), 8080, 0, 65_535)
+  const prefix = checkPrefix('BGTASK_PREFIX', given('BGTASK_PREFIX') ?? '/admin')
   return {
     databaseUrl: databaseUrl(secret('DATABASE_URL'), runtime),
-    host: given('HOST') ?? '127.0.0.1',
-    port: wholeNumber('PORT', given('PORT'), 8080, 0, 65_535),
+    host,
+    port,
     runtime,
     actions: actionsFolders(env.BGTASK_ACTIONS || file.BGTASK_ACTIONS),
     modules: inWorkFolder(given('BGTASK_MODULES') ?? join('app', 'modules')),
     commands: given('BGTASK_COMMANDS') ? inWorkFolder(given('BGTASK_COMMANDS')!) : null,
     publicUrl: shownUrl,
-    prefix: checkPrefix('BGTASK_PREFIX', given('BGTASK_PREFIX') ?? '/admin'),
+    prefix,
     trustProxy: networks(given('BGTASK_TRUST_PROXY')) ?? (shownUrl?.startsWith('https:') ? ['127.0.0.1', '::1'] : []),
     insecureListen: onOff('BGTASK_INSECURE_LISTEN', given('BGTASK_INSECURE_LISTEN'), false),
     socket: given('BGTASK_SOCKET') ? inWorkFolder(given('BGTASK_SOCKET')!) : null,
@@ -94,6 +101,8 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     cgroups: folders('BGTASK_CGROUPS', given('BGTASK_CGROUPS')),
     childEnv: handedOn(listed(given('BGTASK_CHILD_ENV'))),
     secrets: listed(given('BGTASK_SECRETS')),
+    notify:
+      handedNotify(env) ?? readNotify(given, secret, (shownUrl ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`) + prefix),
   }
 }
 
@@ -123,6 +132,7 @@ export const maskedConfig = (config: Config): Record<ConfigName, string> => ({
   BGTASK_CGROUPS: config.cgroups.join(',') || '(none)',
   BGTASK_CHILD_ENV: config.childEnv.join(',') || '(none)',
   BGTASK_SECRETS: config.secrets.join(',') || '(none)',
+  ...maskedNotify(config.notify),
 })
 
 export const maskUrl = (url: string) => url.replace(/^([a-z]+:\/\/[^:/@]*):.*@/i, '$1:****@')
@@ -153,11 +163,137 @@ export const configNames = [
   'BGTASK_CGROUPS',
   'BGTASK_CHILD_ENV',
   'BGTASK_SECRETS',
+  'BGTASK_NOTIFY_WEBHOOK',
+  'BGTASK_NOTIFY_SECRET',
+  'BGTASK_NOTIFY_ALLOW',
+  'BGTASK_NOTIFY_SMTP',
+  'BGTASK_NOTIFY_FROM',
+  'BGTASK_NOTIFY_TO',
+  'BGTASK_NOTIFY_LANGUAGE',
+  'BGTASK_NOTIFY_QUIET',
+  'BGTASK_NOTIFY_ACTIONS',
+  'BGTASK_NOTIFY_GATHER',
 ] as const
 type ConfigName = (typeof configNames)[number]
+type NotifyName = Extract<ConfigName, `BGTASK_NOTIFY_${string}`>
+
+/** Each of them may be given as a file that holds it, by a name with _FILE at its end. */
+const secretNames = [
+  'DATABASE_URL',
+  'BGTASK_ADMIN_PASSWORD',
+  'BGTASK_NOTIFY_WEBHOOK',
+  'BGTASK_NOTIFY_SECRET',
+  'BGTASK_NOTIFY_SMTP',
+] as const satisfies readonly ConfigName[]
+type SecretName = (typeof secretNames)[number]
+
+type Given = (name: ConfigName) => string | undefined
+
+const readNotify = (given: Given, secret: (name: SecretName) => string | undefined, panelUrl: string): Notify | null => {
+  const webhook = readWebhook(given, secret)
+  const mail = readMail(given, secret)
+  const language = given('BGTASK_NOTIFY_LANGUAGE') ?? 'en'
+  if (language !== 'en' && language !== 'zh') throw wrong('BGTASK_NOTIFY_LANGUAGE', language, 'allowed are en and zh.')
+  const quietText = given('BGTASK_NOTIFY_QUIET')
+  const quiet = quietText === undefined ? null : readQuietHours(quietText)
+  if (quiet && 'fault' in quiet) throw wrong('BGTASK_NOTIFY_QUIET', quietText!, quiet.fault)
+  const actions = listed(given('BGTASK_NOTIFY_ACTIONS'))
+  const noAction = actions.find(action => !/^[\w.-]+(?:\/[\w.-]+)*(?:\/\*)?$/.test(action) || !action.includes('/'))
+  if (noAction !== undefined)
+    throw wrong('BGTASK_NOTIFY_ACTIONS', noAction, 'allowed are actions like shop/poll, and shop/* for all of shop, with commas between.')
+  const gatherMs = 1000 * wholeNumber('BGTASK_NOTIFY_GATHER', given('BGTASK_NOTIFY_GATHER'), 10, 1, 60)
+  return webhook || mail ? { webhook, mail, language, quiet, actions, gatherMs, panelUrl } : null
+}
+
+/** A process of ours is handed them whole, by a file of the runtime folder. */
+const handedNotify = (env: NodeJS.ProcessEnv): Notify | null => {
+  // None is there yet where a run is begun by hand beside a loop that was never started.
+  if (!env.BGTASK_NOTIFY_FILE || !existsSync(env.BGTASK_NOTIFY_FILE)) return null
+  const text = textOfFile('BGTASK_NOTIFY_FILE', env)!
+  try {
+    return JSON.parse(text) as Notify
+  } catch (error) {
+    throw new BgtaskError(
+      'misconfigured',
+      `BGTASK_NOTIFY_FILE is ${env.BGTASK_NOTIFY_FILE}, which is none of ours (${messageOf(error)}).`,
+      { cause: error },
+    )
+  }
+}
+
+const readWebhook = (given: Given, secret: (name: SecretName) => string | undefined): Notify['webhook'] => {
+  const url = secret('BGTASK_NOTIFY_WEBHOOK')
+  const signing = secret('BGTASK_NOTIFY_SECRET')
+  if (url === undefined) {
+    if (signing !== undefined) throw new BgtaskError('misconfigured', 'BGTASK_NOTIFY_SECRET is set, but BGTASK_NOTIFY_WEBHOOK is not.')
+    return null
+  }
+  // The address itself may be a secret, so it is not repeated.
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url))
+    throw new BgtaskError('misconfigured', 'BGTASK_NOTIFY_WEBHOOK is no address; it must be like https://hooks.example.com/bgtask.')
+  const { protocol, hostname, username } = new URL(url)
+  if (username !== '')
+    throw new BgtaskError('misconfigured', 'BGTASK_NOTIFY_WEBHOOK has a user name in it, which is not sent: messages are signed instead.')
+  const allow = listed(given('BGTASK_NOTIFY_ALLOW')).map(name => name.toLowerCase())
+  if (protocol === 'http:' && !allow.includes(bareHost(hostname)))
+    throw new BgtaskError(
+      'misconfigured',
+      `BGTASK_NOTIFY_WEBHOOK is without TLS (http:). Use https:, or allow it with BGTASK_NOTIFY_ALLOW=${bareHost(hostname)} where nobody listens in.`,
+    )
+  const key = signing === undefined ? null : readWebhookKey(signing)
+  if (key === null)
+    throw new BgtaskError(
+      'misconfigured',
+      `BGTASK_NOTIFY_SECRET is ${signing === undefined ? 'not set' : 'no key'}; it signs what is sent, and is whsec_ with base64 of 24 to 64 bytes. Make one: echo "whsec_$(openssl rand -base64 32)"`,
+    )
+  return { url, key, allow }
+}
+
+const bareHost = (hostname: string) => hostname.replace(/^\[|\]$/g, '').toLowerCase()
+
+const readMail = (given: Given, secret: (name: SecretName) => string | undefined): Notify['mail'] => {
+  const smtp = secret('BGTASK_NOTIFY_SMTP')
+  const from = given('BGTASK_NOTIFY_FROM')
+  const to = listed(given('BGTASK_NOTIFY_TO'))
+  if (smtp === undefined) {
+    const alone = from !== undefined ? 'BGTASK_NOTIFY_FROM' : to.length > 0 ? 'BGTASK_NOTIFY_TO' : null
+    if (alone) throw new BgtaskError('misconfigured', `${alone} is set, but BGTASK_NOTIFY_SMTP is not.`)
+    return null
+  }
+  if (!/^smtps?:\/\/[^/]/.test(smtp) || !URL.canParse(smtp))
+    throw new BgtaskError(
+      'misconfigured',
+      'BGTASK_NOTIFY_SMTP is no address; it must be like smtps://user:password@mail.example.com or smtp://127.0.0.1:25.',
+    )
+  if (from === undefined || !isMailAddress(from))
+    throw wrong('BGTASK_NOTIFY_FROM', from ?? '', 'it must be one address, like bgtask@example.com or bgtask <bgtask@example.com>.')
+  const noAddress = to.find(address => !isMailAddress(address))
+  if (to.length === 0 || noAddress !== undefined)
+    throw wrong('BGTASK_NOTIFY_TO', noAddress ?? '', 'it must be addresses like ops@example.com, with commas between.')
+  return { smtp, from, to }
+}
+
+const wrong = (name: ConfigName, given: string, sentence: string) =>
+  new BgtaskError('misconfigured', `${name} is ${JSON.stringify(given)}; ${sentence}`)
+
+const maskedNotify = (notify: Notify | null): Record<NotifyName, string> => ({
+  BGTASK_NOTIFY_WEBHOOK: notify?.webhook ? maskedWebhook(notify.webhook.url) : '(none)',
+  BGTASK_NOTIFY_SECRET: notify?.webhook ? '(set)' : '(none)',
+  BGTASK_NOTIFY_ALLOW: notify?.webhook?.allow.join(',') || '(none)',
+  BGTASK_NOTIFY_SMTP: notify?.mail ? maskUrl(notify.mail.smtp) : '(none)',
+  BGTASK_NOTIFY_FROM: notify?.mail?.from ?? '(none)',
+  BGTASK_NOTIFY_TO: notify?.mail?.to.join(',') ?? '(none)',
+  BGTASK_NOTIFY_LANGUAGE: notify?.language ?? 'en',
+  BGTASK_NOTIFY_QUIET: notify?.quiet ? `${notify.quiet.from}-${notify.quiet.to} ${notify.quiet.timeZone}` : '(none)',
+  BGTASK_NOTIFY_ACTIONS: notify?.actions.join(',') || '(all)',
+  BGTASK_NOTIFY_GATHER: String((notify?.gatherMs ?? 10_000) / 1000),
+})
+
+/** Whoever knows the path of an address like a chat's may write there. */
+export const maskedWebhook = (url: string): string => `${new URL(url).origin}/****`
 
 /** Names of what must reach no run in its environment, which all inherit that it starts. */
-const neverHandedOn = ['DATABASE_URL', 'BGTASK_ADMIN_PASSWORD']
+const neverHandedOn: readonly string[] = secretNames
 
 const handedOn = (names: string[]): string[] => {
   const found = names.find(name => neverHandedOn.includes(name))

@@ -23,6 +23,7 @@ const mayImport: Record<string, readonly string[]> = {
   supervisor: [...floor, 'runs', 'store', 'catalog'],
   runner: ['task', 'runs', 'errors', 'paths', 'config'],
   cron: [...floor, 'runs', 'store', 'catalog', 'commands', 'api'],
+  notify: [...floor, 'runs', 'store'],
   web: [...floor, 'runs', 'store', 'catalog', 'commands', 'api', 'cron'],
   cli: [...floor, 'runs', 'store', 'catalog', 'commands', 'api', 'cron', 'runner', 'supervisor', 'web'],
   remote: ['task'],
@@ -37,7 +38,7 @@ const mayImportLate: Record<string, readonly string[]> = {
   remote: ['api'],
   runner: ['api', 'store'],
   index: ['api', 'web'],
-  core: ['runs', 'store', 'catalog', 'commands', 'api', 'cron', 'runner'],
+  core: ['runs', 'store', 'catalog', 'commands', 'api', 'cron', 'runner', 'notify'],
 }
 
 /** Packages that one room alone may import. */
@@ -50,6 +51,7 @@ const owners: Record<string, readonly string[]> = {
   commander: ['cli'],
   otpauth: ['api'],
   qr: ['web'],
+  nodemailer: ['notify'],
 }
 
 test('imports go down only, and each package has its room', () => {

@@ -10,9 +10,9 @@ import { inPackage } from '../app/paths.ts'
 const withFile = (t: TestContext, source: string) => {
   const checkout = mkdtempSync(join(tmpdir(), 'bgtask-config-'))
   t.after(() => rmSync(checkout, { recursive: true, force: true }))
-  for (const path of ['app/config.ts', 'app/errors.ts', 'app/paths.ts', 'app/task/nearest-names.ts', 'package.json']) {
+  for (const path of ['app/config.ts', 'app/errors.ts', 'app/paths.ts', 'app/task', 'package.json']) {
     mkdirSync(dirname(join(checkout, path)), { recursive: true })
-    cpSync(inPackage(path), join(checkout, path))
+    cpSync(inPackage(path), join(checkout, path), { recursive: true })
   }
   writeFileSync(join(checkout, 'bgtask.config.ts'), source)
   const program = `const { loadConfig } = await import('./app/config.ts')

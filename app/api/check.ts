@@ -5,11 +5,12 @@ import { faultOf } from '../catalog/action-entry.ts'
 import { type ActionEntry, loadCatalog, type RefusedFile } from '../catalog/catalog.ts'
 import { misnamedFiles, ownPrefix } from '../catalog/scan-actions.ts'
 import { loadCommands } from '../commands/load-commands.ts'
-import type { Config } from '../config.ts'
+import { type Config, maskedWebhook } from '../config.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
 import { ourCommand } from '../paths.ts'
 import { whyNotMakeable } from '../runs/can-be-made.ts'
 import { readFlag, readHold } from '../runs/flags.ts'
+import { readNotify } from '../runs/notify-file.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { isSilent, readSupervisor } from '../runs/supervisor-file.ts'
 import { allOf, type Sentence, told } from '../task/told.ts'
@@ -30,6 +31,7 @@ export const subjects = [
   'commands',
   'cron',
   'loop',
+  'notifications',
   'configuration',
   'clock',
   'audit',
@@ -67,6 +69,7 @@ export const checkInstallation = async (config: Config, options: { newestAuditRo
     () => commands(config),
     () => checkMachine(config),
     () => loop(config),
+    () => notifications(config),
   ]
   const findings: Finding[] = []
   for (const step of steps) findings.push(...(await step()))
@@ -364,6 +367,37 @@ const commands = async (config: Config): Promise<Finding[]> => {
       told`${file} allows ${entries.length === 1 ? told`one command` : told`${entries.length} commands`}, and nobody else can write it.`,
     ),
   ]
+}
+
+/** The address given for the links must be one that people reach, and the loop must have been started with what is set. */
+const notifications = ({ notify, publicUrl, runtime }: Config): Finding[] => {
+  const subject = 'notifications'
+  if (notify === null)
+    return [ok(subject, 'Nobody is told when something goes wrong: neither BGTASK_NOTIFY_WEBHOOK nor BGTASK_NOTIFY_SMTP is set.')]
+  const to = [
+    ...(notify.webhook ? [maskedWebhook(notify.webhook.url)] : []),
+    ...(notify.mail ? [`${notify.mail.to.join(', ')} by ${new URL(notify.mail.smtp).hostname}`] : []),
+  ]
+  const findings = [ok(subject, `Incidents are told to ${to.join(' and to ')}.`)]
+  if (publicUrl === null)
+    findings.push(
+      warning(
+        subject,
+        `Links in messages lead to ${notify.panelUrl}, which is this machine.`,
+        'Set BGTASK_PUBLIC_URL to where people reach the panel.',
+      ),
+    )
+  try {
+    if (readSupervisor(runtime) && JSON.stringify(readNotify(runtime)) !== JSON.stringify(notify))
+      findings.push(
+        warning(subject, 'The loop was started with other settings than these.', `Restart it in this environment: ${ourCommand} restart`),
+      )
+  } catch (error) {
+    findings.push(
+      fault(subject, `What the loop was started with cannot be read (${messageOf(error)}).`, 'Look at the runtime folder, above.'),
+    )
+  }
+  return findings
 }
 
 const staleFlagMs = 60_000

@@ -8,6 +8,7 @@ import { BgtaskError, messageOf } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
 import { writeDatabaseUrl } from '../runs/database-url-file.ts'
 import { readHold, releaseHold } from '../runs/flags.ts'
+import { writeNotify } from '../runs/notify-file.ts'
 import { openLog } from '../runs/open-log.ts'
 import { identify } from '../runs/process-identity.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
@@ -88,7 +89,7 @@ export const noteUp = (runtime: string, supervisor: SupervisorInfo | null): void
 
 /**
  * The environment of a process of ours that is told the whole configuration: what differs from the defaults may have come from anywhere.
- * Named variables only. The database's address is no part of it: it lies in a file that only this user may read.
+ * Named variables only. The database's address, and to whom incidents are told, are no part of it: they lie in files that only this user may read.
  */
 export const supervisorEnvironment = (
   config: Config,
@@ -99,6 +100,7 @@ export const supervisorEnvironment = (
   return {
     ...Object.fromEntries(names.flatMap(name => (parent[name] === undefined ? [] : [[name, parent[name]]]))),
     DATABASE_URL_FILE: databaseUrlFile,
+    ...(config.notify ? { BGTASK_NOTIFY_FILE: runtimePaths(config.runtime).notify } : {}),
     BGTASK_RUNTIME: config.runtime,
     BGTASK_ACTIONS: config.actions.join(delimiter),
     BGTASK_MODULES: config.modules,
@@ -117,13 +119,14 @@ const handedToSupervisor = [
   ...['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LANGUAGE', 'LC_ALL', 'TZ', 'TMPDIR', 'XDG_RUNTIME_DIR'],
   ...['NODE_ENV', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'BGTASK_LOG_LEVEL', 'DEBUG'],
 ]
-const isSecretSetting = (name: string) => name === 'DATABASE_URL' || name === 'BGTASK_ADMIN_PASSWORD'
+const isSecretSetting = (name: string) => name === 'DATABASE_URL' || name === 'BGTASK_ADMIN_PASSWORD' || name.startsWith('BGTASK_NOTIFY_')
 
 /** By runtime folder; those that have not yet said who they are. */
 const spawned = new Map<string, ChildProcess>()
 
 const spawnSupervisor = async (config: Config): Promise<ChildProcess> => {
   writeDatabaseUrl(config.runtime, config.databaseUrl)
+  if (config.notify) writeNotify(config.runtime, config.notify)
   const log = openLog(runtimePaths(config.runtime).log)
   try {
     // It makes little garbage: a small young generation saves 6 MB of memory.

@@ -22,6 +22,8 @@ export const runtimePaths = (runtime: string) => ({
   hostId: join(runtime, 'host-id'),
   databaseUrl: join(runtime, 'database-url'),
   sessionSecret: join(runtime, 'session-secret'),
+  /** To whom incidents are told, with what that takes. */
+  notify: join(runtime, 'notify.json'),
   /** The first administrator's one-time link, while it is good. */
   firstRun: join(runtime, 'first-run'),
   catalog: join(runtime, 'actions.json'),

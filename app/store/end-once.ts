@@ -32,8 +32,22 @@ export type Recorded = 'recorded' | 'already' | 'stale'
 export const endOnce = async (db: Db, taskId: number, number: number, end: RunEnd, decide: OnceEnd['decide']): Promise<Recorded> =>
   (await endOnceMany(db, [{ taskId, number, end, decide }]))[0]!
 
-/** The same for several ends in one transaction. @returns in the order given */
-export const endOnceMany = async (db: Db, ends: readonly OnceEnd[]): Promise<Recorded[]> => {
+/** A task that has just failed for good, as it stands now. */
+export interface OnceFailed {
+  key: string
+  task: Task
+  end: RunEnd
+}
+
+/**
+ * The same for several ends in one transaction.
+ * @param alsoFailed done in the same transaction with those that have failed for good @returns in the order given
+ */
+export const endOnceMany = async (
+  db: Db,
+  ends: readonly OnceEnd[],
+  alsoFailed?: (trx: Executor, failed: readonly OnceFailed[]) => Promise<void>,
+): Promise<Recorded[]> => {
   if (ends.length === 0) return []
   // Everybody locks in the order of ids, so that two who end tasks never wait for each other.
   const ordered = ends.map((end, index) => ({ ...end, index })).sort((a, b) => a.taskId - b.taskId || a.number - b.number)
@@ -43,7 +57,7 @@ export const endOnceMany = async (db: Db, ends: readonly OnceEnd[]): Promise<Rec
     const tasks = new Map(rows.map(row => [Number(row.id), row]))
     const recorded: Recorded[] = []
     const finals: { state: string; n: number }[] = []
-    const failed: Failed[] = []
+    const failed: (Failed & OnceFailed)[] = []
     const now = Date.now()
     for (const end of ordered) {
       const row = tasks.get(end.taskId)
@@ -52,6 +66,7 @@ export const endOnceMany = async (db: Db, ends: readonly OnceEnd[]): Promise<Rec
     const host = rows.find(row => row.host !== null)?.host ?? ''
     await noteEnded(db, trx, finals, host, now)
     await noteFailed(db, trx, failed)
+    if (alsoFailed && failed.length > 0) await alsoFailed(trx, failed)
     return recorded
   })
 }
@@ -63,7 +78,7 @@ const record = async (
   { taskId, number, end, process, decide }: OnceEnd,
   now: number,
   finals: { state: string; n: number }[],
-  failed: Failed[],
+  failed: (Failed & OnceFailed)[],
 ): Promise<Recorded> => {
   const isFirst = await endRun(trx, row, number, { ...fromEnd(end), ...(process ? fromProcess(process) : {}) }, end.endedAt)
   if (isFirst) await saveArtifacts(trx, taskId, number, end.artifacts)
@@ -94,7 +109,11 @@ const record = async (
   row.state = after.state
   if (final) {
     finals.push({ state: after.state, n: 1 })
-    if (error) failed.push({ ...error, taskId, at: end.endedAt })
+    if (error) {
+      const { state, attempt, crashCount, runAt, content } = after
+      const stands = { ...task, state, attempt, crashCount, runAt, content, reason, finishedAt: end.endedAt }
+      failed.push({ ...error, taskId, at: end.endedAt, task: stands, end })
+    }
     // Only a task that was asked to stop can have been replaced, only one with a key be followed by another.
     if (task.wanted === 'down' || task.uniqueKey !== null) await releaseSuccessors(db, trx, taskId, now)
   }

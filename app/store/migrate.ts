@@ -13,6 +13,7 @@ import * as schedules from './migrations/0008-schedules.ts'
 import * as errors from './migrations/0009-errors.ts'
 import * as earlierFailures from './migrations/0012-earlier-failures.ts'
 import * as samples from './migrations/0013-samples.ts'
+import * as incidents from './migrations/0014-incidents.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -38,6 +39,7 @@ export const migrations: readonly Migration[] = [
   errors,
   earlierFailures,
   samples,
+  incidents,
 ]
 
 /**

@@ -30,13 +30,22 @@ export interface LoopFacts {
   ends: readonly { taskId: number; number: number; end: RunEnd }[]
 }
 
-/** Writes what became of loops, in one transaction. May be repeated as a whole or in parts, also late. */
-export const saveLoops = (db: Db, owner: { host: string; epoch: string }, { facts, starts, ends }: LoopFacts): Promise<void> =>
+/**
+ * Writes what became of loops, in one transaction. May be repeated as a whole or in parts, also late.
+ * @param together done in the same transaction
+ */
+export const saveLoops = (
+  db: Db,
+  owner: { host: string; epoch: string },
+  { facts, starts, ends }: LoopFacts,
+  together?: (trx: Executor) => Promise<void>,
+): Promise<void> =>
   transact(db, async trx => {
     const now = Date.now()
     for (let first = 0; first < starts.length; first += startsAtOnce) await insertStarts(db, trx, starts.slice(first, first + startsAtOnce))
     for (const end of byTask(ends)) await endRun(trx, owner, end, facts)
     for (const fact of byTask(facts)) await saveFact(db, trx, owner, fact, now)
+    await together?.(trx)
   })
 
 const startsAtOnce = 50

@@ -25,6 +25,8 @@ export interface Tables {
   bg_cron_part: CronPartRow
   bg_error: ErrorRow
   bg_sample: SampleRow
+  bg_incident: IncidentRow
+  bg_notice: NoticeRow
 }
 
 export interface MigrationRow {
@@ -156,6 +158,45 @@ export interface ErrorRow {
   first_at: number
   last_at: number
   last_task: number
+}
+
+/** Something that people should hear of, as long as it lasts and then as history. */
+export interface IncidentRow {
+  id: Generated<number>
+  /** null when it is over: of what lasts there is one. */
+  open_key: string | null
+  kind: string
+  task_id: number | null
+  number: number | null
+  action: string | null
+  host: string
+  opened_at: number
+  closed_at: number | null
+  closed_how: string | null
+  /** How often it happened while it lasted. */
+  n: Generated<number>
+  last_at: number
+  last_task: number | null
+  /** JSON: what its sentence is made of. */
+  facts: string
+  last_lines: string | null
+}
+
+/** That an incident was opened, or closed, is to be told by a channel. */
+export interface NoticeRow {
+  id: Generated<number>
+  incident_id: number
+  channel: string
+  event: string
+  /** null when it was told, or given up. */
+  pending: number | null
+  tell_at: number
+  /** The message that it is part of, from the first try to send it on. */
+  delivery: string | null
+  /** Who is just sending it, and since when. */
+  claim: string | null
+  claimed_at: number | null
+  told_at: number | null
 }
 
 /** Counts of final tasks, so that no page counts rows: `ended` for each day, `removed` (pruned, deleted or run again). */

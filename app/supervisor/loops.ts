@@ -5,6 +5,7 @@ import { runtimePaths } from '../runs/runtime-folder.ts'
 import { freshMemory, type Life, recallFailures } from '../task/restart-policy.ts'
 import type { Reason, Task } from '../task/task.ts'
 import type { Child } from './child.ts'
+import type { Incidents } from './incidents.ts'
 import type { Launcher } from './launcher.ts'
 import { afterLife, asker, type LoopEntry, newLoopEntry, viewOf } from './loop-entry.ts'
 import type { LoopView, Step } from './plan.ts'
@@ -24,16 +25,18 @@ export class Loops {
   readonly #runtime: string
   readonly #launcher: Launcher
   readonly #recorder: Recorder
+  readonly #incidents: Incidents | null
   readonly #log: Log
   readonly #changed: () => void
   readonly #entries = new Map<number, LoopEntry>()
   readonly #reloads = new ReloadQueue()
   #leaving = false
 
-  constructor(runtime: string, launcher: Launcher, recorder: Recorder, log: Log, changed: () => void) {
+  constructor(runtime: string, launcher: Launcher, recorder: Recorder, incidents: Incidents | null, log: Log, changed: () => void) {
     this.#runtime = runtime
     this.#launcher = launcher
     this.#recorder = recorder
+    this.#incidents = incidents
     this.#log = log
     this.#changed = changed
   }
@@ -134,6 +137,7 @@ export class Loops {
     const entry = this.#entries.get(taskId)!
     entry.state = 'stopped'
     entry.reason = reason('stopped-by-wish', entry, asker(entry))
+    this.#incidents?.stopped(entry)
     this.#note(entry)
   }
 
@@ -166,13 +170,20 @@ export class Loops {
     }
     tellCrash(this.#log, child.ticket, end)
     if (entry.state === 'tripped') this.#log.warn(trippedSentence(entry))
+    if (entry.state === 'tripped') this.#incidents?.tripped(entry, end)
+    else if (entry.state === 'stopped' && entry.task.wanted === 'down') this.#incidents?.stopped(entry)
     this.#recorder.loopEnded(child.ticket.taskId, child.ticket.number, end)
     this.#note(entry)
   }
 
   /** Looks for loops that finished no iteration for longer than they said they would. */
   look(now: number): void {
-    for (const entry of this.#entries.values()) if (noticeStall(entry, now) || noticeSurvivors(entry)) this.#note(entry)
+    for (const entry of this.#entries.values()) {
+      const stallChanged = noticeStall(entry, now)
+      if (stallChanged) this.#tellStall(entry)
+      const isHealthy = this.#incidents?.noticeHealth(entry) ?? false
+      if (stallChanged || noticeSurvivors(entry) || isHealthy) this.#note(entry)
+    }
   }
 
   /** @returns how many will be replaced, one after the other */
@@ -190,6 +201,11 @@ export class Loops {
         this.#recorder.loopChanged(entry)
       }
     }
+  }
+
+  #tellStall(entry: LoopEntry): void {
+    if (entry.stalled) this.#incidents?.stalled(entry)
+    else this.#incidents?.goesOn(entry)
   }
 
   #entryFor(task: Task): LoopEntry {

@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts'
 import { oldestAuditAt, pruneAudit } from '../store/audit.ts'
 import type { Db } from '../store/database.ts'
+import { pruneIncidents } from '../store/notices.ts'
 import { pruneRows } from '../store/prune.ts'
 import { pruneDues } from '../store/prune-dues.ts'
 import { pruneRequestKeys } from '../store/request-keys.ts'
@@ -36,6 +37,7 @@ export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' 
   const duesBefore = Math.min(endedBefore, Date.now() - keepDuesDays * dayMs)
   while ((await pruneDues(db, duesBefore, rowsAtOnce)) > 0);
   while ((await pruneRequestKeys(db, Date.now() - keepRequestKeysMs, rowsAtOnce)) > 0);
+  while ((await pruneIncidents(db, endedBefore, rowsAtOnce)) > 0);
   const rows = await pruneOldAudit(db, config.keepAuditDays)
   if (rows) log.info(`pruned ${rows} rows of the audit`)
 }

@@ -4,10 +4,12 @@ import type { ProcessIdentity } from '../runs/process-identity.ts'
 import { type Db, isAway } from '../store/database.ts'
 import { endOnceMany } from '../store/end-once.ts'
 import { noteAdopted } from '../store/note-adopted.ts'
+import { noteIncidents } from '../store/note-incidents.ts'
 import { noteProcess } from '../store/note-process.ts'
 import { type LoopFact, saveLoops } from '../store/save-loops.ts'
 import { afterOnce } from '../task/after-once.ts'
 import { type Run, runName } from '../task/run.ts'
+import type { Incidents } from './incidents.ts'
 import type { LoopEntry } from './loop-entry.ts'
 
 interface EndedRun {
@@ -30,14 +32,17 @@ const endsAtOnce = 100
 export class Recorder {
   readonly #owner: { host: string; epoch: string }
   readonly #recorded: (name: string) => void
+  readonly #incidents: Incidents | null
   readonly #onceEnds = new Map<string, EndedRun>()
   readonly #loopEnds = new Map<string, EndedRun>()
   readonly #loopStarts = new Map<string, Run>()
   readonly #processes = new Map<string, { taskId: number; number: number; identity: ProcessIdentity; adopted: boolean; at: number }>()
   readonly #loops = new Set<LoopEntry>()
 
-  constructor(owner: { host: string; epoch: string }, recorded: (name: string) => void) {
+  /** @param incidents null where nobody is told of any */
+  constructor(owner: { host: string; epoch: string }, incidents: Incidents | null, recorded: (name: string) => void) {
     this.#owner = owner
+    this.#incidents = incidents
     this.#recorded = recorded
   }
 
@@ -94,23 +99,32 @@ export class Recorder {
       if (isAway(error)) throw error
       // One that the database refuses must not keep the others from being recorded.
       for (const id of ids) {
-        await this.#saveLoops(db, new Set([id])).catch((reason: unknown) => {
+        await this.#saveLoops(db, new Set([id])).catch(async (reason: unknown) => {
           if (isAway(reason)) throw reason
+          // Should it be what is to be told, then the facts go before that.
+          const untold = async () => {
+            await this.#saveLoops(db, new Set([id]), null)
+            this.#incidents?.waiting(new Set([id])).written()
+          }
+          if (await this.#saveUntold(untold, reason, trouble)) return
           trouble(`What became of loop ${id} is refused by the database and waits: ${messageOf(reason)}`)
         })
       }
     })
   }
 
-  async #saveLoops(db: Db, ids: ReadonlySet<number>): Promise<void> {
+  async #saveLoops(db: Db, ids: ReadonlySet<number>, told = this.#incidents): Promise<void> {
     const facts = new Map([...this.#loops].filter(entry => ids.has(entry.task.id)).map(entry => [entry, factOf(entry)]))
     const starts = [...this.#loopStarts].filter(([, run]) => ids.has(run.taskId))
     const ends = [...this.#loopEnds].filter(([, ended]) => ids.has(ended.taskId))
-    await saveLoops(db, this.#owner, {
-      facts: [...facts.values()],
-      starts: starts.map(([, run]) => run),
-      ends: ends.map(([, ended]) => ended),
-    })
+    const incidents = told?.waiting(ids)
+    await saveLoops(
+      db,
+      this.#owner,
+      { facts: [...facts.values()], starts: starts.map(([, run]) => run), ends: ends.map(([, ended]) => ended) },
+      incidents?.changes.length ? trx => noteIncidents(db, trx, this.#incidents!.notify, incidents.changes) : undefined,
+    )
+    incidents?.written()
     for (const [name, run] of starts) if (this.#loopStarts.get(name) === run) this.#loopStarts.delete(name)
     for (const [name] of ends) {
       this.#loopEnds.delete(name)
@@ -126,8 +140,9 @@ export class Recorder {
       await this.#endOnces(db, ends).catch(async (error: unknown) => {
         if (isAway(error)) throw error
         for (const one of ends) {
-          await this.#endOnces(db, [one]).catch((reason: unknown) => {
+          await this.#endOnces(db, [one]).catch(async (reason: unknown) => {
             if (isAway(reason)) throw reason
+            if (await this.#saveUntold(() => this.#endOnces(db, [one], null), reason, trouble)) return
             trouble(`The end of run ${one[0]} is refused by the database and waits in its folder: ${messageOf(reason)}`)
           })
         }
@@ -135,12 +150,26 @@ export class Recorder {
     }
   }
 
-  async #endOnces(db: Db, ends: [string, EndedRun][]): Promise<void> {
+  /** @returns true when it is recorded, though people are not told of it */
+  async #saveUntold(save: () => Promise<void>, why: unknown, trouble: (sentence: string) => void): Promise<boolean> {
+    if (this.#incidents === null) return false
+    try {
+      await save()
+    } catch (error) {
+      if (isAway(error)) throw error
+      return false
+    }
+    trouble(`Of an incident nobody can be told, since the database refuses it: ${messageOf(why)}`)
+    return true
+  }
+
+  async #endOnces(db: Db, ends: [string, EndedRun][], incidents = this.#incidents): Promise<void> {
     const random = Math.random()
     const now = Date.now()
     await endOnceMany(
       db,
       ends.map(([, ended]) => ({ ...ended, decide: task => afterOnce(task, ended.end, now, random) })),
+      incidents ? (trx, failed) => noteIncidents(db, trx, incidents.notify, incidents.failed(failed)) : undefined,
     )
     for (const [name, { recorded }] of ends) {
       this.#onceEnds.delete(name)

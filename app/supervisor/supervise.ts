@@ -9,6 +9,7 @@ import { writeDatabaseUrl } from '../runs/database-url-file.ts'
 import { readFlag, readHold, removeFlag } from '../runs/flags.ts'
 import { hostId } from '../runs/host-id.ts'
 import { takeLock } from '../runs/locks.ts'
+import { removeNotify, writeNotify } from '../runs/notify-file.ts'
 import { identify } from '../runs/process-identity.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, removeSupervisor, writeSupervisor } from '../runs/supervisor-file.ts'
@@ -54,6 +55,8 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
   // A flag that lies here was meant for a life that is over.
   for (const flag of [paths.stop, paths.reload]) removeFlag(flag)
   writeDatabaseUrl(config.runtime, config.databaseUrl)
+  if (config.notify) writeNotify(config.runtime, config.notify)
+  else removeNotify(config.runtime)
 
   const epoch = `${Date.now().toString(36)}-${process.pid.toString(36)}`
   const supervisor = new Supervisor(config, { host: hostId(config.runtime), epoch }, log)

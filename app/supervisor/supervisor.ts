@@ -9,6 +9,7 @@ import { type Down, leaveHost } from '../store/hosts.ts'
 import { adoptRuns } from './adopt-runs.ts'
 import type { Child } from './child.ts'
 import { Database } from './database.ts'
+import { Incidents } from './incidents.ts'
 import { Launcher } from './launcher.ts'
 import { Loops } from './loops.ts'
 import { Onces } from './onces.ts'
@@ -72,7 +73,8 @@ export class Supervisor {
     this.#log = log
     this.#open = openRuns(config.runtime)
     this.database = new Database(config.databaseUrl, log)
-    this.#recorder = new Recorder(owner, name => this.#open.remove(name))
+    const incidents = config.notify && new Incidents(config, config.notify, owner.host)
+    this.#recorder = new Recorder(owner, incidents, name => this.#open.remove(name))
     this.#launcher = new Launcher(config, owner, this.#open, log, {
       ready: child => {
         this.#loops.ready(child)
@@ -84,7 +86,7 @@ export class Supervisor {
         this.#loops.ended(child, end)
       },
     })
-    this.#loops = new Loops(config.runtime, this.#launcher, this.#recorder, log, () => this.#changed())
+    this.#loops = new Loops(config.runtime, this.#launcher, this.#recorder, incidents, log, () => this.#changed())
     this.#onces = new Onces(owner, this.#launcher, this.#recorder, this.database, log, why =>
       why === 'ended' ? this.#changed() : this.#act(),
     )
