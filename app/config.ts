@@ -196,7 +196,7 @@ const readNotify = (given: Given, secret: (name: SecretName) => string | undefin
   if (language !== 'en' && language !== 'zh') throw wrong('BGTASK_NOTIFY_LANGUAGE', language, 'allowed are en and zh.')
   const quietText = given('BGTASK_NOTIFY_QUIET')
   const quiet = quietText === undefined ? null : readQuietHours(quietText)
-  if (quiet && 'fault' in quiet) throw wrong('BGTASK_NOTIFY_QUIET', quietText!, quiet.fault)
+  if (quiet && 'fault' in quiet) throw wrong('BGTASK_NOTIFY_QUIET', quietText!, String(quiet.fault))
   const actions = listed(given('BGTASK_NOTIFY_ACTIONS'))
   const noAction = actions.find(action => !/^[\w.-]+(?:\/[\w.-]+)*(?:\/\*)?$/.test(action) || !action.includes('/'))
   if (noAction !== undefined)

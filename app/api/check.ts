@@ -373,28 +373,36 @@ const commands = async (config: Config): Promise<Finding[]> => {
 const notifications = ({ notify, publicUrl, runtime }: Config): Finding[] => {
   const subject = 'notifications'
   if (notify === null)
-    return [ok(subject, 'Nobody is told when something goes wrong: neither BGTASK_NOTIFY_WEBHOOK nor BGTASK_NOTIFY_SMTP is set.')]
+    return [ok(subject, told`Nobody is told when something goes wrong: neither BGTASK_NOTIFY_WEBHOOK nor BGTASK_NOTIFY_SMTP is set.`)]
   const to = [
     ...(notify.webhook ? [maskedWebhook(notify.webhook.url)] : []),
-    ...(notify.mail ? [`${notify.mail.to.join(', ')} by ${new URL(notify.mail.smtp).hostname}`] : []),
+    ...(notify.mail ? [told`${notify.mail.to.join(', ')} by ${new URL(notify.mail.smtp).hostname}`] : []),
   ]
-  const findings = [ok(subject, `Incidents are told to ${to.join(' and to ')}.`)]
+  const findings = [ok(subject, told`Incidents are told to ${allOf(to)}.`)]
   if (publicUrl === null)
     findings.push(
       warning(
         subject,
-        `Links in messages lead to ${notify.panelUrl}, which is this machine.`,
-        'Set BGTASK_PUBLIC_URL to where people reach the panel.',
+        told`Links in messages lead to ${notify.panelUrl}, which is this machine.`,
+        told`Set BGTASK_PUBLIC_URL to where people reach the panel.`,
       ),
     )
   try {
     if (readSupervisor(runtime) && JSON.stringify(readNotify(runtime)) !== JSON.stringify(notify))
       findings.push(
-        warning(subject, 'The loop was started with other settings than these.', `Restart it in this environment: ${ourCommand} restart`),
+        warning(
+          subject,
+          told`The supervisor was started with other settings than these.`,
+          told`Restart it in this environment: ${ourCommand} restart`,
+        ),
       )
   } catch (error) {
     findings.push(
-      fault(subject, `What the loop was started with cannot be read (${messageOf(error)}).`, 'Look at the runtime folder, above.'),
+      fault(
+        subject,
+        told`What the supervisor was started with cannot be read (${messageOf(error)}).`,
+        told`Look at the runtime folder, above.`,
+      ),
     )
   }
   return findings

@@ -1,5 +1,6 @@
 import { instantIn, localIn } from './local-time.ts'
 import { readTimeZone } from './time-zone.ts'
+import type { Sentence } from './told.ts'
 
 /** From one time of day to another, which may lie on the next day. */
 export interface QuietHours {
@@ -10,7 +11,7 @@ export interface QuietHours {
 }
 
 /** @param given like `22:00-07:00 Europe/Berlin`; without a zone UTC @returns the hours, or a sentence that says what is wrong */
-export const readQuietHours = (given: string): QuietHours | { fault: string } => {
+export const readQuietHours = (given: string): QuietHours | { fault: Sentence } => {
   const found = /^((?:[01]\d|2[0-3]):[0-5]\d)\s*-\s*((?:[01]\d|2[0-3]):[0-5]\d)(?:\s+(\S+))?$/.exec(given.trim())
   if (!found) return { fault: 'it must be like 22:00-07:00 Europe/Berlin.' }
   const [, from = '', to = '', zone = 'UTC'] = found

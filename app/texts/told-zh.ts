@@ -66,6 +66,17 @@ export const toldZh: Readonly<Record<string, string>> = {
   'row {0} is not as it was written.': '第 {0} 行与写入时不同。',
   'row {0} was put in beside it.': '第 {0} 行是另外塞进来的。',
 
+  'Nobody is told when something goes wrong: neither BGTASK_NOTIFY_WEBHOOK nor BGTASK_NOTIFY_SMTP is set.':
+    '出问题时不会通知任何人：BGTASK_NOTIFY_WEBHOOK 和 BGTASK_NOTIFY_SMTP 均未设置。',
+  '{0} by {1}': '{0}（经 {1}）',
+  'Incidents are told to {0}.': '事件会通知 {0}。',
+  'Links in messages lead to {0}, which is this machine.': '消息中的链接指向 {0}，即本机。',
+  'Set BGTASK_PUBLIC_URL to where people reach the panel.': '请将 BGTASK_PUBLIC_URL 设为人们访问面板的地址。',
+  'The supervisor was started with other settings than these.': '监管进程启动时使用的设置与此不同。',
+  'Restart it in this environment: {0} restart': '请在此环境中重启：{0} restart',
+  'What the supervisor was started with cannot be read ({0}).': '无法读取监管进程启动时使用的设置（{0}）。',
+  'Look at the runtime folder, above.': '请查看上面的运行时文件夹一项。',
+
   '{0} is not there': '{0} 不存在',
   '{0} is not there.': '{0} 不存在。',
   '{0} is not there yet.': '{0} 尚不存在。',

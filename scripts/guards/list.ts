@@ -46,6 +46,7 @@ export const guards: readonly Guard[] = [
     "required: ['do', 'filter', 'failedBefore'],\n    additionalProperties: false,",
     "required: ['do', 'filter', 'failedBefore'],",
     'api/recover-failed.test.ts',
+  ),
   // Messages to the world
   guard(
     'notify: an address that was written as a number',
