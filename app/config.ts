@@ -37,6 +37,8 @@ export interface Config {
   socket: string | null
   /** BGTASK_SOCKET_MODE: its permissions, octal. Default 0600: this user alone. */
   socketMode: number
+  /** BGTASK_METRICS: `token`, /metrics takes a token or somebody who is signed in; `open`: also any process of this machine without. Default token. */
+  metrics: 'token' | 'open'
   /** BGTASK_ADMIN_PASSWORD, or BGTASK_ADMIN_PASSWORD_FILE with the path of a file that holds it: creates user `admin` with it when there is no user yet. */
   adminPassword: string | null
   /** BGTASK_AUTOSTART: the loop starts with `serve`. Default on. */
@@ -90,6 +92,7 @@ export const loadConfig = async (env: NodeJS.ProcessEnv = process.env): Promise<
     insecureListen: onOff('BGTASK_INSECURE_LISTEN', given('BGTASK_INSECURE_LISTEN'), false),
     socket: given('BGTASK_SOCKET') ? inWorkFolder(given('BGTASK_SOCKET')!) : null,
     socketMode: permissions('BGTASK_SOCKET_MODE', given('BGTASK_SOCKET_MODE'), 0o600),
+    metrics: oneOf('BGTASK_METRICS', given('BGTASK_METRICS'), ['token', 'open']),
     adminPassword: takenFrom(env, secret('BGTASK_ADMIN_PASSWORD')) ?? null,
     autostart: onOff('BGTASK_AUTOSTART', given('BGTASK_AUTOSTART'), true),
     maxRunning: wholeNumber('BGTASK_MAX_RUNNING', given('BGTASK_MAX_RUNNING'), 2 * availableParallelism(), 1, 10_000),
@@ -121,6 +124,7 @@ export const maskedConfig = (config: Config): Record<ConfigName, string> => ({
   BGTASK_INSECURE_LISTEN: config.insecureListen ? 'on' : 'off',
   BGTASK_SOCKET: config.socket ?? '(none)',
   BGTASK_SOCKET_MODE: `0${config.socketMode.toString(8)}`,
+  BGTASK_METRICS: config.metrics,
   BGTASK_ADMIN_PASSWORD: config.adminPassword === null ? '(none)' : '(set)',
   BGTASK_AUTOSTART: config.autostart ? 'on' : 'off',
   BGTASK_MAX_RUNNING: String(config.maxRunning),
@@ -152,6 +156,7 @@ export const configNames = [
   'BGTASK_INSECURE_LISTEN',
   'BGTASK_SOCKET',
   'BGTASK_SOCKET_MODE',
+  'BGTASK_METRICS',
   'BGTASK_ADMIN_PASSWORD',
   'BGTASK_AUTOSTART',
   'BGTASK_MAX_RUNNING',
@@ -453,6 +458,14 @@ const permissions = (name: string, given: string | undefined, fallback: number) 
   // To connect is to write; without it the owner is locked out, too.
   if ((mode & 0o600) === 0o600) return mode
   throw new BgtaskError('misconfigured', `${name} is ${JSON.stringify(given)}; it must be octal from 0600 to 0777, like 0660 for a group.`)
+}
+
+/** The first is the default. */
+const oneOf = <Word extends string>(name: string, given: string | undefined, words: readonly [Word, ...Word[]]): Word => {
+  if (given === undefined) return words[0]
+  const found = words.find(word => word === given)
+  if (found !== undefined) return found
+  throw new BgtaskError('misconfigured', `${name} is ${JSON.stringify(given)}; allowed are ${words.join(' and ')}.`)
 }
 
 const onOff = (name: string, given: string | undefined, fallback: boolean) => {

@@ -52,6 +52,7 @@ const owners: Record<string, readonly string[]> = {
   otpauth: ['api'],
   qr: ['web'],
   nodemailer: ['notify'],
+  'prom-client': ['web'],
 }
 
 test('imports go down only, and each package has its room', () => {

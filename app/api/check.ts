@@ -232,6 +232,15 @@ const configuration = (config: Config): Finding[] => {
     )
   }
   findings.push(...socketFile(config))
+  if (config.metrics === 'open') {
+    findings.push(
+      warning(
+        subject,
+        told`BGTASK_METRICS is open: every process of this machine may read /metrics without a token, and so may whoever comes by a proxy here that does not say for whom it asks.`,
+        told`Give the scraper a token with the scope metrics:read, and take BGTASK_METRICS away.`,
+      ),
+    )
+  }
   if (Date.now() < Date.UTC(2026, 0, 1)) {
     findings.push(
       fault(

@@ -11,7 +11,15 @@ import { showValue } from './show-value.ts'
 export type Scope = { kind: 'task:add'; action: string } | { kind: (typeof plainScopes)[number] } | { kind: 'command'; name: string }
 
 /** The scopes that are one word, in the order in which pages show them. */
-export const plainScopes = ['task:read', 'task:control', 'schedule:read', 'schedule:write', 'loop:restart', 'cron:run'] as const
+export const plainScopes = [
+  'task:read',
+  'task:control',
+  'schedule:read',
+  'schedule:write',
+  'loop:restart',
+  'cron:run',
+  'metrics:read',
+] as const
 
 /** How scopes are written, for sentences. */
 export const scopeForms = ['task:add:<action>', 'task:add:<folder>/*', ...plainScopes, 'command:<name>'] as const

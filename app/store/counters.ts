@@ -1,5 +1,4 @@
 import { CompiledQuery } from 'kysely'
-import type { OnceState } from '../task/task.ts'
 import type { Db } from './database.ts'
 import type { CounterRow } from './tables.ts'
 import type { Executor } from './transact.ts'
@@ -16,16 +15,28 @@ export const noteEnded = (db: Db, executor: Executor, steps: readonly Step[], ho
 /** Counts final tasks that are none any more: deleted, or waiting again. */
 export const noteRemoved = (db: Db, executor: Executor, steps: readonly Step[]): Promise<void> => add(db, executor, 'removed', steps, '', 0)
 
+export type EndedState = 'succeeded' | 'failed' | 'cancelled'
+
 /** Final tasks that are there, without counting them. */
-export const presentFinal = async (executor: Executor): Promise<Record<'succeeded' | 'failed' | 'cancelled', number>> => {
+export const presentFinal = async (executor: Executor): Promise<Record<EndedState, number>> => {
+  const sum = await sums(executor)
+  const present = (state: EndedState) => Math.max(0, sum('ended', state) - sum('removed', state))
+  return { succeeded: present('succeeded'), failed: present('failed'), cancelled: present('cancelled') }
+}
+
+/** How often a task became final, also of those that are gone or were run again. */
+export const endedEver = async (executor: Executor): Promise<Record<EndedState, number>> => {
+  const sum = await sums(executor)
+  return { succeeded: sum('ended', 'succeeded'), failed: sum('ended', 'failed'), cancelled: sum('ended', 'cancelled') }
+}
+
+const sums = async (executor: Executor) => {
   const rows = await executor
     .selectFrom('bg_counter')
     .select(({ fn }) => ['name', 'state', fn.sum<number>('n').as('n')])
     .groupBy(['name', 'state'])
     .execute()
-  const sum = (name: CounterRow['name'], state: OnceState) => Number(rows.find(row => row.name === name && row.state === state)?.n ?? 0)
-  const present = (state: OnceState) => Math.max(0, sum('ended', state) - sum('removed', state))
-  return { succeeded: present('succeeded'), failed: present('failed'), cancelled: present('cancelled') }
+  return (name: CounterRow['name'], state: EndedState) => Number(rows.find(row => row.name === name && row.state === state)?.n ?? 0)
 }
 
 const add = async (db: Db, executor: Executor, name: CounterRow['name'], steps: readonly Step[], host: string, day: number) => {

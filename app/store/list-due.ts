@@ -96,3 +96,18 @@ export const nextDueAt = (db: Db): Promise<number | null> =>
       .executeTakeFirst()
     return row ? Number(row.run_at) : null
   })
+
+/** Since when the task that has waited longest for its start is due, also when nobody has noticed yet that it is; null: none waits, or all for a later time. */
+export const firstDue = (db: Db): Promise<number | null> =>
+  withRetries(async () => {
+    const row = await db.kysely
+      .selectFrom(fromIndex(db, 'bg_task_due_at'))
+      .select('run_at')
+      .where('due', '=', 'now')
+      .orderBy('run_at')
+      .limit(1)
+      .executeTakeFirst()
+    const later = await nextDueAt(db)
+    const first = Math.min(row ? Number(row.run_at) : Number.POSITIVE_INFINITY, later ?? Number.POSITIVE_INFINITY)
+    return first <= Date.now() ? first : null
+  })

@@ -1043,6 +1043,7 @@ export const en = {
     'Make, change, pause, resume and remove schedules, of those actions alone that it may add. They stay when the token is revoked.',
   'scope.loop:restart': 'Stop and start the supervisor, for deploys.',
   'scope.cron:run': 'Run cron, and nothing else.',
+  'scope.metrics:read': 'Read /metrics, for Prometheus.',
 
   'error.home': 'To the overview',
   'error.again': 'Try again',

@@ -159,6 +159,10 @@ export const toldZh: Readonly<Record<string, string>> = {
   'BGTASK_SOCKET is {0}, and the folder {1} is not there.': 'BGTASK_SOCKET 为 {0}，而文件夹 {1} 不存在。',
   'Make it, or set BGTASK_SOCKET to another path.': '请创建它，或把 BGTASK_SOCKET 设为别的路径。',
   'Everybody may write in {0}, and put a socket of theirs in place of ours.': '任何人都可以写入 {0}，用自己的套接字替换我们的。',
+  'BGTASK_METRICS is open: every process of this machine may read /metrics without a token, and so may whoever comes by a proxy here that does not say for whom it asks.':
+    'BGTASK_METRICS 为 open：本机的每个进程都可以不用令牌读取 /metrics；经由本机代理而来、代理又未注明来源的人也可以。',
+  'Give the scraper a token with the scope metrics:read, and take BGTASK_METRICS away.':
+    '请给抓取程序一个权限范围为 metrics:read 的令牌，并去掉 BGTASK_METRICS。',
   'BGTASK_SOCKET_MODE is 0{0}: every user of this machine may add tasks and run commands without a token.':
     'BGTASK_SOCKET_MODE 为 0{0}：本机的每个用户都可以不用令牌添加任务、运行命令。',
   'Set it to 0660 and give the folder a group of its own, or to 0600.': '请设为 0660 并给该文件夹一个专用的组，或设为 0600。',

@@ -1011,6 +1011,7 @@ export const zh: Record<keyof typeof en, string> = {
   'scope.schedule:write': '创建、修改、暂停、恢复和删除定时计划，仅限它有权添加的动作。令牌被吊销后，定时计划仍会保留。',
   'scope.loop:restart': '停止和启动监管进程，用于部署。',
   'scope.cron:run': '只能运行 cron。',
+  'scope.metrics:read': '读取 /metrics，供 Prometheus 使用。',
 
   'error.home': '前往概览',
   'error.again': '重试',

@@ -6,6 +6,7 @@ import { noteTokenUse, type Token } from '../store/tokens.ts'
 import { actorOf } from './actor.ts'
 import { canonicalAddress, routeName } from './addresses.ts'
 import { answerApiError, sendApiError } from './api/answer.ts'
+import { createKnownScrapers } from './metrics/known-scrapers.ts'
 import type { Panel } from './panel.ts'
 import { rateLimits } from './rate-limits.ts'
 import { routeRoles, type TokenNeed, tokenRoutes } from './roles.ts'
@@ -31,6 +32,7 @@ export const registerBearer = (app: FastifyInstance, panel: Panel, methodsAt: (p
     badToken: app.createRateLimit(rateLimits.badToken),
     token: app.createRateLimit({ ...rateLimits.token, keyGenerator: request => `token ${request.token!.id}` }),
   }
+  const scrapers = createKnownScrapers()
   const uses = createUses(panel, error => app.log.error(error, 'The use of a token could not be noted.'))
   app.addHook('onClose', uses.settled)
   app.addHook('onRequest', async (request, reply) => {
@@ -38,7 +40,7 @@ export const registerBearer = (app: FastifyInstance, panel: Panel, methodsAt: (p
     if (given === null ? !isApi(panel, request) || isPublic(panel, request) : isOfAnother(panel, request, given)) return
     let refused: Refused | null
     try {
-      refused = await recognise({ panel, limits, uses, methodsAt }, request, given)
+      refused = await recognise({ panel, limits, scrapers, uses, methodsAt }, request, given)
     } catch (error) {
       return answerApiError(panel, request, reply, error as FastifyError)
     }
@@ -59,6 +61,7 @@ type Limit = ReturnType<FastifyInstance['createRateLimit']>
 interface Tools {
   panel: Panel
   limits: Limits
+  scrapers: ReturnType<typeof createKnownScrapers>
   uses: ReturnType<typeof createUses>
   methodsAt: (path: string) => string[]
 }
@@ -72,7 +75,7 @@ interface Refused {
 
 /** Puts the token on the request. @returns why the request ends here; null: it goes on */
 const recognise = async (
-  { panel, limits, uses, methodsAt }: Tools,
+  { panel, limits, scrapers, uses, methodsAt }: Tools,
   request: FastifyRequest,
   given: string | null,
 ): Promise<Refused | null> => {
@@ -87,7 +90,8 @@ const recognise = async (
     return whyNotHere(panel, request, methodsAt)
   }
   if (given === null) return { status: 401, code: 'token-missing', sentence: missing, headers: challenge() }
-  const checked = await checkToken(panel.background.db, given, Date.now())
+  const look = () => checkToken(panel.background.db, given, Date.now())
+  const checked = routeName(panel, request) === 'GET /metrics' ? await scrapers.check(given, look) : await look()
   if (!checked.token) {
     const tooMany = isLocal ? null : await exceeded(limits.badToken, request)
     if (tooMany) return tooMany
@@ -96,7 +100,7 @@ const recognise = async (
   }
   const { id, name, scopes } = checked.token
   request.token = { id, name, scopes }
-  uses.note(checked.token, isLocal ? 'unix socket' : request.ip)
+  if (!('isRecalled' in checked)) uses.note(checked.token, isLocal ? 'unix socket' : request.ip)
   const tooMany = await exceeded(limits.token, request)
   if (tooMany) return tooMany
   return whyNotHere(panel, request, methodsAt)

@@ -15,6 +15,8 @@ import { barModel } from './reply.ts'
 
 /** Keeps the open pages up to date: rows are read once a second for all of them together, and a region is sent when it has changed. */
 export interface LiveHub {
+  /** How many are open. */
+  streams(): number
   /** Whether one more stream is allowed. */
   hasRoom(sessionHash: string): boolean
   join(client: JoiningClient): void
@@ -237,6 +239,7 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
   }
 
   return {
+    streams: () => clients.size,
     hasRoom: hash =>
       clients.size < liveLimits.inAll && [...clients].filter(({ sessionHash }) => sessionHash === hash).length < liveLimits.perSession,
     join(client) {

@@ -14,6 +14,7 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'HEAD /healthz/live': 'public',
   'GET /healthz/ready': 'public',
   'HEAD /healthz/ready': 'public',
+  'GET /metrics': 'viewer',
   'GET /cron': 'public',
   'POST /cron': 'public',
   'GET /cron/*': 'public',
@@ -122,11 +123,13 @@ export type TokenNeed =
   | 'loop:restart'
   | 'command'
   | 'cron:run'
+  | 'metrics:read'
 
 /** The routes that take a token, and no others: a token anywhere else is refused. Those of the API take nothing but a token. */
 export const tokenRoutes: Readonly<Record<string, TokenNeed>> = {
   'GET /admin': 'loop:restart',
   'GET /admin/core/bgtask/restart': 'loop:restart',
+  'GET /metrics': 'metrics:read',
   'POST /api/v1/tasks': 'task:add',
   'GET /api/v1/openapi.json': 'any',
   'GET /api/v1/tasks': 'task:read',

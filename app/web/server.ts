@@ -48,6 +48,8 @@ import { registerLoginLink } from './login-link.ts'
 import { registerLoginSecondFactor } from './login-second-factor.ts'
 import { registerLoop } from './loop.ts'
 import { collectMethods } from './methods-at.ts'
+import { isOpenScrape } from './metrics/open-scrape.ts'
+import { registerMetrics, timeRequests } from './metrics/register.ts'
 import { registerMoveTask } from './move-task.ts'
 import { registerNewTask } from './new-task.ts'
 import { registerOverview } from './overview.ts'
@@ -118,6 +120,7 @@ export const buildServer = async (
   guardSocket(app, panel)
   demandRoles(app, addresses)
   const methodsAt = collectMethods(app)
+  const times = timeRequests(app, addresses)
   registerErrorPages(app, panel)
   await app.register(rateLimit, rateLimiting)
   registerBearer(app, panel, methodsAt)
@@ -134,6 +137,7 @@ export const buildServer = async (
   await app.register(async inner => {
     registerNotThere(inner, panel, methodsAt)
     await registerPages(inner, panel)
+    await inner.register(async scrapes => registerMetrics(scrapes, panel, times), { prefix: panel.top })
   })
   app.decorate('endStreams', () => panel.live.close())
   app.addHook('onClose', async () => panel.live.close())
@@ -290,7 +294,7 @@ const guardRole = (app: FastifyInstance, panel: Panel) => {
   app.addHook('onRequest', async request => {
     // What is not there is nobody's secret; the page for it comes from the handler of unknown addresses.
     // A token's scopes were held against the table before.
-    if (request.is404 || request.token) return
+    if (request.is404 || request.token || isOpenScrape(panel, request)) return
     const role = request.routeOptions.config.role ?? routeRoles[routeName(panel, request)]
     if (role !== 'public') demand(request, role ?? 'admin')
   })

@@ -149,6 +149,7 @@ const examplesFor = async (panel: Panel, request: FastifyRequest, { token: { sco
     ...(scopes.includes('task:control') ? [`${curl} -X POST ${address}/tasks/1/retry`] : []),
     ...(scopes.includes('schedule:read') ? [`${curl} ${address}/schedules`] : []),
     ...(scopes.includes('cron:run') ? [`${curl} -X POST ${address}/cron/run`] : []),
+    ...(scopes.includes('metrics:read') ? [`${curl} ${address.slice(0, -apiPrefix.length)}/metrics`] : []),
     ...(scopes.includes('loop:restart') ? [`${curl} -X POST ${address}/loop/restart`] : []),
   ]
 }

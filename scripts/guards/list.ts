@@ -31,8 +31,45 @@ const bearer = 'app/web/bearer.ts'
 const tokens = 'app/api/tokens.ts'
 const people = 'app/store/change-user.ts'
 const residents = 'app/supervisor/resident.ts'
+const openScrape = 'app/web/metrics/open-scrape.ts'
 
 export const guards: readonly Guard[] = [
+  // Metrics
+  guard(
+    'Metrics: without a token only who BGTASK_METRICS lets in',
+    openScrape,
+    "if (panel.config.metrics !== 'open' || routeName",
+    'if (routeName',
+    'web/metrics.test.ts',
+  ),
+  guard(
+    'Metrics: nothing else is open with them',
+    openScrape,
+    "routeName(panel, request) !== 'GET /metrics' || ",
+    '',
+    'web/metrics.test.ts',
+  ),
+  guard(
+    'Metrics: what a proxy passes on is not of this machine',
+    openScrape,
+    '  if (Object.keys(request.headers).some(name => ofOthers.test(name))) return false\n',
+    '',
+    'web/metrics.test.ts',
+  ),
+  guard(
+    'Metrics: nor is another address',
+    openScrape,
+    "return isIP(address) !== 0 && loopback.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6')",
+    'return loopback !== null && address !== null',
+    'web/metrics.test.ts',
+  ),
+  guard(
+    'Metrics: what is remembered of a token counts only while the database is away',
+    'app/web/metrics/known-scrapers.ts',
+    '      const checked = await (token ?',
+    '      if (token) return { token, refused: null, isRecalled: true }\n      const checked = await (token ?',
+    'web/metrics.test.ts',
+  ),
   guard(
     'Recovery: what fails again meanwhile is not retried again',
     'app/store/recover.ts',

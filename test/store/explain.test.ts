@@ -17,6 +17,7 @@ import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
 import { listTasks, type TaskFilter } from '../../app/store/list-tasks.ts'
+import { readMetricRows } from '../../app/store/metric-rows.ts'
 import { migrate } from '../../app/store/migrate.ts'
 import { noteAdopted } from '../../app/store/note-adopted.ts'
 import { noteProcess } from '../../app/store/note-process.ts'
@@ -184,6 +185,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   { name: 'running now', run: db => listRunningNow(db, 12) },
   { name: 'next', run: db => listNext(db, 6) },
   { name: 'counts', most: 100_000, run: async db => [await countTasks(db), await countEnded(db, seedTime)] },
+  { name: 'metrics', most: 102_000, run: db => readMetricRows(db) },
   { name: 'prune', most: 8_000, run: db => pruneRows(db, { keepRuns: 200, endedBefore: seedTime + 3_000, limit: 500 }) },
   {
     name: 'errors',
@@ -344,7 +346,7 @@ for (const dialect of dialects) {
 
 // Read in any order of the key, and only as far as the limit goes.
 const isFirstOfAll = (sql: string) => !/where/i.test(sql) && /order by [`"]?id[`"]?( desc| asc)? limit/i.test(sql)
-const isSmall = /[`"]?bg_(host|counter|migration|user|login_failure)[`"]?/
+const isSmall = /[`"]?bg_(host|counter|cron_part|migration|user|login_failure)[`"]?/
 
 const explainSqlite = async (db: Db, { sql, parameters }: Statement): Promise<string[]> => {
   const { rows } = await db.kysely.executeQuery<{ detail: string }>(CompiledQuery.raw(`EXPLAIN QUERY PLAN ${sql}`, parameters as unknown[]))

@@ -163,6 +163,12 @@ const lines: Record<string, Line> = {
   'HEAD /healthz/live': { role: 'public', good: 200 },
   'GET /healthz/ready': { role: 'public', good: 200 },
   'HEAD /healthz/ready': { role: 'public', good: 200 },
+  'GET /metrics': {
+    role: 'viewer',
+    good: 200,
+    token: { scope: 'metrics:read', good: 200, changes: false },
+    but: { 'no session': 401 },
+  },
   'GET /admin/assets/:hash/:name': { role: 'public', good: 200, make: async () => ({ url: await stylesheet() }) },
   'GET /admin/login': { role: 'public', good: 303, but: { 'no session': 200, 'expired session': 200, 'revoked session': 200 } },
   'POST /admin/login': { role: 'public', good: 303, make: async role => ({ body: { name: role, password }, as: await visitor() }) },
@@ -574,6 +580,7 @@ before(async () => {
     'cron:run',
     'schedule:read',
     'schedule:write',
+    'metrics:read',
   ]
   for (const kind of ['able', 'expired', 'revoked'] as const) programs[kind] = (await newToken(scopes)).text
   panel.sql('UPDATE bg_token SET expires_at = ? WHERE id = ?', Date.now() - 1, idOf(programs.expired))
