@@ -68,8 +68,12 @@ export const recoverFailed = async (
     after = slice.next
   } while (after !== null && !signal.aborted)
   const number = (value: number) => value.toLocaleString('en')
-  const left = held > 0 ? `; ${number(held)} stay failed, since other tasks have their unique keys by now` : ''
-  return { done, held, sentence: `${act === 'retry' ? 'retried' : 'discarded'} ${number(done)} failed tasks${left}` }
+  const left = held > 0 ? `; ${number(held)} ${held === 1 ? 'stays' : 'stay'} failed, since other tasks have their unique keys by now` : ''
+  return {
+    done,
+    held,
+    sentence: `${act === 'retry' ? 'retried' : 'discarded'} ${number(done)} ${done === 1 ? 'failed task' : 'failed tasks'}${left}`,
+  }
 }
 
 /**

@@ -22,7 +22,7 @@ export default defineAction({
     const command = findCommand(await loadCommands(await loadConfig()), params.name)
     const argv = argvOf(command, valuesFor(command, params.args ?? {}))
     if (!command.rerunAfterCrash && (await isLeftover(run.number)))
-      return failure(`The loop was stopped in the middle of run ${run.number - 1}. ${notAgain}`)
+      return failure(`The supervisor was stopped in the middle of run ${run.number - 1}. ${notAgain}`)
     console.log(`$ ${argv.map(argument => (/^[\w@%+=:,./-]+$/.test(argument) ? argument : JSON.stringify(argument))).join(' ')}`)
     if (signal.aborted) return undefined
     const folder = process.env.BGTASK_RUN_FOLDER
@@ -34,7 +34,7 @@ export default defineAction({
     if (end.exitCode === 0) return success('exit code 0')
     if (!signal.aborted) return ended(end)
     if (folder !== undefined && !command.rerunAfterCrash && (await wasInterrupted(folder)))
-      return failure(`The loop was stopped in the middle of it, and it ended with ${endOf(end)}. ${notAgain}`)
+      return failure(`The supervisor was stopped in the middle of it, and it ended with ${endOf(end)}. ${notAgain}`)
     // Says nothing: the run counts as stopped, for the reason that the one who asked has.
     return undefined
   },

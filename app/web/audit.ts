@@ -4,6 +4,7 @@ import { type AuditChainState, type AuditEntry, type AuditFilter, checkAuditChai
 import type { Db } from '../store/database.ts'
 import { listUsers } from '../store/users.ts'
 import type { Language } from '../texts/format.ts'
+import { auditNote } from '../texts/stored.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
 import { csvLine } from './audit-csv.ts'
 import { actAndFailure, actLabel, auditActs, auditSentence, viaWords } from './audit-sentence.ts'
@@ -118,6 +119,7 @@ const readPage = async (db: Db, filter: AuditFilter, query: unknown): Promise<Pa
 const rowModel = (language: Language, row: AuditEntry) => ({
   ...row,
   sentence: auditSentence(language, row),
+  note: row.detail && auditNote(language, row.detail),
   viaWords: viaWords(language, row.via),
   taskId: /^(task-|debug-run|run-by-hand)/.test(row.act) ? parseTaskId(row.subject ?? '') : null,
   isBad: row.act.endsWith('-failed') || row.act === 'token-refused',

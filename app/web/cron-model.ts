@@ -3,6 +3,7 @@ import { cronAction } from '../api/ask-cron.ts'
 import type { Background } from '../api/background.ts'
 import type { Config } from '../config.ts'
 import { cronFacts } from '../cron/cron-facts.ts'
+import { BgtaskError } from '../errors.ts'
 import { ourCommand, workRoot } from '../paths.ts'
 import { hostId } from '../runs/host-id.ts'
 import { isAlive } from '../runs/process-identity.ts'
@@ -101,7 +102,11 @@ const factsOf = async (config: Config) => {
   try {
     return { ...(await cronFacts(config)), trouble: null }
   } catch (error) {
-    return { modules: [], queues: [], trouble: redactionOf(config).text((error as Error).message) }
+    return {
+      modules: [],
+      queues: [],
+      trouble: error instanceof BgtaskError ? error.sentence : redactionOf(config).text((error as Error).message),
+    }
   }
 }
 

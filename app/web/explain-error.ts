@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyError, FastifyRequest } from 'fastify'
+import { UserRefused } from '../api/manage-users.ts'
 import { BgtaskError, messageOf } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { isAway } from '../store/is-away.ts'
@@ -35,6 +36,7 @@ export const explainError = (panel: Panel, error: FastifyError, request: Fastify
     panel.databaseAwaySince ??= Date.now()
     return { status: 503, text: say('error.databaseAway'), since: panel.databaseAwaySince }
   }
+  if (error instanceof UserRefused) return { status: error.httpStatus, text: say(`users.refused.${error.refusal}`) }
   if (error instanceof BgtaskError)
     return { status: error.httpStatus, text: redactionOf(panel.config).text(tell(request.language, error.sentence)) }
   if (error.code?.startsWith('FST_CSRF')) return { status: 403, text: say('error.csrf') }

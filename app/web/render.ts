@@ -6,7 +6,7 @@ import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import type { ToldValue } from '../task/told.ts'
 import { formatBytes, formatDuration, formatExact, formatNumber, formatRelative, type Language, languages } from '../texts/format.ts'
-import { tell } from '../texts/tell.ts'
+import { stored } from '../texts/stored.ts'
 import { type TextKey, type TextValues, translate, translateParts } from '../texts/translate.ts'
 import type { Addresses } from './addresses.ts'
 import type { Assets } from './assets.ts'
@@ -59,8 +59,8 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
     mayAct: (role: Role) => mayAct(user?.role, role),
     asset: assets.href,
     t: text,
-    /** A sentence that was made where nobody knew the language. */
-    tell: (told: ToldValue) => tell(language, told),
+    /** What was made or stored where nobody knew the language: sentences of ours in the reader's, all else as it is. */
+    tell: (text: ToldValue) => stored(language, text),
     /** HTML */ time,
     /** HTML */ sentence,
     /** HTML */ icon: (name: string, label?: string) => iconTag(assets, name, label),
@@ -91,12 +91,16 @@ const timeTag = (language: Language, at: number | null | undefined, now: number,
 }
 
 const sentenceHtml = (root: string, language: Language, message: Message, now: number) =>
-  translateParts(language, message.key as TextKey, message.values)
+  translateParts(language, message.key as TextKey, inWords(language, message.values))
     .map(part => {
       if (typeof part === 'string') return escapeHtml(part)
       return 'task' in part ? taskLink(root, part.task) : timeTag(language, part.at, now, part.exact ? 'exact' : 'relative')
     })
     .join('')
+
+// What a run or a supervisor has noted, as it was stored.
+const inWords = (language: Language, values: Message['values']) =>
+  typeof values.detail === 'string' ? { ...values, detail: stored(language, values.detail) } : values
 
 const taskLink = (root: string, id: string) =>
   /^\d{1,16}$/.test(id) ? `<a href="${root}/core/bgtask/${id}">#${id}</a>` : `#${escapeHtml(id)}`

@@ -146,13 +146,13 @@ test('what a stop of the loop interrupts in the middle is not run again by itsel
   const [sleeping, stubbornly, repeatable] = tasks as [(typeof tasks)[0], (typeof tasks)[0], (typeof tasks)[0]]
   assert.match(
     (await s.untilState(sleeping.id, 'failed')).content!,
-    /The loop was stopped in the middle of it.* It is not run again by itself/,
+    /The supervisor was stopped in the middle of it.* It is not run again by itself/,
   )
   assert.equal((await s.task(repeatable.id)).state, 'waiting')
   const second = await s.supervise()
   assert.match(
     (await s.untilState(stubbornly.id, 'failed')).content!,
-    /The loop was stopped in the middle of run 1\. It is not run again by itself/,
+    /The supervisor was stopped in the middle of run 1\. It is not run again by itself/,
   )
   await until('it runs again', async () => (await s.task(repeatable.id)).number === 2 && outputOf(s, repeatable.id, 2).includes('here'))
   await second.stop()

@@ -75,7 +75,7 @@ test('the sentences an operator reads at night', () => {
     [
       { state: 'waiting', runAt: now + 2_000, attempt: 1, maxAttempts: 3, reason: { code: 'retry', at: now, failures: 1 } },
       'running',
-      'Try 1 of 3 failed. It was killed by SIGSEGV. Next try in 2 seconds.',
+      '1 of 3 tries used. It was killed by SIGSEGV. Next try in 2 seconds.',
     ],
     [
       { state: 'waiting', runAt: now - 2_000, reason: { code: 'added', at: now - 2_000 } },

@@ -8,6 +8,8 @@ import { loopStates, onceStates } from '../../app/task/task.ts'
 import { told } from '../../app/task/told.ts'
 import { en } from '../../app/texts/en.ts'
 import { formatBytes, formatDuration, formatRelative } from '../../app/texts/format.ts'
+import { auditNote, stored } from '../../app/texts/stored.ts'
+import { storedPartsZh, storedZh } from '../../app/texts/stored-zh.ts'
 import { tell } from '../../app/texts/tell.ts'
 import { toldZh } from '../../app/texts/told-zh.ts'
 import { chooseLanguage, translate } from '../../app/texts/translate.ts'
@@ -85,6 +87,52 @@ test('a told sentence is English as text and as JSON, and is told in the languag
   assert.equal(tell('zh', 'ENOENT: no such file'), 'ENOENT: no such file')
   // What a value holds is never taken for a place, nor for a sentence of ours.
   assert.equal(tell('zh', told`${'{0} is missing'} is missing`), '缺少 {0} is missing')
+})
+
+test('what bgtask has stored in English is told in Chinese, and what programs have stored stays as it is', () => {
+  for (const [text, chinese] of [
+    [
+      '2 hooks, of which walk failed, 1 item done, 3 set aside, 1 module cannot be used.',
+      '2 个钩子，其中 walk 失败，完成 1 个条目，3 个被搁置，1 个模块不能使用。',
+    ],
+    ['Stopped after 1 of 3; the next run goes on from there.', '完成 3 项中的 1 项后停止；下次运行从那里继续。'],
+    ['TypeError: cron is "daily"; it must be a function', 'TypeError：cron 是 "daily"；必须是函数'],
+    [
+      'retried 1,200 failed tasks; 3 stay failed, since other tasks have their unique keys by now',
+      '已重试 1,200 个失败任务；3 个仍为失败，因为其唯一键现已被其他任务持有',
+    ],
+    [
+      'It did not end within 300 ms after SIGTERM and was ended by SIGKILL.\nand more',
+      '它在 SIGTERM 之后 300 毫秒内没有结束，已被 SIGKILL 终止。\nand more',
+    ],
+    ['There are no orders before 2020.', 'There are no orders before 2020.'],
+    ['', ''],
+  ] as const) {
+    assert.equal(stored('zh', text), chinese)
+    assert.equal(stored('en', text), text)
+  }
+  assert.equal(auditNote('zh', 'report/build, replacing task 7'), 'report/build，取代任务 7')
+  assert.equal(
+    auditNote('zh', 'Task 7 is running; only an ended task or a stopped loop can be deleted. Cancel or stop it first.'),
+    '任务 7 运行中；只有已结束的任务或已停止的循环才能删除。请先取消或停止它。',
+  )
+  assert.equal(auditNote('zh', 'report/build'), 'report/build')
+})
+
+test('the words by which stored sentences are known again are those of the code', () => {
+  const code = filesIn('app')
+    .filter(path => !path.includes('app/texts/'))
+    .map(path => readFileSync(path, 'utf8'))
+    .join('\n')
+  const pieces = Object.keys({ ...storedZh, ...storedPartsZh })
+    .flatMap(english => english.split(/\{\d+#?\}|(?<=\.) /))
+    .map(piece => piece.trim().replace(/^modules? |,$/g, ''))
+    .filter(piece => piece.length >= 14)
+  assert.ok(pieces.length > 30)
+  assert.deepEqual(
+    pieces.filter(piece => !code.includes(piece)),
+    [],
+  )
 })
 
 test('what check can speak of has a name in both languages', () => {

@@ -1,29 +1,13 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import type { Page } from 'playwright-core'
 import { openBackground } from '../../app/api/background.ts'
 import { loadConfig } from '../../app/config.ts'
 import { openBrowser, password, servePanel, signInByForm } from '../helpers/browser.ts'
+import { looksGood } from '../helpers/looks-good.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-const looksGood = async (page: Page, name: string) => {
-  assert.ok(
-    await page.evaluate<boolean>('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
-    `${name} is too wide`,
-  )
-  await page.evaluate(axeSource)
-  const violations = await page.evaluate<{ id: string; nodes: { html: string }[] }[]>('axe.run().then(({ violations }) => violations)')
-  assert.deepEqual(
-    violations.map(({ id, nodes }) => `${name}: ${id} ${nodes[0]?.html}`),
-    [],
-  )
-}
-
 test('an export is followed in the list, its file downloaded from there and from its page, by who only reads', {
   skip,
   timeout: 120_000,

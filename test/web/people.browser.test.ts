@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import type { BrowserContext, Page } from 'playwright-core'
 import { openBackground } from '../../app/api/background.ts'
 import { createUser } from '../../app/api/users.ts'
 import { loadConfig } from '../../app/config.ts'
-import { turnOnSecondFactor } from '../../app/store/second-factor.ts'
-import { insertToken } from '../../app/store/tokens.ts'
 import { openBrowser, password, servePanel } from '../helpers/browser.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()
 const evasPassword = 'an anchor below the harbour'
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 const signIn = async (page: Page, address: string, name: string, own = password) => {
   await page.goto(`${address}/admin/login`)
@@ -145,53 +140,4 @@ test('by keyboard alone: from the menu to a question that is answered with no', 
   await page.keyboard.press('Shift+Tab')
   await page.keyboard.press('Enter')
   assert.equal(await page.locator('.ask[open]').count(), 0)
-})
-
-test('axe finds nothing on the pages about people, in both themes and languages, wide and narrow; nothing is wider than the screen', {
-  skip,
-  timeout: 120_000,
-}, async t => {
-  const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password })
-  const background = await openBackground(await loadConfig({ BGTASK_RUNTIME: panel.runtime }))
-  t.after(() => background.close())
-  const { db } = background
-  const name = 'somebody.with.a.very.long.name@a-company.example.com'
-  const { id } = await createUser(db, { name, password: evasPassword, role: 'operator' })
-  await turnOnSecondFactor(db, id, { secret: 'JBSWY3DPEHPK3PXP', step: 1, codeHashes: ['x'] })
-  await insertToken(db, { name: 'deploy', hash: 'h', scopes: [], createdBy: name, createdAt: Date.now(), expiresAt: null })
-  for (const [theme, width, locale] of [
-    ['light', 1280, 'en-GB'],
-    ['dark', 360, 'en-GB'],
-    ['light', 360, 'zh-CN'],
-    ['dark', 1280, 'zh-CN'],
-  ] as const) {
-    const { page, problems } = await openBrowser(t, { theme, width, locale })
-    await signIn(page, panel.address, 'admin')
-    for (const path of ['/admin/account', '/admin/config/users', '/admin/config/users/new', `/admin/config/users/${id}`]) {
-      await page.goto(`${panel.address}${path}`)
-      for (const summary of await page.locator('main summary').all()) await summary.click()
-      const where = `${path} ${theme} ${width} ${locale}`
-      await page.evaluate(axeSource)
-      const found = await page.evaluate<{ id: string; nodes: { html: string; failureSummary: string }[] }[]>(
-        'axe.run().then(({ violations }) => violations)',
-      )
-      assert.deepEqual(
-        found.flatMap(({ id: rule, nodes }) => nodes.map(node => `${rule}: ${node.html.slice(0, 200)} ${node.failureSummary}`)),
-        [],
-        where,
-      )
-      assert.ok(
-        await page.evaluate<boolean>('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
-        `${where} is wider than the screen`,
-      )
-      assert.deepEqual(
-        await page.evaluate<string[]>(
-          '[...document.querySelectorAll(".card")].filter(card => card.scrollWidth > card.clientWidth).map(card => card.textContent.trim().slice(0, 80))',
-        ),
-        [],
-        `${where}: wider than its card`,
-      )
-    }
-    assert.deepEqual(problems, [])
-  }
 })

@@ -1,29 +1,10 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import type { Page } from 'playwright-core'
 import { openBrowser, password, servePanel } from '../helpers/browser.ts'
+import { looksGood } from '../helpers/looks-good.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-/** @param script without it axe cannot run in the page */
-const looksGood = async (page: Page, name: string, script: boolean) => {
-  assert.ok(
-    await page.evaluate<boolean>('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
-    `${name} is too wide`,
-  )
-  if (!script) return
-  await page.evaluate(axeSource)
-  const violations = await page.evaluate<{ id: string; nodes: { html: string }[] }[]>('axe.run().then(({ violations }) => violations)')
-  assert.deepEqual(
-    violations.map(({ id, nodes }) => `${name}: ${id} ${nodes[0]?.html}`),
-    [],
-  )
-}
-
 for (const [script, width, theme, locale] of [
   [true, 1280, 'light', 'en-GB'],
   [true, 360, 'dark', 'zh-CN'],
@@ -40,10 +21,10 @@ for (const [script, width, theme, locale] of [
     await page.fill('#f-password', password)
     await page.click('main button')
     await page.waitForURL('**/admin/config/schedules')
-    await looksGood(page, 'empty list', script)
+    await looksGood(page, 'empty list', { script })
     await page.click('main .head a.primary')
     await page.click('a[href$="action=demo/greet"]')
-    await looksGood(page, 'form', script)
+    await looksGood(page, 'form', { script })
     await page.fill('#f-name', 'nightly')
     await page.fill('#f-cron', '61 2 * * *')
     await page.click('button[formaction$="/preview"]')
@@ -53,20 +34,20 @@ for (const [script, width, theme, locale] of [
     await page.click('button[formaction$="/preview"]')
     await page.locator('.preview-times', { hasText: '02:30 +0' }).first().waitFor()
     assert.equal(await page.locator('.preview-times').first().locator('li').count(), 5)
-    await looksGood(page, 'preview', script)
+    await looksGood(page, 'preview', { script })
     await page.click('form.form button.primary')
     await page.locator('.flash-good').waitFor()
     await page.locator('.schedules', { hasText: '30 2 * * *' }).waitFor()
-    await looksGood(page, 'list', script)
+    await looksGood(page, 'list', { script })
     await page.click('button[formaction$="/pause"]')
     await page.locator('button[formaction$="/resume"]').waitFor()
-    await looksGood(page, 'paused', script)
+    await looksGood(page, 'paused', { script })
     await page.click('button[formaction$="/run"]')
     await page.waitForURL('**/admin/core/bgtask/1')
     await page.locator('a[href*="/config/schedules#schedule-"]', { hasText: 'nightly' }).waitFor()
     await page.goto(`${panel.address}/admin/config/schedules`)
     await page.click('details.ask summary')
-    await looksGood(page, 'question', script)
+    await looksGood(page, 'question', { script })
     await page.click('details.ask button.danger')
     await page.locator('.flash-good').waitFor()
     assert.equal(await page.locator('.schedules').count(), 0)

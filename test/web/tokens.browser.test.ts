@@ -1,32 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import type { Page } from 'playwright-core'
 import { openBrowser, password, servePanel } from '../helpers/browser.ts'
+import { looksGood } from '../helpers/looks-good.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-/** @param script without it axe cannot run in the page */
-const looksGood = async (page: Page, name: string, script: boolean) => {
-  assert.ok(
-    await page.evaluate<boolean>('document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
-    `${name} is too wide`,
-  )
-  if (!script) return
-  await page.evaluate(axeSource)
-  const violations = await page.evaluate<{ id: string; nodes: { html: string }[] }[]>('axe.run().then(({ violations }) => violations)')
-  assert.deepEqual(
-    violations.map(({ id, nodes }) => `${name}: ${id} ${nodes[0]?.html}`),
-    [],
-  )
-}
-
 for (const [script, width, theme, locale] of [
   [true, 1280, 'light', 'en-GB'],
   [true, 360, 'dark', 'zh-CN'],
@@ -44,10 +26,10 @@ for (const [script, width, theme, locale] of [
     await page.fill('#f-password', password)
     await page.click('main button')
     await page.waitForURL('**/admin/config/tokens')
-    await looksGood(page, 'empty list', script)
+    await looksGood(page, 'empty list', { script })
     await page.click('main .head a.primary')
     await page.waitForURL('**/tokens/new')
-    await looksGood(page, 'form', script)
+    await looksGood(page, 'form', { script })
     await page.fill('#f-name', 'deploy')
     await page.check('input[value="loop:restart"]')
     await page.check('input[value="task:read"]')
@@ -55,7 +37,7 @@ for (const [script, width, theme, locale] of [
     await page.click('form button.primary')
     const token = await page.locator('pre.code code').first().innerText()
     assert.match(token, /^bgt_1_[\w-]{43}$/)
-    await looksGood(page, 'made', script)
+    await looksGood(page, 'made', { script })
     if (script) {
       await page.locator('pre.code button').first().click()
       assert.equal(await page.evaluate<string>('navigator.clipboard.readText()'), token)
@@ -71,16 +53,16 @@ for (const [script, width, theme, locale] of [
 
     await page.goto(`${panel.address}/admin/config/tokens`)
     await page.locator('.tokens', { hasText: 'deploy' }).waitFor()
-    await looksGood(page, 'list', script)
+    await looksGood(page, 'list', { script })
     assert.ok(!(await page.content()).includes(token.slice(-43)))
     await page.click('details.ask summary')
-    await looksGood(page, 'question', script)
+    await looksGood(page, 'question', { script })
     await page.click('details.ask button.danger')
     await page.locator('.flash-good').waitFor()
     assert.equal(await page.locator('details.ask').count(), 0)
     const answer = await fetch(`${panel.address}/api/v1/tasks/1`, { headers: { authorization: `Bearer ${token}` } })
     assert.equal(answer.status, 401)
-    await looksGood(page, 'revoked', script)
+    await looksGood(page, 'revoked', { script })
 
     assert.deepEqual(problems, [])
     const secret = token.slice(-43)

@@ -65,7 +65,7 @@ const longest = [
   'web/foreign-pages-lan.browser',
   'web/route-matrix',
   'cli/commands',
-  'web/axe.browser',
+  'web/every-page.browser',
   'store/explain',
   'supervisor/residents',
   'web/people.browser',
