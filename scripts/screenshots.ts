@@ -142,6 +142,8 @@ async function takeAll() {
     'command-ready': '/admin/core/commands/deploy',
     'command-refused': '/admin/core/commands/deploy',
     network: '/demo/network',
+    deploy: '/demo/deploy',
+    'deploy-ran': `/demo/deploy?task=${deployed.id}`,
     tokens: '/admin/config/tokens',
     'new-token': '/admin/config/tokens/new',
     audit: '/admin/reports/audit',

@@ -258,6 +258,9 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   await look('/admin/reports/audit?user=nobody')
   await look('/admin/reports/audit?from=yesterday')
   await look('/admin/reports/audit/chain')
+  await look('/demo/deploy')
+  await look('/demo/deploy', sending('/demo/deploy', { environment: 'staging', revision: '-x' }))
+  await look(`/demo/deploy?task=${command.id}`)
   for (const path of ['/demo', '/demo/network', '/admin/core/bgtask/99', '/nowhere', '/admin/core/commands/none']) await look(path)
   await look('/admin', sending('/admin/core/bgtask/1', {}))
 
