@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { lineOf, messageOf } from '../errors.ts'
 import { resolveBgtask } from '../runs/resolve-bgtask.ts'
+import { commonJsHint } from '../task/common-js-hint.ts'
 import { limitsOf } from '../task/limits.ts'
 import { residentOptionsOf } from '../task/resident-options.ts'
 import { type ActionDescription, type FileDescription, notLoaded } from './action-entry.ts'
@@ -136,7 +137,7 @@ const isWholeFrom =
 /** Where in the file. */
 const placeOf = (error: Error, file: string) => {
   const line = lineOf(error, file)
-  return line === null ? '' : ` (line ${line})`
+  return (line === null ? '' : ` (line ${line})`) + commonJsHint(error)
 }
 
 await describe()

@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../errors.ts'
 import { resolveBgtask } from '../runs/resolve-bgtask.ts'
+import { commonJsHint } from '../task/common-js-hint.ts'
 
 /*
  * A program of its own, since to read a commands file that is code is to run it: `node describe-commands.ts <file>` writes what it exports,
@@ -14,7 +15,9 @@ const describe = async (file: string) => {
     return { commands: module.default ?? null }
   } catch (error) {
     const at = error instanceof Error ? error.stack?.split(pathToFileURL(file).href)[1]?.match(/^:(\d+)/)?.[1] : undefined
-    return { error: `${error instanceof Error ? `${error.name}: ` : ''}${messageOf(error)}${at ? ` (line ${at})` : ''}` }
+    return {
+      error: `${error instanceof Error ? `${error.name}: ` : ''}${messageOf(error)}${at ? ` (line ${at})` : ''}${commonJsHint(error)}`,
+    }
   }
 }
 

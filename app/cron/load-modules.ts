@@ -1,5 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../errors.ts'
+import { commonJsHint } from '../task/common-js-hint.ts'
 import { nearestNames } from '../task/nearest-names.ts'
 import { type CronFacts, hookDefaultS, type ModuleFacts, type QueueFacts, queueDefaults, queueName } from './module-facts.ts'
 
@@ -167,5 +168,5 @@ const show = (value: unknown): string => {
 /** Where in the file: the message alone does not say it. */
 const placeOf = (error: Error, file: string) => {
   const at = error.stack?.split(pathToFileURL(file).href)[1]?.match(/^:(\d+)/)?.[1]
-  return at ? ` (line ${at})` : ''
+  return (at ? ` (line ${at})` : '') + commonJsHint(error)
 }

@@ -12,9 +12,14 @@ import { restoreManifest } from './restore-manifest.ts'
 
 const dist = join(root, 'dist')
 
+const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+if (!existsSync(compiler)) {
+  console.error('The TypeScript compiler is not installed: `npm start` brings only what runs bgtask. Say `npm ci`, then `npm pack` again.')
+  process.exit(1)
+}
 restoreManifest()
 rmSync(dist, { recursive: true, force: true })
-execFileSync(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(root, 'tsconfig.dist.json')], {
+execFileSync(process.execPath, [compiler, '-p', join(root, 'tsconfig.dist.json')], {
   stdio: 'inherit',
 })
 const given = JSON.parse(readFileSync(manifest, 'utf8')) as Manifest

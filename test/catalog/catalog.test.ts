@@ -163,6 +163,19 @@ export const execute = () => {}`,
 })
 
 describe('a file that does not load', () => {
+  it('as it says import in a project that is CommonJS, is told with what to do about it', async () => {
+    const actions = folderWith({
+      'a/import.ts': "import { join } from 'node:path'\nexport const execute = () => join('a')",
+      'a/export.js': 'export const execute = () => {}',
+      'a/typo.ts': 'export const execute = () => {',
+    })
+    writeFileSync(join(actions, 'package.json'), '{ "type": "commonjs" }')
+    const { get } = await loadCatalog({ actions: [actions], runtime: folderWith({}) })
+    for (const name of ['a/import', 'a/export'])
+      assert.match(String(get(name)?.error), /; say "type": "module" in package\.json, or write require\(\)/)
+    assert.doesNotMatch(String(get('a/typo')?.error), /"type": "module"/)
+  })
+
   it('is told with its error and harms no other', async () => {
     const files = [
       'awaits-nothing',

@@ -9,7 +9,7 @@ import { readCron } from '../../app/store/cron.ts'
 import { listParts } from '../../app/store/cron-parts.ts'
 import { makeScene } from '../helpers/scene.ts'
 
-describe('the watchdog of cron', () => {
+describe('the watchdog of cron', { timeout: 120_000 }, () => {
   test('ends a process whose thread is held up, and says by what', async t => {
     const { child, ended } = await watched(t, 'spins')
     const { output } = await ended
