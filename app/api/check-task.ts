@@ -64,6 +64,7 @@ const hint = (catalog: Catalog, name: string): Sentence => {
   const like = catalog.nearest(name)
   if (like.length > 0) return told`; did you mean ${anyOf(like)}?`
   const known = catalog.entries.map(entry => entry.name).filter(name => !name.startsWith(ownPrefix))
+  if (known.length === 1) return told`. There is only ${known[0]!}.`
   return known.length > 0
     ? told`. There are ${known.slice(0, 5).join(', ')}${known.length > 5 ? told` and others` : ''}.`
     : told`. The actions folder is empty: report/build would be the file report/build.ts in it.`

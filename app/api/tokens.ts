@@ -39,8 +39,7 @@ export interface MadeToken {
  * @throws NotAdmin
  */
 export const makeToken = async (db: Db, actor: Actor, wish: TokenWish, by?: By): Promise<MadeToken> => {
-  const name = checkName(wish.name)
-  const scopes = parseScopes(wish.scopes)
+  const { name, scopes } = checkTokenWish(wish)
   const createdAt = Date.now()
   const lifeMs = checkLife(wish.lifeMs ?? defaultTokenLifeMs)
   const expiresAt = lifeMs === 'never' ? null : createdAt + lifeMs
@@ -54,6 +53,12 @@ export const makeToken = async (db: Db, actor: Actor, wish: TokenWish, by?: By):
   if (!token) throw new BgtaskError('failed', told`Token ${id} was stored but is not there any more; make another one.`)
   return { token: shown(token, createdAt), text: `bgt_${id}_${secret}` }
 }
+
+/** @throws BgtaskError `refused` */
+export const checkTokenWish = ({ name, scopes }: Pick<TokenWish, 'name' | 'scopes'>): { name: string; scopes: string[] } => ({
+  name: checkName(name),
+  scopes: parseScopes(scopes),
+})
 
 /**
  * It opens nothing from the next request on.

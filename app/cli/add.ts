@@ -5,9 +5,11 @@ import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import type { Task } from '../task/task.ts'
 import { actor, commandLine } from './audited.ts'
+import { dueTime } from './due-time.ts'
 import { parseDuration } from './duration.ts'
 import { wholeNumber, withBackground } from './open.ts'
 import { formatTime, note, print, printJson } from './print.ts'
+import { textOption } from './text-option.ts'
 
 export interface AddOptions {
   forever?: boolean
@@ -26,8 +28,9 @@ export interface AddOptions {
 }
 
 export const runAdd = async (action: string, json: string | undefined, given: AddOptions): Promise<number> => {
-  const params = json === undefined ? {} : parseParams(json === '-' ? await readAll(process.stdin) : json)
+  if (action === '') throw new BgtaskError('usage', 'The action is empty; name one, like report/build.')
   const options = toOptions(given)
+  const params = json === undefined ? {} : parseParams(json === '-' ? await readAll(process.stdin) : json)
   return withBackground(async background => {
     const [stored] = await background.storeTasks([{ action, params, options }], { by: actor(), actor: commandLine() })
     const { task, added, updated, replaced } = stored!
@@ -49,19 +52,33 @@ const told = ({ id, action, superseded }: Task, { added, updated, replaced }: Om
   return `Task ${id} is added: ${action}.${replaced === null ? '' : ` It replaces task ${replaced}.`}${due}`
 }
 
-const toOptions = (given: AddOptions): TaskOptions => ({
-  execType: given.forever ? 'FOREVER' : 'ONCE',
-  rerunAfterCrash: given.rerunAfterCrash,
-  ...(given.type === undefined ? {} : { type: given.type }),
-  ...(given.creator === undefined ? {} : { creator: given.creator }),
-  ...(given.unique === undefined ? {} : { unique: given.unique }),
-  ...(given.onConflict === undefined ? {} : { onConflict: given.onConflict }),
-  ...(given.at === undefined ? {} : { runAt: given.at }),
-  ...(given.in === undefined ? {} : { delayMs: parseDuration('--in', given.in) }),
+/** @throws BgtaskError `usage` */
+const toOptions = (given: AddOptions): TaskOptions => {
+  const runAt = dueTime(given, Date.now())
+  if (given.forever && runAt !== null)
+    throw new BgtaskError('usage', '--forever makes a loop, which starts at once; leave out --at and --in, or --forever.')
+  if (given.onConflict !== undefined && given.unique === undefined)
+    throw new BgtaskError('usage', '--on-conflict is about a unique key; give --unique as well, or leave it out.')
+  return {
+    execType: given.forever ? 'FOREVER' : 'ONCE',
+    rerunAfterCrash: given.rerunAfterCrash,
+    ...taskOptions(given),
+    ...(given.onConflict === undefined ? {} : { onConflict: given.onConflict }),
+    ...(runAt === null ? {} : { runAt }),
+  }
+}
+
+/** Those that a schedule has as well. @throws BgtaskError `usage` */
+export const taskOptions = (
+  given: Pick<AddOptions, 'type' | 'creator' | 'unique' | 'priority' | 'maxAttempts' | 'timeout' | 'grace'>,
+): TaskOptions => ({
+  ...(given.type === undefined ? {} : { type: textOption('--type', given.type) }),
+  ...(given.creator === undefined ? {} : { creator: textOption('--creator', given.creator) }),
+  ...(given.unique === undefined ? {} : { unique: textOption('--unique', given.unique) }),
   ...(given.priority === undefined ? {} : { priority: wholeNumber('--priority', given.priority, -1000, 1000) }),
   ...(given.maxAttempts === undefined ? {} : { maxAttempts: wholeNumber('--max-attempts', given.maxAttempts, 1, 1000) }),
-  ...(given.timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', given.timeout) }),
-  ...(given.grace === undefined ? {} : { graceMs: parseDuration('--grace', given.grace) }),
+  ...(given.timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', given.timeout, { least: '1ms', most: '24d' }) }),
+  ...(given.grace === undefined ? {} : { graceMs: parseDuration('--grace', given.grace, { most: '1h' }) }),
 })
 
 /** @throws BgtaskError `usage` */

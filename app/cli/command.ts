@@ -24,11 +24,16 @@ const lookEveryMs = 200
 
 /** `command list`, or `command <name> [key=value …]`, as a task like any other. */
 export const runCommand = async (
-  name: string,
+  name: string | undefined,
   pairs: readonly string[],
   { wait = false, json = false }: CommandOptions,
 ): Promise<number> => {
-  if (name === 'list' && pairs.length === 0) return list(json)
+  if (name === undefined) return list(json)
+  if (name === 'list') {
+    if (pairs.length === 0) return list(json)
+    throw new BgtaskError('usage', `command list shows which there are and takes no values; ${JSON.stringify(pairs[0])} is too much.`)
+  }
+  if (name === '') throw new BgtaskError('usage', `The name of the command is empty; ${ourCommand} command list shows which there are.`)
   const args = argsOf(pairs)
   const task = await withBackground(async background => {
     const by = actor()

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { noteAct } from '../api/audited.ts'
 import { supervisorEnvironment } from '../api/start-loop.ts'
-import { taskGiven } from '../api/task-given.ts'
 import { loadConfig } from '../config.ts'
 import { exitCodes } from '../errors.ts'
 import { launcher } from '../paths.ts'
@@ -15,6 +14,7 @@ import { commandLine } from './audited.ts'
 import { parseDuration } from './duration.ts'
 import { withBackground } from './open.ts'
 import { duration, note, printJson } from './print.ts'
+import { taskNamed } from './task-named.ts'
 
 export interface DebugOptions {
   timeout: string
@@ -23,10 +23,10 @@ export interface DebugOptions {
 
 /** One run, or one iteration of a loop, in a process of its own, with its output here and what it cost below. */
 export const runDebug = async (given: string, { timeout, json = false }: DebugOptions): Promise<number> => {
-  const timeoutMs = parseDuration('--timeout', timeout)
+  const timeoutMs = parseDuration('--timeout', timeout, { least: '1s', most: '24d' })
   const config = await loadConfig()
   const task = await withBackground(async background => {
-    const found = await taskGiven(background, given)
+    const found = await taskNamed(background, given, undefined)
     await noteAct(background.db, commandLine(), { act: 'debug-run', subject: String(found.id), detail: found.action })
     return found
   })

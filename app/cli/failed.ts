@@ -32,6 +32,10 @@ export const runFailedList = async (options: { action?: string; limit: string; j
 export const runFailedRecovery = async (act: 'retry' | 'discard', { all, json, ...filter }: FailedOptions): Promise<number> => {
   if (Object.keys(filter).length === 0 && !all)
     throw new BgtaskError('usage', `Say which: --action, --type, --creator or --error; or --all to ${act} everything that failed.`)
+  if (Object.keys(filter).length > 0 && all)
+    throw new BgtaskError('usage', 'Both --all and what narrows it down are given; give one of them.')
+  const empty = Object.entries(filter).find(([, value]) => value === '')?.[0]
+  if (empty === 'action' || empty === 'error') throw new BgtaskError('usage', `--${empty} is empty; say which, or leave it out.`)
   return withBackground(async background => {
     const { count, isAll } = await countFailed(background.db, filter, recoveryBounds(act, Date.now()))
     const { task } = await askRecovery(background, act, filter, { by: actor(), actor: commandLine() })

@@ -1,10 +1,9 @@
 import { audited } from '../api/audited.ts'
-import { moment } from '../api/check-options.ts'
 import { moveTask } from '../api/control.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { actor, commandLine } from './audited.ts'
-import { parseDuration } from './duration.ts'
+import { dueTime } from './due-time.ts'
 import { withBackground } from './open.ts'
 import { formatTime, print, printJson } from './print.ts'
 import { taskNamed } from './task-named.ts'
@@ -17,9 +16,8 @@ export interface MoveOptions {
 }
 
 export const runMove = async (given: string | undefined, options: MoveOptions): Promise<number> => {
-  if ((options.at === undefined) === (options.in === undefined))
-    throw new BgtaskError('usage', 'Give one of --at and --in: when the task is due from now on.')
-  const runAt = options.at === undefined ? Date.now() + parseDuration('--in', options.in!) : moment('--at', options.at)
+  const runAt = dueTime(options, Date.now())
+  if (runAt === null) throw new BgtaskError('usage', 'Give one of --at and --in: when the task is due from now on.')
   return withBackground(async background => {
     const { id, action, runAt: before } = await taskNamed(background, given, options.unique)
     const detail = `${action}, from ${new Date(before).toISOString()} to ${new Date(runAt).toISOString()}`

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { taskGiven } from '../api/task-given.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
 import { hostId } from '../runs/host-id.ts'
 import { readBytes, sizeOf } from '../runs/read-output.ts'
@@ -15,6 +14,7 @@ import { harmless, heldSequence } from '../texts/control-characters.ts'
 import { lastLines } from './last-lines.ts'
 import { wholeNumber, withBackground } from './open.ts'
 import { note } from './print.ts'
+import { taskNamed } from './task-named.ts'
 
 export interface OutputOptions {
   follow?: boolean
@@ -56,7 +56,7 @@ export const runOutput = async (given: string, options: OutputOptions): Promise<
 
 const runOf = (given: string, options: OutputOptions): Promise<{ folder: string; name: string; redactor: () => Redactor }> =>
   withBackground(async ({ config, db }) => {
-    const task = await taskGiven({ db }, given)
+    const task = await taskNamed({ db }, given, undefined)
     const number = options.run === undefined ? task.number : wholeNumber('--run', options.run, 1, Number.MAX_SAFE_INTEGER)
     if (number === 0) throw new BgtaskError('failed', `Task ${task.id} has not run yet, so there is no output.`)
     const { folder } = runtimePaths(config.runtime).run(runName(task.id, number))

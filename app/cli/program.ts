@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { exitCodes } from '../errors.ts'
 import { ourCommand, packageVersion } from '../paths.ts'
+import { missedRules, overlapRules } from '../task/schedule.ts'
 
 /**
  * Runs a command of ours.
@@ -208,7 +209,7 @@ const commands = (report: (code: number | null) => void): Command => {
     'command deploy environment=staging revision=a1b2c3d',
     'command deploy environment=staging revision=a1b2c3d --wait',
   ])
-    .argument('<name>', 'of the command, or list')
+    .argument('[name]', 'of the command; list, or none, shows which there are')
     .argument('[values...]', 'as name=value')
     .option('-w, --wait', 'show its output and wait for its end; exit 1 when it fails')
     .addOption(json())
@@ -232,12 +233,12 @@ const commands = (report: (code: number | null) => void): Command => {
     .option('--cron <text>', 'minute hour day month weekday, with the second before them if wished; or @daily …')
     .option('--zone <zone>', 'whose clock the cron text is read by (default: UTC)')
     .option('--every <duration>', 'instead of a cron text: 15m, 6h, 1d')
-    .option('--missed <rule>', 'due times that passed while no supervisor ran: once, all or skip (default: once)')
-    .option('--overlap <rule>', 'while the last task has not ended: allow or skip (default: allow)')
+    .addOption(new Option('--missed <rule>', 'due times that passed while no supervisor ran (default: once)').choices(missedRules))
+    .addOption(new Option('--overlap <rule>', 'while the last task has not ended (default: allow)').choices(overlapRules))
     .option('--type <type>', 'free text, to group by')
     .option('--creator <creator>', 'free text, who wanted it')
     .option('--unique <key>', 'only one task that has not ended has this key')
-    .option('--on-conflict <policy>', 'when another task has the key: keep, replace or keepLast (default: keep)')
+    .addOption(new Option('--on-conflict <what>', 'when another task has the key (default: keep)').choices(['keep', 'replace', 'keepLast']))
     .option('--priority <number>', 'lower runs first (default: 0)')
     .option('--max-attempts <number>', 'tries before it is failed')
     .option('--timeout <duration>', 'a longer run is stopped')

@@ -6,6 +6,7 @@ import { createExplainer } from './explained.ts'
 import { wholeNumber, withBackground } from './open.ts'
 import { note, print, printJson } from './print.ts'
 import { type Column, formatTable } from './table.ts'
+import { textOption } from './text-option.ts'
 
 export interface RecordsOptions {
   state?: string
@@ -21,10 +22,10 @@ export const runRecords = async (options: RecordsOptions): Promise<number> => {
   const limit = wholeNumber('--limit', options.limit, 1, 100_000)
   const filter = {
     ...(options.state === undefined ? {} : { states: states(options.state) }),
-    ...(options.action === undefined ? {} : { action: options.action }),
-    ...(options.type === undefined ? {} : { type: options.type }),
-    ...(options.creator === undefined ? {} : { creator: options.creator }),
-    ...(options.unique === undefined ? {} : { uniqueKey: options.unique }),
+    ...(options.action === undefined ? {} : { action: textOption('--action', options.action) }),
+    ...(options.type === undefined ? {} : { type: textOption('--type', options.type) }),
+    ...(options.creator === undefined ? {} : { creator: textOption('--creator', options.creator) }),
+    ...(options.unique === undefined ? {} : { uniqueKey: textOption('--unique', options.unique) }),
   }
   return withBackground(async ({ config, db }) => {
     const tasks: Task[] = []

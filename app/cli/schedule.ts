@@ -1,5 +1,5 @@
 import { text as readAll } from 'node:stream/consumers'
-import { checkRule, type ScheduleOptions } from '../api/check-schedule.ts'
+import { checkRule, checkScheduleName, type ScheduleOptions } from '../api/check-schedule.ts'
 import {
   allSchedules,
   existingSchedule,
@@ -16,7 +16,8 @@ import { findSchedule } from '../store/find-schedule.ts'
 import { upcoming } from '../task/due-times.ts'
 import type { DueRule, Schedule } from '../task/schedule.ts'
 import { formatZoned } from '../texts/format-zoned.ts'
-import { parseParams } from './add.ts'
+import { parseParams, taskOptions } from './add.ts'
+import { asUsage } from './as-usage.ts'
 import { actor, commandLine } from './audited.ts'
 import { parseDuration } from './duration.ts'
 import { wholeNumber, withBackground } from './open.ts'
@@ -58,8 +59,17 @@ export const runScheduleAdd = async (
 ): Promise<number> => {
   if (given.cron === undefined && given.every === undefined)
     throw new BgtaskError('usage', "Say when: --cron '30 2 * * *' for every day at 02:30, or --every 15m.")
+  if (given.cron !== undefined && given.every !== undefined)
+    throw new BgtaskError('usage', 'Both --cron and --every are given; a schedule has one of them.')
+  if (given.zone !== undefined && given.every !== undefined)
+    throw new BgtaskError('usage', '--zone is about the clock of a cron text, and --every reads no clock; leave it out.')
+  if (given.onConflict !== undefined && given.unique === undefined)
+    throw new BgtaskError('usage', '--on-conflict is about a unique key; give --unique as well, or leave it out.')
+  asUsage(() => checkScheduleName(name))
+  const said = toOptions(given)
+  asUsage(() => checkRule(said, Date.now()))
   const params = json === undefined ? {} : parseParams(json === '-' ? await readAll(process.stdin) : json)
-  const options = { ...toOptions(given), action, params } as ScheduleOptions
+  const options = { ...said, action, params } as ScheduleOptions
   return withBackground(async background => {
     const schedule = await makeSchedule(background, name, options, { by: actor(), actor: commandLine(), madeFrom: 'command-line' })
     if (given.json) printJson(showSchedule(background.config, schedule))
@@ -74,7 +84,7 @@ export const runScheduleAct = async (
   { json }: { json?: boolean },
 ): Promise<number> =>
   withBackground(async background => {
-    const seen = await existingSchedule(background, { name })
+    const seen = await existingSchedule(background, { name: asUsage(() => checkScheduleName(name)) })
     const who = { by: actor(), actor: commandLine() }
     if (verb === 'run') {
       const made = await runSchedule(background, seen, who)
@@ -111,9 +121,9 @@ export const runScheduleNext = async (
 
 // Cron texts have blanks or an @ in them, names never.
 const ruleGiven = async (given: string, zone: string | undefined): Promise<DueRule> => {
-  if (/[\s@]/.test(given) || zone !== undefined) return checkRule({ cron: given, timeZone: zone }, Date.now())
+  if (/[\s@]/.test(given) || zone !== undefined) return asUsage(() => checkRule({ cron: given, timeZone: zone }, Date.now()))
   const found = await withBackground(({ db }) => findSchedule(db, { name: given }))
-  return found ? found.rule : checkRule({ cron: given, timeZone: zone }, Date.now())
+  return found ? found.rule : asUsage(() => checkRule({ cron: given, timeZone: zone }, Date.now()))
 }
 
 const inZone = (rule: DueRule, at: number) => formatZoned('en', at, 'cron' in rule ? rule.timeZone : 'UTC')
@@ -128,17 +138,11 @@ const whenOf = (rule: DueRule) => ('cron' in rule ? `${rule.cron} (${rule.timeZo
 const toOptions = (given: ScheduleAddOptions) => ({
   ...(given.cron === undefined ? {} : { cron: given.cron }),
   ...(given.zone === undefined ? {} : { timeZone: given.zone }),
-  ...(given.every === undefined ? {} : { everyMs: parseDuration('--every', given.every) }),
+  ...(given.every === undefined ? {} : { everyMs: parseDuration('--every', given.every, { least: '1s', most: '366d' }) }),
   ...(given.missed === undefined ? {} : { missed: given.missed }),
   ...(given.overlap === undefined ? {} : { overlap: given.overlap }),
-  ...(given.type === undefined ? {} : { type: given.type }),
-  ...(given.creator === undefined ? {} : { creator: given.creator }),
-  ...(given.unique === undefined ? {} : { unique: given.unique }),
+  ...taskOptions(given),
   ...(given.onConflict === undefined ? {} : { onConflict: given.onConflict }),
-  ...(given.priority === undefined ? {} : { priority: wholeNumber('--priority', given.priority, -1000, 1000) }),
-  ...(given.maxAttempts === undefined ? {} : { maxAttempts: wholeNumber('--max-attempts', given.maxAttempts, 1, 1000) }),
-  ...(given.timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', given.timeout) }),
-  ...(given.grace === undefined ? {} : { graceMs: parseDuration('--grace', given.grace) }),
 })
 
 const columns = [

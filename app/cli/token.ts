@@ -1,5 +1,6 @@
-import { makeToken, revokeToken, type ShownToken, shownTokens } from '../api/tokens.ts'
+import { checkTokenWish, makeToken, revokeToken, type ShownToken, shownTokens } from '../api/tokens.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
+import { asUsage } from './as-usage.ts'
 import { commandLine } from './audited.ts'
 import { parseDuration } from './duration.ts'
 import { wholeNumber, withBackground } from './open.ts'
@@ -11,7 +12,8 @@ export const runTokenCreate = async (
   name: string,
   { scope, expires, json }: { scope: string[]; expires: string; json?: boolean },
 ): Promise<number> => {
-  const lifeMs = expires === 'never' ? expires : parseDuration('--expires', expires)
+  const lifeMs = expires === 'never' ? expires : parseDuration('--expires', expires, { least: '1m', most: '3650d', also: 'never' })
+  asUsage(() => checkTokenWish({ name, scopes: severalOf(scope) }))
   return withBackground(async ({ db }) => {
     const { token, text } = await makeToken(db, commandLine(), { name, scopes: scope, lifeMs })
     if (json) printJson({ ...token, token: text })
@@ -50,6 +52,17 @@ export const runTokenRevoke = async (given: string, { json }: { json?: boolean }
     else print(`Token ${id} (${token.name}) is revoked: it opens nothing any more.`)
     return exitCodes.done
   })
+}
+
+/** @throws BgtaskError `usage` for what looks like several in one */
+const severalOf = (scopes: string[]): string[] => {
+  const several = scopes.find(scope => /[,\s]/.test(scope.trim()))
+  if (several === undefined) return scopes
+  const parts = several.split(/[,\s]+/).filter(Boolean)
+  throw new BgtaskError(
+    'usage',
+    `--scope is ${JSON.stringify(several)}; give it once for each: ${parts.map(one => `--scope ${one}`).join(' ')}`,
+  )
 }
 
 const columns = [

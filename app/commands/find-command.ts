@@ -24,9 +24,11 @@ export const findCommand = (commands: Commands, name: unknown): Command => {
   const like = typeof name === 'string' ? commands.nearest(name) : []
   const names = commands.entries.slice(0, 10).map(entry => entry.name)
   const known =
-    names.length > 0
-      ? told`. There are ${names.join(', ')}${commands.entries.length > 10 ? told` and others` : ''}.`
-      : told`: the commands file has none.`
+    names.length === 1
+      ? told`. There is only ${names[0]!}.`
+      : names.length > 0
+        ? told`. There are ${names.join(', ')}${commands.entries.length > 10 ? told` and others` : ''}.`
+        : told`: the commands file has none.`
   throw new BgtaskError('not-found', told`There is no command ${shown}${like.length > 0 ? told`; did you mean ${anyOf(like)}?` : known}`)
 }
 

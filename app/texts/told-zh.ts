@@ -33,6 +33,7 @@ export const toldZh: Readonly<Record<string, string>> = {
   'there are {0}': '可用的有 {0}',
   'there are {0}.': '可用的有 {0}。',
   '. There are {0}{1}.': '。可用的有 {0}{1}。',
+  '. There is only {0}.': '。可用的只有 {0}。',
   'it takes none': '它不需要任何参数',
 
   'a function': '函数',

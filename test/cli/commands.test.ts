@@ -101,7 +101,7 @@ for (const database of databases) {
         [['add', 'test/plain', '{"a":'], 2, /^The params are not JSON \(.*\). An example: .*\n$/],
         [['add', 'test/plain', '{"a":12345678901234567890}'], 2, /^The params hold the number 12345678901234567890, which is too large/],
         [['add', 'test/plain', '--in', '5'], 2, /^--in is "5"; allowed are durations/],
-        [['add', 'test/plain', '--at', 'tomorrow'], 1, /^runAt is "tomorrow"; allowed are/],
+        [['add', 'test/plain', '--at', 'tomorrow'], 2, /^--at is "tomorrow"; write date, time and zone/],
         [['add', 'test/plain', '--priority', 'high'], 2, /^--priority is "high"; allowed are whole numbers/],
         [['add', 'test/plain', '--priorty', '5'], 2, /^Unknown option '--priorty' \(Did you mean --priority\?\)\n$/],
         [['add'], 2, /^Missing required argument 'action'\. --help shows what there is\.\n$/],
@@ -119,7 +119,9 @@ for (const database of databases) {
       ]
       // What is refused before the database is asked is the same on each.
       const tried =
-        database.name === 'SQLite' ? tries : tries.filter(([, , sentence]) => /does not exist|has not run|Task 1 is/.test(sentence.source))
+        database.name === 'SQLite'
+          ? tries
+          : tries.filter(([, , sentence]) => /does not exist|There is no task|has not run|Task 1 is/.test(sentence.source))
       assert.ok(tried.length >= 6)
       for (const [args, code, sentence] of tried) {
         const ended = await b(...args)

@@ -45,11 +45,11 @@ test('what is wrong is said, and exits accordingly', async t => {
   const { env } = await openScene(t)
   for (const [args, code, words] of [
     [['add', 'x', 'test/plain'], 2, /Say when: --cron/],
-    [['add', 'x', 'test/plain', '--cron', '99 * * * *'], 1, /"99" as its minute/],
+    [['add', 'x', 'test/plain', '--cron', '99 * * * *'], 2, /"99" as its minute/],
     [['add', 'x', 'test/plain', '--every', 'soon'], 2, /allowed are durations/],
     [['add', 'x', 'test/none', '--every', '15m'], 1, /no action "test\/none"/],
-    [['next', '* * * *'], 1, /has 4 fields/],
-    [['next', '* * * * *', '--zone', 'Berlin'], 1, /Europe\/Berlin/],
+    [['next', '* * * *'], 2, /has 4 fields/],
+    [['next', '* * * * *', '--zone', 'Berlin'], 2, /Europe\/Berlin/],
     [['run', 'none'], 1, /no schedule "none"/],
   ] as const) {
     const ended = await run(env, 'schedule', ...args)

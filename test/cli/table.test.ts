@@ -73,12 +73,18 @@ test('durations', () => {
     '0': 0,
     ' 1M ': 60_000,
   }
-  for (const [text, ms] of Object.entries(known)) assert.equal(parseDuration('--in', text), ms, text)
+  for (const [text, ms] of Object.entries(known)) assert.equal(parseDuration('--in', text, { most: '2d' }), ms, text)
   for (const text of ['', '5', '5x', 'm5', '-5s', '5s later', '1h 30m', 's', '1e3s']) {
     assert.throws(
-      () => parseDuration('--in', text),
+      () => parseDuration('--in', text, { most: '9d' }),
       (error: unknown) => error instanceof BgtaskError && error.code === 'usage',
       text,
     )
   }
+  for (const [text, sentence] of [
+    ['999ms', '--every is "999ms"; allowed are durations from 1s to 366d, or never.'],
+    ['99999999d', '--every is "99999999d"; allowed are durations from 1s to 366d, or never.'],
+    ['x', '--every is "x"; allowed are durations like 250ms, 30s, 5m, 1h30m or 2d, or never.'],
+  ] as const)
+    assert.throws(() => parseDuration('--every', text, { least: '1s', most: '366d', also: 'never' }), { code: 'usage', message: sentence })
 })

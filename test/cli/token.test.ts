@@ -48,9 +48,9 @@ test('what is wrong on the command line is said, and exits accordingly', async t
   const { env } = await openScene(t)
   for (const [args, code, words] of [
     [['create', 'x'], 2, /scope/],
-    [['create', 'x', '--scope', 'task:add:*'], 1, /would cover every action/],
+    [['create', 'x', '--scope', 'task:add:*'], 2, /would cover every action/],
     [['create', 'x', '--scope', 'task:read', '--expires', 'soon'], 2, /allowed are durations/],
-    [['create', 'x', '--scope', 'task:read', '--expires', '0'], 1, /1 minute to 3650 days/],
+    [['create', 'x', '--scope', 'task:read', '--expires', '0'], 2, /durations from 1m to 3650d, or never/],
     [['revoke', 'x'], 2, /whole numbers/],
     [['revoke', '99'], 1, /Token 99 does not exist/],
   ] as const) {
