@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { BgtaskError, messageOf } from '../errors.ts'
 import { isInstalled, ourCommand } from '../paths.ts'
+import { ignoreRuntime } from './ignore-runtime.ts'
+import { writeNew } from './write-new.ts'
 
 /**
  * Gives the application in the current folder its first action and a place for settings. What is there already is left as it is.
@@ -48,26 +50,6 @@ const readManifest = (folder: string): { type?: string } => {
   } catch (error) {
     throw new BgtaskError('misconfigured', `${path} cannot be read: ${messageOf(error)}. Mend it first.`, { cause: error })
   }
-}
-
-const writeNew = (folder: string, name: string, text: string, what: string): string => {
-  try {
-    mkdirSync(dirname(join(folder, name)), { recursive: true })
-    // Whoever makes it in this very moment keeps theirs.
-    writeFileSync(join(folder, name), text, { flag: 'wx' })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return `${name} is there already, and left as it is`
-    throw new BgtaskError('misconfigured', `${join(folder, name)} cannot be written: ${messageOf(error)}.`, { cause: error })
-  }
-  return `${name}: ${what}`
-}
-
-const ignoreRuntime = (folder: string): string => {
-  const path = join(folder, '.gitignore')
-  const before = existsSync(path) ? readFileSync(path, 'utf8') : ''
-  if (before.split('\n').some(line => /^\/?runtime\/?$/.test(line.trim()))) return '.gitignore leaves runtime/ out already'
-  writeFileSync(path, `${before === '' || before.endsWith('\n') ? before : `${before}\n`}runtime/\n`)
-  return '.gitignore: leaves out runtime/, where database and output lie'
 }
 
 const moduleAction = `import { defineAction } from 'bgtask'

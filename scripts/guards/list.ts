@@ -201,6 +201,14 @@ export const guards: readonly Guard[] = [
     'web/api/wait.test.ts',
   ),
   guard('API: nor keeps those that it has left', 'app/web/api/wait.ts', '      count(token, -1)\n', '', 'web/api/wait.test.ts'),
+  guard('init: no .gitignore is written through a link', 'app/cli/ignore-runtime.ts', ' | O_NOFOLLOW', '', 'cli/init-files.test.ts'),
+  guard(
+    'init: no file is written out of the project',
+    'app/cli/write-new.ts',
+    '.startsWith(`${realpathSync(folder)}${sep}`)',
+    ".startsWith('/')",
+    'cli/init-files.test.ts',
+  ),
   guard(
     'API: a packed body is refused',
     'app/web/api/register.ts',
