@@ -15,6 +15,7 @@ import { openBackground } from '../app/api/background.ts'
 import { queueOf } from '../app/api/queue.ts'
 import { makeToken, revokeToken } from '../app/api/tokens.ts'
 import { loadConfig } from '../app/config.ts'
+import type { Db } from '../app/store/database.ts'
 import { findTask } from '../app/store/find-task.ts'
 import { insertSamples } from '../app/store/samples.ts'
 import { type Durations, noteDuration } from '../app/task/durations.ts'
@@ -93,6 +94,9 @@ async function takeAll() {
   await until('cron has run', async () => ['succeeded', 'failed'].includes((await task(cronRun.id)).state), 30_000)
   for (const to of ['cleo', 'dan']) await letters.createItem({ to, subject: 'Your order is on its way' })
   await insertSamples(background.db, shopSamples(orders.id, Date.now()))
+  // Six hours that nobody waited for: the loop of prices has run all the time, and died twice.
+  await until('prices are compared', async () => (await task(prices.id)).state === 'running')
+  await setLives(background.db, prices.id, Date.now())
   await until('there is something to see', async () => {
     const states = await Promise.all([mail, orders, prices, failed, running, deployed].map(async ({ id }) => (await task(id)).state))
     return states.join() === 'tripped,running,running,failed,running,succeeded'
@@ -269,6 +273,29 @@ export const cronQueueInfo = () => ({ letters: { timeS: 15, maxFailures: 1, work
   )
   writeFileSync(join(folder, 'backup.ts'), `import { tar } from 'nowhere-to-be-found'\nexport const cron = () => tar()\n`)
   return folder
+}
+
+/** Runs of a loop that were before its first one, which is the last of them then. */
+async function setLives(db: Db, taskId: number, now: number) {
+  const [last] = await db.kysely.selectFrom('bg_run').selectAll().where('task_id', '=', taskId).execute()
+  const ago = (minutes: number) => now - minutes * 60_000
+  const lives = [
+    [400, 290, 'killed', 'SIGKILL'],
+    [289, 140, 'interrupted', null],
+    [138, 52, 'out-of-memory', 'SIGABRT'],
+    [45, 44, 'exited', null],
+    [43, null, null, null],
+  ] as const
+  await db.kysely.deleteFrom('bg_run').where('task_id', '=', taskId).execute()
+  for (const [index, [began, ended, outcome, signal]] of lives.entries())
+    await db.kysely
+      .insertInto('bg_run')
+      .values({
+        ...last!,
+        ...{ number: index + 1 - lives.length + 1, started_at: ago(began), ended_at: ended === null ? null : ago(ended), outcome, signal },
+        ...(outcome === 'exited' ? { exit_code: 1 } : {}),
+      })
+      .execute()
 }
 
 /** What the loop of orders did in a week that nobody waited for: quiet nights, a slow supplier, and an hour in which it threw. */

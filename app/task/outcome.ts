@@ -40,5 +40,8 @@ export const failure = (content: string): Verdict => ({ verdict: 'failure', cont
 /** Died without saying how it went: counted as a crash of a ONCE task. */
 export const isCrash = (kind: OutcomeKind) => kind === 'exited' || kind === 'killed' || kind === 'out-of-memory' || kind === 'lost'
 
+/** Nobody had wanted it to end so: neither it itself, in good order, nor who stopped it. */
+export const isBadEnd = (kind: OutcomeKind) => kind !== 'succeeded' && kind !== 'cancelled' && kind !== 'interrupted'
+
 /** Exit code by which a program says that its configuration is wrong and a restart will not help (sysexits.h EX_CONFIG). */
 export const exitMisconfigured = 78

@@ -2,6 +2,7 @@ import type { Db } from '../store/database.ts'
 import { listRuns } from '../store/list-runs.ts'
 import { listSamples } from '../store/samples.ts'
 import { addDurations, type Durations, percentileMs } from '../task/durations.ts'
+import { isBadEnd } from '../task/outcome.ts'
 import type { Run } from '../task/run.ts'
 import { type Sample, type SampleSpanMs, spanAt } from '../task/sample.ts'
 import { barPath, linePath, markPath, scaleOf } from './chart-paths.ts'
@@ -149,8 +150,6 @@ const chart = (
 const oneShape = (key: LoopChart['key'], className: string, draw: Draw, values: Values) =>
   chart(key, values, [], [[className, draw, values]])
 
-// One that was stopped, replaced or recycled ended as it should.
-const endedBadly = (run: Run | undefined) =>
-  run !== undefined && run.outcome !== null && !['succeeded', 'cancelled', 'interrupted'].includes(run.outcome)
+const endedBadly = (run: Run | undefined) => run !== undefined && run.outcome !== null && isBadEnd(run.outcome)
 
 const isSpan = (given: string | undefined): given is ChartSpan => given !== undefined && Object.hasOwn(chartSpans, given)

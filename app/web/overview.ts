@@ -13,6 +13,7 @@ import { runName } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
 import { startByVisit } from './loop.ts'
+import { loopStrips, mostStrips } from './loop-strips.ts'
 import type { Panel } from './panel.ts'
 import { mayAct } from './roles.ts'
 import { startByToken } from './token-visits.ts'
@@ -53,6 +54,8 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     ended,
     loopsUp: status.loops?.filter(task => task.state === 'running').length ?? 0,
     loopsWanted: status.loops?.filter(task => task.wanted === 'up').length ?? 0,
+    strips: await loopStrips(db, status.loops ?? [], now),
+    moreLoops: Math.max(0, (status.loops?.length ?? 0) - mostStrips),
     attention: attention.map((task, index) => explained(task, lastRuns[index])),
     running: running.map(task => ({ ...explained(task), beat: beatOf(panel, task) })),
     // In the order in which they come; what is due already comes first.

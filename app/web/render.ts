@@ -69,6 +69,8 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
     actIcon: (noun: string) => actIcons[noun] ?? 'play',
     roleIcon: (role: Role) => roleIcons[role],
     number: (value: number) => formatNumber(language, value),
+    /** Of a part from 0 to 1; 100 % only when it is all. */
+    percent: (part: number) => `${formatNumber(language, Math.floor(part * 1_000) / 10)} %`,
     duration: (ms: number | null | undefined) => (ms === null || ms === undefined ? '–' : formatDuration(language, ms)),
     bytes: (bytes: number | null | undefined) => (bytes === null || bytes === undefined ? '–' : formatBytes(language, bytes)),
     stateIcon: (state: Task['state']) => stateIcons[state],

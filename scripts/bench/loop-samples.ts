@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CompiledQuery } from 'kysely'
-import { type Beat, writeBeat } from '../../app/runs/beat.ts'
 import { identify } from '../../app/runs/process-identity.ts'
 import { runPaths } from '../../app/runs/runtime-folder.ts'
 import type { Ticket } from '../../app/runs/ticket.ts'
@@ -108,7 +107,7 @@ const adoptedLoop = (runs: string, taskId: number): Child => {
 const writeMinute = (folder: string, at: number) => {
   const durations = {}
   for (let iteration = 0; iteration < 12; iteration++) noteDuration(durations, 5 * 100 ** Math.random())
-  writeBeat(runPaths(folder).beat, { minutes: [{ at, iterations: 12, errors: 0, durations }] } as unknown as Beat)
+  writeFileSync(runPaths(folder).beat, JSON.stringify({ minutes: [{ at, iterations: 12, errors: 0, durations }] }))
 }
 
 /** Bytes of the table of samples, as far as the database tells them apart. */

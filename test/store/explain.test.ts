@@ -25,6 +25,7 @@ import { listAttention, listNext, listRunningNow } from '../../app/store/overvie
 import { pruneRows } from '../../app/store/prune.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
 import { discardFailed, retryFailed, sliceFailed } from '../../app/store/recover.ts'
+import { insertSamples, listSamples, rollUpSamples } from '../../app/store/samples.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
 import {
   deleteSessionOf,
@@ -39,6 +40,7 @@ import {
 import { insertUser } from '../../app/store/users.ts'
 import { cancelByKey, cancelTask, deleteTask, moveDue, retryTask, runNow, wishDown, wishFresh, wishUp } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
+import { emptySample } from '../../app/task/sample.ts'
 import { type MariaDb, startMariaDb } from '../helpers/mariadb.ts'
 import { dialects } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
@@ -132,6 +134,15 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
         db,
         claimed.map(task => ({ taskId: task!.id, number: 1, end, decide: now => afterOnce(now, end, seedTime, 0.5) })),
       )
+    },
+  },
+  {
+    name: 'samples of loops',
+    run: async db => {
+      const minutes = Array.from({ length: 90 }, (_, n) => emptySample(7, seedTime + n * 60_000, 60_000))
+      await insertSamples(db, [...minutes, ...minutes.map(sample => ({ ...sample, taskId: 8 }))])
+      await rollUpSamples(db, [7, 8], seedTime + 90 * 60_000)
+      await listSamples(db, 7, 600_000, seedTime)
     },
   },
   { name: 'list-running', run: db => listRunning(db, 'host-1') },
