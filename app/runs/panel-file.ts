@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { isAlive, type ProcessIdentity } from './process-identity.ts'
 import { runtimePaths } from './runtime-folder.ts'
-import { readJson, writeJson } from './write-file.ts'
+import { readJson, writeJson, writeWhole } from './write-file.ts'
 
 /** panel.pid: who the panel in the background is. A panel in a terminal, or under systemd, has none. */
 export interface PanelInfo extends ProcessIdentity {
@@ -18,7 +18,12 @@ export interface PanelInfo extends ProcessIdentity {
   failedReload: { at: number; why: string } | null
 }
 
-export const writePanel = (runtime: string, info: PanelInfo): void => writeJson(runtimePaths(runtime).panel, info)
+export const writePanel = (runtime: string, info: PanelInfo): void => {
+  const { panel, panelMainPid } = runtimePaths(runtime)
+  writeJson(panel, info)
+  // When the old one has left after a reload, systemd reads here who it is to watch.
+  writeWhole(panelMainPid, `${info.pid}\n`)
+}
 
 /** @returns null when none lives; a file left behind by a killed one, or naming a reused pid, counts for nothing */
 export const readPanel = (runtime: string): PanelInfo | null => {
@@ -34,6 +39,6 @@ export const panelProcesses = (runtime: string): ProcessIdentity[] => {
 
 /** @param pid only its own: a successor may have written the file meanwhile. */
 export const removePanel = (runtime: string, pid: number): void => {
-  const { panel } = runtimePaths(runtime)
-  if (readJson<PanelInfo>(panel)?.pid === pid) rmSync(panel, { force: true })
+  const { panel, panelMainPid } = runtimePaths(runtime)
+  if (readJson<PanelInfo>(panel)?.pid === pid) for (const path of [panelMainPid, panel]) rmSync(path, { force: true })
 }

@@ -17,6 +17,8 @@ export const runtimePaths = (runtime: string) => ({
   log: join(runtime, 'bgtask.log'),
   /** Of a panel in the background: who it is, what it says, and who is just starting, stopping or reloading it. */
   panel: join(runtime, 'panel.pid'),
+  /** Its number alone, for systemd (PIDFile). */
+  panelMainPid: join(runtime, 'panel.mainpid'),
   panelLog: join(runtime, 'panel.log'),
   panelLock: join(runtime, 'panel.lock'),
   hostId: join(runtime, 'host-id'),

@@ -1,10 +1,21 @@
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type PanelInfo, panelProcesses, readPanel } from '../../app/runs/panel-file.ts'
+import { type PanelInfo, readPanel } from '../../app/runs/panel-file.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { freePort, password } from '../helpers/browser.ts'
 import { until } from '../helpers/scene.ts'
@@ -96,11 +107,18 @@ export const makeCheckout = async (t: { after(work: () => unknown): void }, env:
     checkout.inject(null)
     checkout.configure()
     if (existsSync(runtime)) await run('panel', 'stop')
-    for (const { pid } of panelProcesses(runtime)) process.kill(pid, 'SIGKILL')
+    // Also of a test that broke the file which names them.
+    for (const pid of runningFrom(root)) process.kill(pid, 'SIGKILL')
     rmSync(root, { recursive: true, force: true, maxRetries: 5 })
   })
   return checkout
 }
+
+const runningFrom = (root: string): number[] =>
+  readdirSync('/proc').flatMap(name => {
+    const path = `/proc/${name}/cmdline`
+    return /^\d+$/.test(name) && existsSync(path) && readFileSync(path, 'latin1').includes(`${root}/`) ? [Number(name)] : []
+  })
 
 // Loaded by every process of the checkout; it acts in a panel that takes over, at the moment that the file names.
 const injector = (faultFile: string) => `
