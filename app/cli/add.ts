@@ -1,5 +1,6 @@
 import { text as readAll } from 'node:stream/consumers'
 import type { OnConflict, TaskOptions } from '../api/check-options.ts'
+import { inexactNumberIn } from '../api/inexact-number.ts'
 import type { StoredTask } from '../api/store-tasks.ts'
 import { BgtaskError, exitCodes, messageOf } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
@@ -83,20 +84,19 @@ export const taskOptions = (
 
 /** @throws BgtaskError `usage` */
 export const parseParams = (text: string): unknown => {
-  try {
-    return JSON.parse(text, exactNumbers) as unknown
-  } catch (error) {
-    if (error instanceof BgtaskError) throw error
-    throw new BgtaskError('usage', `The params are not JSON (${messageOf(error)}). An example: '{"rows": 1000}'`, { cause: error })
-  }
-}
-
-// 12345678901234567890 would silently become 12345678901234567000.
-function exactNumbers(_key: string, value: unknown, context?: { source?: string }): unknown {
-  const source = context?.source
-  if (typeof value !== 'number' || source === undefined || !/^-?\d+$/.test(source) || Number.isSafeInteger(value)) return value
+  const params = parsed(text)
+  const inexact = inexactNumberIn(text)
+  if (inexact === null) return params
   throw new BgtaskError(
     'usage',
-    `The params hold the number ${source.slice(0, 40)}, which is too large to be kept exactly; give it as text, in quotes.`,
+    `The params hold the number ${inexact}, which is too large to be kept exactly; give it as text, in quotes.`,
   )
+}
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown
+  } catch (error) {
+    throw new BgtaskError('usage', `The params are not JSON (${messageOf(error)}). An example: '{"rows": 1000}'`, { cause: error })
+  }
 }

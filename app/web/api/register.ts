@@ -26,6 +26,7 @@ import { registerCommandsApi } from './commands.ts'
 import { registerCronApi } from './cron.ts'
 import { deepestBody } from './deepest-body.ts'
 import { registerFailedApi } from './failed.ts'
+import { inexact } from './inexact.ts'
 import { registerLoopApi } from './loop.ts'
 import { registerMoveApi } from './move.ts'
 import { collectOpenApi } from './openapi.ts'
@@ -95,11 +96,12 @@ const takeJsonOnly = (api: FastifyInstance) => {
     if (body.length === 0) return done(null, undefined)
     // Read as text all the same, it would be stored with other characters in it than were sent.
     if (!isUtf8(body)) return done(new UnreadableBody(400, 'The body is not UTF-8, as JSON has to be; send it in that encoding.'))
-    parse(request, body.toString(), (error, value) => {
+    const text = body.toString()
+    parse(request, text, (error, value) => {
       // Before anything walks through it.
       if (!error && isDeeperThan(value, deepestBody))
         done(new BgtaskError('refused', `The body is nested deeper than ${deepestBody} levels; give flatter params.`))
-      else done(error, value)
+      else done(error ?? inexact('The body', text), value)
     })
   })
 }

@@ -14,6 +14,7 @@ import { findLines, KeyTaken, keepLines, keepLinesAlone, openLines, type Request
 import { actorOf } from '../actor.ts'
 import type { Panel } from '../panel.ts'
 import { deepestBody } from './deepest-body.ts'
+import { inexact } from './inexact.ts'
 import { mayMeetWith, requireAction, scopeMissingFor } from './may-add.ts'
 import { type Line, type LineFault, linesLimits } from './read-lines.ts'
 import { readTaskWish } from './task-wish.ts'
@@ -167,6 +168,8 @@ const parseLine = (text: string | null, fault: LineFault | null): unknown => {
     throw refused('The line cannot be read: it is not JSON, or has a key that is not allowed (__proto__).')
   }
   if (isDeeperThan(value, deepestBody)) throw refused(`The line is nested deeper than ${deepestBody} levels; give flatter params.`)
+  const changed = inexact('The line', text)
+  if (changed) throw changed
   return value
 }
 

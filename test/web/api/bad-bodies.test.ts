@@ -145,6 +145,26 @@ test('an action that is not there is named; of others, only those that the token
   assert.equal(rows(), before)
 })
 
+test('a number that cannot be kept exactly is refused, and not stored as another one', async () => {
+  const ask = askWith(panel, token)
+  const before = rows()
+  for (const number of ['12345678901234567890', '-9007199254740993', '9'.repeat(300)]) {
+    const body = `{"action": "test/ok", "params": {"a": [1, ${number}]}}`
+    const words = new RegExp(
+      `^The (?:body|line) holds the number ${number.slice(0, 40)}, which is too large to be kept exactly; give it as text`,
+    )
+    const answer = await ask('POST', '/tasks', body)
+    assert.deepEqual([answer.status, codeIn(answer)], [422, 'refused'])
+    assert.match(sentenceIn(answer), words)
+    const [line] = (await ask('POST', '/tasks', `${body}\n`, ndjson)).body.split('\n')
+    assert.match((JSON.parse(line!) as { error: { message: string } }).error.message, words)
+  }
+  assert.equal(rows(), before)
+  const kept = '{"a":[9007199254740991,1e300,0.1234567890123456789,"12345678901234567890"]}'
+  const { task } = JSON.parse((await ask('POST', '/tasks', `{"action":"test/ok","params":${kept}}`)).body) as { task: { params: unknown } }
+  assert.deepEqual(task.params, JSON.parse(kept))
+})
+
 test('what may be of several kinds says so once', async () => {
   const answer = await askWith(panel, token)('POST', '/tasks/move', { unique: 'x', delayMs: 'soon' })
   assert.equal(sentenceIn(answer), 'The body is not as it should be: delayMs must be a number or null, but is "soon".')
