@@ -8,7 +8,7 @@ import { queueOf } from '../../app/api/queue.ts'
 import { cronFacts } from '../../app/cron/cron-facts.ts'
 import { readCron } from '../../app/store/cron.ts'
 import { listParts } from '../../app/store/cron-parts.ts'
-import { listAside, queueStand } from '../../app/store/queues.ts'
+import { findItem, listAside, queueStand } from '../../app/store/queues.ts'
 import { makeScene, type Scene, until } from '../helpers/scene.ts'
 import { dialects } from '../store/dialects.ts'
 
@@ -29,13 +29,17 @@ for (const dialect of dialects) {
       const { db } = scene.background
       await queueOf('away', async () => scene.background).createItem(1)
       await queueOf('away', async () => scene.background).createItem(2)
+      const long = queueOf<number>('long', async () => scene.background)
+      for (const n of [1, 2, 3, 4, 5, 6, 7, 8]) await long.createItem(n)
+      const delayed = await queueOf('delayed', async () => scene.background).createItem({})
+      const begunAt = Date.now()
       await scene.supervise()
       const { task } = await askCron(scene.background, { creator: 'the test' })
       const ended = await scene.untilState(task.id, ['succeeded', 'failed'], 60_000)
       assert.equal(ended.state, 'failed')
       assert.match(
         ended.content!,
-        /^5 hooks, of which hangs, stray, throws failed, 2 items done, 1 failed and stay, 1 module cannot be used\.$/,
+        /^5 hooks, of which hangs, stray, throws failed, [3-5] items done, 1 failed and stay, 1 module cannot be used\.$/,
       )
       assert.equal((await scene.runs(task.id)).length, 2, 'the run that a hook left is carried on by a second one')
 
@@ -47,6 +51,13 @@ for (const dialect of dialects) {
       assert.deepEqual([times(lines, 'letter:ada'), times(lines, 'letter:nobody'), times(lines, 'letter:ben')], [1, 1, 2])
       assert.equal(times(lines, 'others'), 0, 'skipOnCron')
       assert.equal(times(lines, 'away'), 1, 'suspended after its first item')
+      // Each takes 0.15 s, and after 0.4 s none is begun any more.
+      const inTime = times(lines, 'long')
+      assert.ok(inTime >= 1 && inTime <= 3, `${inTime} of the queue that has 0.4 s`)
+      assert.equal(await long.numberOfItems(), 8 - inTime)
+      assert.equal(times(lines, 'delayed'), 1)
+      const putBack = (await findItem(db, delayed))!
+      assert.deepEqual([putBack.freeAt! >= begunAt + 3_600_000, putBack.failures], [true, 0], 'put back for an hour, which is no failure')
 
       const parts = new Map((await listParts(db)).map(part => [`${part.kind} ${part.name}`, part]))
       const shown = (name: string) => [parts.get(name)!.outcome, parts.get(name)!.error]
@@ -65,6 +76,8 @@ for (const dialect of dialects) {
       const next = await askCron(scene.background, { creator: 'the test' })
       assert.equal(next.added, true)
       await scene.untilState(next.task.id, ['succeeded', 'failed'], 60_000)
+      assert.equal(times(said(scene), 'delayed'), 1, 'not within the hour')
+      assert.ok(times(said(scene), 'long') > inTime, 'the long queue goes on')
       assert.equal(times(said(scene), 'good:again'), 1, 'a hook is told when it last went well')
       const [aside] = await listAside(db, 'letters', { limit: 10 })
       assert.deepEqual([aside!.data, aside!.error, aside!.failures], [{ to: 'nobody', fails: true }, 'there is no such address', 2])
