@@ -23,6 +23,7 @@ import { outputDownload } from './output-download.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
 import { parseTaskId, taskIdOf } from './task-id.ts'
+import { thisIteration } from './this-iteration.ts'
 
 const runsOnPage = 20
 /** Newest bytes of output on the page; all of it is a download away. */
@@ -77,6 +78,8 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
   const isLive = newest !== null && newest.endedAt === null
   const explained = createExplainer(panel)(stored, lastEnded)
   const { task } = explained
+  const beat = isLive ? beatOf(panel, task) : null
+  const charts = task.execType === 'FOREVER' ? await loopCharts(db, id, given.span) : null
   const shown =
     runs.find(run => run.number === shownNumber) ?? (shownNumber > 0 ? withoutSecrets(await findRun(db, id, shownNumber)) : null)
   return {
@@ -91,12 +94,13 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     isChosen: chosen !== null,
     madeBy: await scheduleOfTask(db, id),
     olderRuns: runs.length === runsOnPage && runs.at(-1)!.number > 1 ? runs.at(-1)!.number : null,
-    beat: isLive ? beatOf(panel, task) : null,
+    beat,
     entry: entry ?? null,
     buttons: buttonsOf(stored),
     command: `${ourCommand} ${task.action} ${id}`,
     params: JSON.stringify(task.params, null, 2),
-    charts: task.execType === 'FOREVER' ? await loopCharts(db, id, given.span) : null,
+    charts,
+    thisIteration: thisIteration(beat, charts, Date.now()),
     policy: task.execType === 'FOREVER' ? policyModel : null,
   }
 }

@@ -4,6 +4,7 @@ import { insertSamples } from '../../app/store/samples.ts'
 import type { Run } from '../../app/task/run.ts'
 import { emptySample, type Sample, type SampleSpanMs, spanAt } from '../../app/task/sample.ts'
 import { chartSpans, drawLoop } from '../../app/web/loop-charts.ts'
+import { thisIteration } from '../../app/web/this-iteration.ts'
 import { openPanel } from '../helpers/open-panel.ts'
 
 const minuteMs = 60_000
@@ -105,4 +106,18 @@ test('a page of a loop shows them for the time that is asked for, a once-task ha
   assert.match(await page('?span=7d'), /There are no figures of this time yet/)
   const once = await panel.background.addTask('test/ok')
   assert.doesNotMatch((await panel.ask({ url: `/admin/core/bgtask/${once.id}`, as: viewer })).body, /charts-title/)
+})
+
+test('the iteration under way is held against those before it', () => {
+  const usual = { p50Ms: 2_000, p95Ms: 5_000 }
+  assert.equal(thisIteration(null, usual, to), null)
+  assert.equal(thisIteration({ iterationStartedAt: null }, usual, to), null)
+  assert.equal(thisIteration({ iterationStartedAt: to - 999 }, usual, to), null, 'it may be over when the page is read')
+  assert.deepEqual(thisIteration({ iterationStartedAt: to - 4_000 }, usual, to), { startedAt: to - 4_000, usual, isLong: false })
+  assert.equal(thisIteration({ iterationStartedAt: to - 5_001 }, usual, to)?.isLong, true)
+  assert.deepEqual(thisIteration({ iterationStartedAt: to - 9_000 }, { p50Ms: null, p95Ms: null }, to), {
+    startedAt: to - 9_000,
+    usual: null,
+    isLong: false,
+  })
 })
