@@ -6,6 +6,8 @@
  *   node scripts/screenshots.ts tasks loop these pages alone; with dark, 360 or zh-CN only so
  */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -50,6 +52,14 @@ try {
   for (const work of cleanUps.reverse()) await work()
 }
 
+/** Stands for a chat that takes messages. @returns its address */
+async function takesAll(): Promise<string> {
+  const server = createServer((_, response) => response.end())
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/hooks/ops`
+}
+
 async function takeAll() {
   const actions = shopActions()
   const commandsFile = join(actions, '..', `${basename(actions)}-commands.json`)
@@ -61,6 +71,14 @@ async function takeAll() {
     BGTASK_ACTIONS: [actions, join(root, 'app', 'actions')].join(delimiter),
     BGTASK_COMMANDS: commandsFile,
     BGTASK_MODULES: shopModules(),
+    BGTASK_NOTIFY_WEBHOOK: await takesAll(),
+    BGTASK_NOTIFY_SECRET: `whsec_${Buffer.alloc(32, 1).toString('base64')}`,
+    BGTASK_NOTIFY_ALLOW: '127.0.0.1',
+    BGTASK_NOTIFY_SMTP: 'smtp://127.0.0.1:1',
+    BGTASK_NOTIFY_FROM: 'bgtask@shop.example',
+    BGTASK_NOTIFY_TO: 'ops@shop.example,kim@shop.example',
+    BGTASK_NOTIFY_QUIET: '22:00-07:00 Europe/Berlin',
+    BGTASK_NOTIFY_GATHER: '1',
   }
   const { address, runtime } = await servePanel(t, env)
   const background = await openBackground(await loadConfig({ ...env, BGTASK_RUNTIME: runtime }))
@@ -149,6 +167,7 @@ async function takeAll() {
     deploy: '/demo/deploy',
     'deploy-ran': `/demo/deploy?task=${deployed.id}`,
     tokens: '/admin/config/tokens',
+    notifications: '/admin/config/notifications',
     'new-token': '/admin/config/tokens/new',
     audit: '/admin/reports/audit',
     'audit-chain': '/admin/reports/audit/chain',
@@ -162,6 +181,7 @@ async function takeAll() {
     'empty-cron': '/admin/config/system/cron',
     'empty-commands': '/admin/core/commands',
     'empty-tokens': '/admin/config/tokens',
+    'empty-notifications': '/admin/config/notifications',
     'empty-status': '/admin/reports/status',
   }
   /** What is done before a page is opened, and with it before its picture is taken. */

@@ -43,7 +43,8 @@ export default defineAction({
     const { db } = await openRunBackground(currentRun()!)
     const stored = await findTask(db, task.id)
     const told = await tellIncidents(db, notify, channel, {
-      claim: `${task.id} ${run.number}`,
+      // By hand it may be beside a run of the supervisor, which must not take it for an earlier one of its own.
+      claim: process.env.BGTASK_RUN_FOLDER ? `${task.id} ${run.number}` : `by-hand-${process.pid} ${task.id}`,
       gather: task.attempt === 0,
       lastTry: stored !== null && task.attempt + 1 >= stored.maxAttempts,
       signal,

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { isAlive, type ProcessIdentity } from './process-identity.ts'
+import { bootId, isAlive, type ProcessIdentity } from './process-identity.ts'
 import { runtimePaths } from './runtime-folder.ts'
 import { readJson, writeJson } from './write-file.ts'
 
@@ -46,5 +46,10 @@ export const isSilent = ({ tickAt }: Pick<SupervisorInfo, 'tickAt'>, now: number
 export const readSupervisor = (runtime: string): SupervisorInfo | null => {
   const info = readJson<SupervisorInfo>(runtimePaths(runtime).pid)
   return info && isAlive(info) ? info : null
+}
+/** One that ended without taking its file away: it was killed. null when there is none, or the machine has been started anew since. */
+export const deadSupervisor = (runtime: string): SupervisorInfo | null => {
+  const info = readJson<SupervisorInfo>(runtimePaths(runtime).pid)
+  return info && info.bootId === bootId() && !isAlive(info) ? info : null
 }
 export const removeSupervisor = (runtime: string): void => rmSync(runtimePaths(runtime).pid, { force: true })

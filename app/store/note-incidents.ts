@@ -1,9 +1,9 @@
 import { CompiledQuery } from 'kysely'
 import { type ClosedHow, type IncidentFacts, type IncidentKind, incidentKey, sameFailureMs } from '../task/incident.ts'
-import { type Channel, channelsOf, isTold, type Notify, notifyAction, tellAt } from '../task/notify.ts'
+import { type Channel, channelsOf, isTold, type Notify, notifyAction, tellAt, tellerKey } from '../task/notify.ts'
 import type { CallerTransaction, Db } from './database.ts'
 import { insertTasks } from './insert-task.ts'
-import type { Executor } from './transact.ts'
+import { type Executor, transact } from './transact.ts'
 
 /** Something begins that people should hear of. Milliseconds since 1970. */
 export interface Opening {
@@ -44,6 +44,10 @@ export const noteIncidents = async (db: Db, trx: Executor, notify: Notify, chang
   }
   for (const channel of told) await addTeller(db, trx, channel)
 }
+
+/** The same in a transaction of its own. */
+export const noteIncidentsAlone = (db: Db, notify: Notify, changes: readonly (Opening | Closing)[]): Promise<void> =>
+  transact(db, trx => noteIncidents(db, trx, notify, changes))
 
 const open = async (db: Db, trx: Executor, notify: Notify, opening: Opening): Promise<Channel[]> => {
   const { kind, of, at, lines, facts, count = 1 } = opening
@@ -148,7 +152,7 @@ const addTeller = async (db: Db, trx: Executor, channel: Channel) => {
     .executeTakeFirst()
   if (!first) return
   const now = Date.now()
-  await insertTasks(db, [tellerTask({ channel }, Math.max(now, Number(first.tell_at)), `${notifyAction} ${channel}`)], {
+  await insertTasks(db, [tellerTask({ channel }, Math.max(now, Number(first.tell_at)), tellerKey(channel))], {
     now,
     trx: trx as CallerTransaction,
   })

@@ -13,8 +13,10 @@ import { removeNotify, writeNotify } from '../runs/notify-file.ts'
 import { identify } from '../runs/process-identity.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../runs/runtime-folder.ts'
 import { readSupervisor, removeSupervisor, writeSupervisor } from '../runs/supervisor-file.ts'
+import { isAway } from '../store/database.ts'
 import { beatHost, enterHost } from '../store/hosts.ts'
 import { migrate } from '../store/migrate.ts'
+import { noteIncidentsAlone } from '../store/note-incidents.ts'
 import { calmLog, rotateOwnLog } from './bounded-log.ts'
 import { eachMinute } from './each-minute.ts'
 import { createFolderPruner } from './prune-folders.ts'
@@ -83,12 +85,19 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
 
   await supervisor.start()
   who.tell()
+  const trouble = (error: unknown) => log.warn(messageOf(error))
+  const unlessAway = (error: unknown) => {
+    if (isAway(error)) throw error
+    trouble(error)
+  }
   let entered = false
   const enter = async () => {
     entered ||=
       (await supervisor.database.use(async db => {
         await migrate(db)
         supervisor.learnDown(await enterHost(db, who.host()))
+        const isBack = { do: 'close', kind: 'supervisor-gone', of: supervisor.owner.host, at: Date.now(), how: 'recovered' } as const
+        if (config.notify) await noteIncidentsAlone(db, config.notify, [isBack]).catch(unlessAway)
         return true
       })) ?? false
   }
@@ -99,7 +108,6 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
   const beat = () => supervisor.database.use(db => beatHost(db, supervisor.owner.host, epoch, supervisor.facts))
   const prune = () => supervisor.database.use(db => pruneHistory(config, db, log))
   const pruneFolders = createFolderPruner(config, log)
-  const trouble = (error: unknown) => log.warn(messageOf(error))
   const obeyFlags = () => {
     try {
       // Said while we were on our way up, before anybody could name our epoch.

@@ -35,6 +35,9 @@ export type Channel = (typeof channels)[number]
 /** The action that tells; of its own failures nothing is told, or it would never end. */
 export const notifyAction = 'core/notify'
 
+/** Of the one task that tells by a channel. */
+export const tellerKey = (channel: Channel): string => `${notifyAction} ${channel}`
+
 export const channelsOf = (notify: Notify): Channel[] => channels.filter(channel => notify[channel] !== null)
 
 /** Whether incidents of an action are told. @param action null: of the installation itself */

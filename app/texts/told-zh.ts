@@ -76,6 +76,8 @@ export const toldZh: Readonly<Record<string, string>> = {
   'The supervisor was started with other settings than these.': '监管进程启动时使用的设置与此不同。',
   'Restart it in this environment: {0} restart': '请在此环境中重启：{0} restart',
   'What the supervisor was started with cannot be read ({0}).': '无法读取监管进程启动时使用的设置（{0}）。',
+  'There is no such way to tell anybody; set BGTASK_NOTIFY_WEBHOOK or BGTASK_NOTIFY_SMTP, and start the panel again.':
+    '没有这种通知方式；请设置 BGTASK_NOTIFY_WEBHOOK 或 BGTASK_NOTIFY_SMTP，然后重新启动面板。',
   'Look at the runtime folder, above.': '请查看上面的运行时文件夹一项。',
 
   '{0} is not there': '{0} 不存在',

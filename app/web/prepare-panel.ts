@@ -14,6 +14,7 @@ import { pruneSessions } from '../store/sessions.ts'
 import { anyUser } from '../store/users.ts'
 import { makeFirstLink, onceLinkMs, removeFirstRun, writeFirstRun } from './first-link.ts'
 import { forgottenMs } from './login-wait.ts'
+import { watchSupervisor } from './watch-supervisor.ts'
 
 /**
  * What a panel stands on before it is built: the runtime folder, the database, the configured administrator.
@@ -49,11 +50,13 @@ export const attendPanel = async (background: Background, address: string): Prom
   const firstLink = await showFirstLink(db, config.runtime, address)
   if (config.autostart) await autostart(background)
   const reported = reportActions(background)
+  const watch = config.notify && watchSupervisor(background, config.notify)
   const prune = setInterval(() => void forgetOld(db), 600_000).unref()
   return {
     listensAt: firstLink.listensAt,
     end: async () => {
       clearInterval(prune)
+      await watch?.end()
       firstLink.end()
       await reported
     },

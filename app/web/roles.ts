@@ -55,6 +55,8 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'GET /admin/config/tokens/new': 'admin',
   'POST /admin/config/tokens': 'admin',
   'POST /admin/config/tokens/:id/revocation': 'admin',
+  'GET /admin/config/notifications': 'admin',
+  'POST /admin/config/notifications/test': 'admin',
   'GET /admin/config/schedules': 'viewer',
   'GET /admin/config/schedules/new': 'operator',
   'POST /admin/config/schedules': 'operator',

@@ -52,6 +52,7 @@ import { isOpenScrape } from './metrics/open-scrape.ts'
 import { registerMetrics, timeRequests } from './metrics/register.ts'
 import { registerMoveTask } from './move-task.ts'
 import { registerNewTask } from './new-task.ts'
+import { registerNotifications } from './notifications.ts'
 import { registerOverview } from './overview.ts'
 import { type Panel, themes } from './panel.ts'
 import { registerPreferences } from './preferences.ts'
@@ -175,6 +176,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerUsers(app, panel)
   registerSchedules(app, panel)
   registerTokens(app, panel)
+  registerNotifications(app, panel)
   registerPreferences(app, panel)
   registerOverview(app, panel)
   registerLoop(app, panel)

@@ -86,6 +86,28 @@ export const guards: readonly Guard[] = [
   ),
   // Messages to the world
   guard(
+    'notify: no password without TLS',
+    'app/notify/send-mail.ts',
+    "requireTLS: !secure && user !== '' && !isHere,",
+    '',
+    'notify/send-mail.test.ts',
+  ),
+  guard(
+    'notify: an HTML part has text of others as text',
+    'app/notify/compose-message.ts',
+    'text.replace(/[&<>"\']/g, found => `&#${found.charCodeAt(0)};`)',
+    'text',
+    'notify/send-mail.test.ts',
+  ),
+  guard(
+    'notify: no environment is handed what is secret',
+    'app/api/start-loop.ts',
+    " || name.startsWith('BGTASK_NOTIFY_')",
+    '',
+    'notify/settings.test.ts',
+  ),
+  guard('notify: no loop of messages', 'app/task/notify.ts', 'action !== notifyAction &&', '', 'notify/settings.test.ts'),
+  guard(
     'notify: an address that was written as a number',
     'app/notify/post-webhook.ts',
     'isIP(host) !== 0 && !isAllowed && !isPublicAddress(host)',

@@ -50,7 +50,7 @@ for (const [index, dialect] of dialects.entries()) {
     writeFileSync(file, '')
     await supervise()
     const loop = await background.addTask('test/trips-while', { file, password: 'hidden-by-its-name' }, 'FOREVER')
-    await untilState(loop.id, 'tripped')
+    await untilState(loop.id, 'tripped', 60_000)
     await until('the receiver was told', () => receiver.taken.length > 0)
     await calm()
     // A person has it tried again, and it is as it was.
@@ -127,7 +127,7 @@ for (const [index, dialect] of dialects.entries()) {
     await supervise()
     const many = await background.addTasks(Array.from({ length: 5 }, () => ({ action: 'test/fails', params: {} })))
     const other = await background.addTask('test/throws', {})
-    for (const { id } of [...many, other]) await untilState(id, 'failed')
+    for (const { id } of [...many, other]) await untilState(id, 'failed', 60_000)
     await until('it was refused', () => receiver.seen.length > 0)
     receiver.answer = { status: 200 }
     await calm()

@@ -169,6 +169,7 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   await look('/admin/core/commands/shouting')
   await look('/admin/reports/status')
   await look('/admin/reports/status/cron-key')
+  await look('/admin/config/notifications')
 
   const loop = await background.addTask('demo/heartbeat', { intervalMs: 500 }, { execType: 'FOREVER', type: 'a-type', creator: 'somebody' })
   const done = await background.addTask('demo/greet', { name: '<b>you</b>' })

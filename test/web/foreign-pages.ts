@@ -312,6 +312,7 @@ const targetsOf = async (panel: ListeningPanel): Promise<Target[]> => {
     post('/admin/config/system/cron'),
     post('/admin/config/system/cron/settings', { every_ms: '3600000' }),
     post('/admin/reports/status/cron-key'),
+    post('/admin/config/notifications/test', { channel: 'webhook' }),
   ]
 }
 

@@ -273,6 +273,8 @@ const lines: Record<string, Line> = {
   ...onUser('sessions-end'),
   ...onUser('second-factor-reset'),
   ...onUser('removal'),
+  'GET /admin/config/notifications': { role: 'admin', good: 200 },
+  'POST /admin/config/notifications/test': { role: 'admin', good: 303, make: async () => ({ body: { channel: 'webhook' } }) },
   'GET /admin/config/tokens': { role: 'admin', good: 200 },
   'GET /admin/config/tokens/new': { role: 'admin', good: 200 },
   'POST /admin/config/tokens': {
@@ -563,7 +565,12 @@ const lines: Record<string, Line> = {
 }
 
 before(async () => {
-  panel = await listenPanel()
+  panel = await listenPanel({
+    env: {
+      BGTASK_NOTIFY_WEBHOOK: 'https://hooks.example.com/',
+      BGTASK_NOTIFY_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}`,
+    },
+  })
   // Visits of these tests must not start a loop.
   hold(panel.runtime, 'the test', Date.now())
   for (const role of roles) people[role] = await panel.signIn(role, { from: freshAddress() })
