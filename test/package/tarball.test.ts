@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   cpSync,
@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
 import { tokenIn } from '../helpers/listening-panel.ts'
 import { until } from '../helpers/scene.ts'
 
@@ -294,4 +295,38 @@ for (const options of [{ url, token }, { socketPath }]) {
   }
   await panel.end()
   t.diagnostic(`tried with Node ${others.map(({ version }) => version).join(', ')}`)
+})
+
+test('the panel in the background is started, reloaded without a gap and stopped, with the code of the project', {
+  timeout: 120_000,
+}, async () => {
+  const writeVersion = (version: string) =>
+    write('app/controllers/which.js', `export default async app => { app.get('/which', async () => '${version}') }\n`)
+  writeVersion('one')
+  const address = /http:\/\/127\.0\.0\.1:\d+/.exec(bgtask('panel', 'start'))![0]
+  const which = async () => {
+    const answer = await fetch(`${address}/which`)
+    assert.equal(answer.status, 200)
+    return answer.text()
+  }
+  assert.equal(await which(), 'one')
+  writeVersion('two')
+  const reload = promisify(execFile)(join(project, 'node_modules/.bin/bgtask'), ['panel', 'reload'], { cwd: project, env })
+  let isOver = false
+  reload.then(
+    () => (isOver = true),
+    () => (isOver = true),
+  )
+  while (!isOver) assert.match(await which(), /^(?:one|two)$/)
+  assert.match((await reload).stdout, /The panel has reloaded/)
+  await until('the new code answers', async () => (await which()) === 'two')
+  write('bgtask.config.ts', 'export default {\n  BGTASK_MAX_RUNNING: 3 3\n}\n')
+  assert.match(
+    run(join(project, 'node_modules/.bin/bgtask'), ['panel', 'reload'], { expected: 78 }),
+    /bgtask\.config\.ts, line 2, cannot be used/,
+  )
+  assert.equal(await which(), 'two')
+  write('bgtask.config.ts', 'export default { BGTASK_MAX_RUNNING: 3 }\n')
+  assert.match(bgtask('panel', 'stop'), /The panel has ended/)
+  await assert.rejects(which())
 })

@@ -72,7 +72,8 @@ for (const dialect of dialects) {
         const task = await ended(id)
         assert.deepEqual([task.state, task.crashCount, task.attempt], ['succeeded', 0, 0], `task ${id}`)
         const outcomes = (await scene.runs(id)).map(run => run.outcome)
-        assert.deepEqual(outcomes, waiting.includes(id) ? ['succeeded', 'interrupted'] : ['succeeded'], `task ${id}`)
+        // More may have been handed over since we looked.
+        assert.match(outcomes.join(), waiting.includes(id) ? /^succeeded,interrupted$/ : /^succeeded(,interrupted)?$/, `task ${id}`)
         assert.equal(witnessed().filter(line => line.startsWith(`begin ${id} `)).length, 1)
       }
     })

@@ -287,7 +287,7 @@ export const execute = async ({ params }: { params: { gate: string } }) => {
 
 test('on MariaDB a panel reloads; while the database is away the old one goes on, and says so', {
   skip: mariadbMissing(),
-  timeout: 120_000,
+  timeout: 240_000,
 }, async t => {
   const server = await startMariaDb()
   t.after(() => server.stop())
