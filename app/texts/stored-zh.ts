@@ -8,6 +8,7 @@ export const storedZh: Readonly<Record<string, string>> = {
   'What becomes of them': '如何处理它们',
   'Milliseconds since 1970: what fails after it is left alone': '1970 年以来的毫秒数：在此之后失败的不予处理',
   'Runs a command of the commands file.': '运行命令文件中的一个命令。',
+  'Tells incidents, by webhook or mail, to those whom the configuration names.': '把故障通过 webhook 或邮件告知配置中指定的人。',
   'Runs cron: the hooks and queues of the modules.': '运行 cron：各模块的钩子和队列。',
   // cron
   'Cron runs already (task {0#}, since {1}); nothing was done.': 'Cron 已在运行（任务 {0}，自 {1} 起）；什么都没做。',

@@ -4,7 +4,7 @@
  */
 export const latinLeft = (html: string, excepted: readonly RegExp[]): string[] => {
   const shown = html
-    .replace(/<(script|style|code|pre|svg|datalist|textarea)\b[\s\S]*?<\/\1>/g, ' ')
+    .replace(/<(script|style|code|pre|svg|datalist|textarea|turbo-stream)\b[\s\S]*?<\/\1>/g, ' ')
     .replace(/<head>[\s\S]*?<\/head>/, ' ')
     .replace(/<dl class="facts mono-facts">[\s\S]*?<\/dl>/g, ' ')
     .replace(/<select [^>]*name="(?:zone|time_zone)"[\s\S]*?<\/select>/g, ' ')
