@@ -10,7 +10,9 @@ import { type Background, openBackground } from '../../app/api/background.ts'
 import { queueOf } from '../../app/api/queue.ts'
 import { createUser } from '../../app/api/users.ts'
 import { loadConfig } from '../../app/config.ts'
+import { insertSamples } from '../../app/store/samples.ts'
 import { turnOnSecondFactor } from '../../app/store/second-factor.ts'
+import { emptySample, spanAt } from '../../app/task/sample.ts'
 import { routeRoles } from '../../app/web/roles.ts'
 import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
 import { latinLeft } from '../helpers/latin-left.ts'
@@ -74,7 +76,17 @@ test('every page in every state: axe finds nothing, nothing is too wide, nothing
   )
 })
 
-const noPages = ['/', '/healthz', '/healthz/live', '/healthz/ready', '/cron', '/cron/*', '/admin/assets/:hash/:name', '/admin/live']
+const noPages = [
+  '/',
+  '/healthz',
+  '/healthz/live',
+  '/healthz/ready',
+  '/metrics',
+  '/cron',
+  '/cron/*',
+  '/admin/assets/:hash/:name',
+  '/admin/live',
+]
 const isPage = (route: string) => {
   const [method, url = ''] = route.split(' ')
   return method === 'GET' && !noPages.includes(url) && !/\/output$|\/artifacts\/|\.csv$|^\/api\//.test(url)
@@ -201,6 +213,10 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   await look('/admin/core/bgtask')
   for (const query of ['state=failed', 'unique=teacher:17', 'type=a-type&exec_type=FOREVER', 'text=nothing-is-like-this', 'state=bogus'])
     await look(`/admin/core/bgtask?${query}`)
+  const minute = { iterations: 100, errors: 3, durations: { 80: 90, 120: 10 }, cpuMs: 900, memoryBytes: 61e6, outputBytes: 8_000 }
+  const samples = [9, 8, 7, 3, 2, 1].map(ago => ({ ...emptySample(loop.id, spanAt(Date.now(), 60_000) - ago * 60_000, 60_000), ...minute }))
+  await insertSamples(db, [...samples, ...samples.map(sample => ({ ...sample, taskId: backing.id }))])
+  await look(`/admin/core/bgtask/${loop.id}?span=7d`)
   for (const { id } of [loop, done, failed, gone, backing, cancelled, file, command, cron]) await look(`/admin/core/bgtask/${id}`)
   await look(`/admin/core/bgtask/${later.id}`, page => page.click('details.ask summary'))
   await look(`/admin/core/bgtask/${later.id}/move`)
