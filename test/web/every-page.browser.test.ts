@@ -341,7 +341,7 @@ const excepted: RegExp[] = [
   /\b[a-z]+[A-Z]\w*\b|\b[A-Z][A-Z0-9_]{2,}\b/,
   /\b(?:description|executable|arguments|parameters|cwd|env|minimum|pattern|list|execute|ctx|shell|core|args|priority|type|action|folder|role|processes|cgroups?|setpriv|root|start)\b/,
   // Names of things.
-  /\b(?:bgtask|[Cc]ron|crontab|English|Linux|Chrome|Node|TypeError|Authorization|Prometheus|metrics|webhook|uid|kB|SQLite|sqlite|http|Lab)\b/,
+  /\b(?:bgtask|[Cc]ron|crontab|English|Linux|Chrome|Node|TypeError|Authorization|Prometheus|metrics|webhook|echo|uid|kB|SQLite|sqlite|http|Lab)\b/,
   /\b(?:hourly|daily|midnight|weekly|monthly|yearly|annually|shop backend)\b/,
   /\b(?:Europe|Asia|America|Africa|Atlantic|Pacific|Australia|Berlin|Shanghai|Dublin|Jersey|Berln|Mars)\b/,
   // What this test has named, and given where it is wrong.
