@@ -552,6 +552,8 @@ const lines: Record<string, Line> = {
   'GET /admin/reports/audit/chain': { role: 'admin', good: 200 },
   'GET /demo': { role: 'operator', good: 200 },
   'POST /demo/export': { role: 'operator', good: 422, changes: false, make: async () => ({ body: { rows: 'many' } }) },
+  'GET /demo/deploy': { role: 'operator', good: 200 },
+  'POST /demo/deploy': { role: 'operator', good: 422, changes: false, make: async () => ({ body: { environment: 'nowhere' } }) },
   'GET /demo/network': { role: 'operator', good: 200 },
   'POST /demo/network': {
     role: 'operator',
