@@ -12,16 +12,17 @@ import { readStat } from '../../app/runs/process-identity.ts'
 import { readTicket } from '../../app/runs/ticket.ts'
 import { cancelTask } from '../../app/store/wishes.ts'
 import type { Run } from '../../app/task/run.ts'
+import type { Sentence } from '../../app/task/told.ts'
 import { sharedMariaDb } from '../helpers/mariadb.ts'
 import { makeScene, type Scene, until } from '../helpers/scene.ts'
 
 /** Cgroups to try the memory limit in, given by whoever starts the tests: those of the machine may be in use for something else. */
 const cgroups = (process.env.BGTASK_TEST_CGROUPS ?? '').split(',').filter(Boolean)
 const machine = await lookAtMachine(cgroups)
-const needs = (what: string | null) => (what === null ? false : `NOT TRIED ON THIS MACHINE: ${what}`)
-const needsMemory = needs(String(machine.places.some(place => place.memory) ? null : machine.prlimit))
+const needs = (what: Sentence | null) => (what === null ? false : `NOT TRIED ON THIS MACHINE: ${what}`)
+const needsMemory = needs(machine.places.some(place => place.memory) ? null : machine.prlimit)
 const needsPids = needs(machine.places.some(place => place.processes) ? null : 'no pids cgroup for us')
-const needsRoot = needs(String(machine.runAs))
+const needsRoot = needs(machine.runAs)
 
 const waits = `import { existsSync } from 'node:fs'
 const go = async path => { while (path && !existsSync(path)) await new Promise(resolve => setTimeout(resolve, 20)) }\n`
@@ -299,7 +300,7 @@ test('the limit of output holds over rotations, and after an adoption', { timeou
   await second.stop()
 })
 
-test('no new privileges, for who asks for nothing else', { skip: needs(String(machine.noNewPrivileges)) }, async t => {
+test('no new privileges, for who asks for nothing else', { skip: needs(machine.noNewPrivileges) }, async t => {
   const scene = await makeLimited(t)
   const supervisor = await scene.supervise()
   const { id } = await scene.background.addTask('limit/no-new-privileges')

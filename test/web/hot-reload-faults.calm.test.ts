@@ -277,7 +277,16 @@ export const execute = async ({ params }: { params: { gate: string } }) => {
       soon,
       told,
     )
-    await assert.rejects(ask({ socketPath: checkout.socket, path: '/healthz' }), /ENOENT/)
+    await until(
+      'the file of the socket is gone',
+      () =>
+        ask({ socketPath: checkout.socket, path: '/healthz' }).then(
+          () => false,
+          (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+        ),
+      soon,
+      told,
+    )
     const started = await checkout.run('panel', 'start')
     assert.match(started.said, /bgtask is at/)
     load = putUnderLightLoad(checkout)
