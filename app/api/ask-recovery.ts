@@ -1,5 +1,6 @@
 import { BgtaskError } from '../errors.ts'
 import type { FailedFilter } from '../store/recover.ts'
+import { isErrorKey } from '../task/error-pattern.ts'
 import { told } from '../task/told.ts'
 import type { Background } from './background.ts'
 import type { Recovery } from './recover-failed.ts'
@@ -19,7 +20,7 @@ export const askRecovery = async (
   filter: FailedFilter,
   { by, actor }: { by: string; actor: AddedBy },
 ): Promise<StoredTask> => {
-  if (filter.error !== undefined && !/^[0-9a-f]{32}$/.test(filter.error))
+  if (filter.error !== undefined && !isErrorKey(filter.error))
     throw new BgtaskError(
       'refused',
       told`error is ${showValue(filter.error)}; give the key of an error as the list of failed tasks has it.`,

@@ -1,4 +1,5 @@
 import { defineAction, success } from '../index.ts'
+import { errorKeyPattern } from '../task/error-pattern.ts'
 
 /** Works on all failed tasks that a filter lets through, a few hundred at a time; asked for on the page of failed tasks, by CLI and API. */
 export default defineAction({
@@ -15,7 +16,7 @@ export default defineAction({
           action: { type: 'string', maxLength: 160 },
           type: { type: 'string', maxLength: 64 },
           creator: { type: 'string', maxLength: 64 },
-          error: { type: 'string', pattern: '^[0-9a-f]{32}$' },
+          error: { type: 'string', pattern: errorKeyPattern },
         },
         additionalProperties: false,
       },

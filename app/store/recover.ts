@@ -7,8 +7,9 @@ import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
 import { isDuplicate } from './is-away.ts'
 import { releaseSuccessors } from './replace-task.ts'
-import { fromReason, heldKey } from './rows.ts'
+import { heldKey } from './rows.ts'
 import { type Executor, transact, withRetries } from './transact.ts'
+import { waitsAgain } from './waits-again.ts'
 
 /** Which failed tasks. All that is given must hold; nothing given: all of them. */
 export interface FailedFilter {
@@ -97,21 +98,7 @@ export const retryFailed = (
     const free = await takeKeys(trx, rows)
     if (free.length > 0) {
       await forgetFailed(db, trx, free)
-      await trx
-        .updateTable(fromIndex(db, 'PRIMARY'))
-        .set({
-          state: 'waiting',
-          wanted: 'up',
-          reason: fromReason({ code: 'wished-again', at: now, by }),
-          attempt: 0,
-          crash_count: 0,
-          run_at: now,
-          due: 'now',
-          finished_at: null,
-          updated_at: now,
-        })
-        .where('id', 'in', free)
-        .execute()
+      await trx.updateTable(fromIndex(db, 'PRIMARY')).set(waitsAgain(by, now)).where('id', 'in', free).execute()
       await noteRemoved(db, trx, [{ state: 'failed', n: free.length }])
     }
     return { retried: free.length, held: rows.length - free.length }

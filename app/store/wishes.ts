@@ -12,6 +12,7 @@ import { lockNext } from './keep-last.ts'
 import { keyBack, releaseSuccessors } from './replace-task.ts'
 import { fromReason, heldKey, toTask } from './rows.ts'
 import { type Executor, transact } from './transact.ts'
+import { waitsAgain } from './waits-again.ts'
 
 // What people want of tasks. `by` is who said so. Each may be repeated.
 
@@ -108,21 +109,7 @@ export const retryTask = (db: Db, id: number, by: string, now: number): Promise<
     if (!task || !isFinal(task.state)) return maybeDone && task?.state === 'waiting'
     await holdKey(trx, task)
     await forgetFailed(db, trx, [id])
-    await trx
-      .updateTable('bg_task')
-      .set({
-        state: 'waiting',
-        wanted: 'up',
-        reason: fromReason({ code: 'wished-again', at: now, by }),
-        attempt: 0,
-        crash_count: 0,
-        run_at: now,
-        due: 'now',
-        finished_at: null,
-        updated_at: now,
-      })
-      .where('id', '=', id)
-      .execute()
+    await trx.updateTable('bg_task').set(waitsAgain(by, now)).where('id', '=', id).execute()
     await noteRemoved(db, trx, [{ state: task.state, n: 1 }])
     return true
   })

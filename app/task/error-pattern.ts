@@ -37,3 +37,7 @@ const firstLine = (text: string | null): string | undefined =>
     ?.split('\n')
     .find(line => line.trim() !== '')
     ?.trim()
+
+/** What the key of an error looks like, which is made of its pattern. */
+export const errorKeyPattern = '^[0-9a-f]{32}$'
+export const isErrorKey = (given: string): boolean => new RegExp(errorKeyPattern).test(given)

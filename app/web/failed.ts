@@ -6,6 +6,7 @@ import { presentFinal } from '../store/counters.ts'
 import { findError, listErrors, type TaskError } from '../store/errors.ts'
 import { findTask } from '../store/find-task.ts'
 import { countFailed, type FailedFilter } from '../store/recover.ts'
+import { isErrorKey } from '../task/error-pattern.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { WebError } from './error-pages.ts'
@@ -84,6 +85,6 @@ const wishOf = (given: FastifyRequest['query']): { act: 'retry' | 'discard'; fil
   if (act !== 'retry' && act !== 'discard') throw new WebError(422, 'error.recovery')
   const names = ['action', 'type', 'creator', 'error'] as const
   const filter = Object.fromEntries(names.flatMap(name => (fields[name] ? [[name, fields[name].slice(0, 160)]] : [])))
-  if (filter.error !== undefined && !/^[0-9a-f]{32}$/.test(filter.error)) throw new WebError(422, 'error.recovery')
+  if (filter.error !== undefined && !isErrorKey(filter.error)) throw new WebError(422, 'error.recovery')
   return { act, filter }
 }

@@ -6,6 +6,7 @@ import { findError } from '../store/errors.ts'
 import { findSchedule } from '../store/find-schedule.ts'
 import type { TaskFilter } from '../store/list-tasks.ts'
 import type { FailedFilter } from '../store/recover.ts'
+import { isErrorKey } from '../task/error-pattern.ts'
 import { loopStates, onceStates } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
 import { recoveryAddress } from './failed.ts'
@@ -41,7 +42,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     action: (given.action ?? '').slice(0, 140),
     creator: (given.creator ?? '').slice(0, 64),
     unique: (given.unique ?? '').slice(0, 255),
-    error: /^[0-9a-f]{32}$/.test(given.error ?? '') ? given.error! : '',
+    error: isErrorKey(given.error ?? '') ? given.error! : '',
     text: (given.text ?? '').slice(0, 200),
     schedule: String(parseTaskId(given.schedule ?? '') ?? ''),
   } as const

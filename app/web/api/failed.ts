@@ -3,6 +3,7 @@ import { askRecovery } from '../../api/ask-recovery.ts'
 import { tokenActor } from '../../api/tokens.ts'
 import { redactionOf } from '../../runs/redaction.ts'
 import { listErrors } from '../../store/errors.ts'
+import { errorKeyPattern } from '../../task/error-pattern.ts'
 import { actorOf } from '../actor.ts'
 import type { Panel } from '../panel.ts'
 import type { Api } from './register.ts'
@@ -28,7 +29,7 @@ export const registerFailedApi = (api: Api, panel: Panel) => {
   }
 }
 
-const errorKey = Type.String({ pattern: '^[0-9a-f]{32}$', description: 'Key of the error, as GET /api/v1/failed has it.' })
+const errorKey = Type.String({ pattern: errorKeyPattern, description: 'Key of the error, as GET /api/v1/failed has it.' })
 
 const listSchema = {
   summary: 'By which errors tasks failed',
