@@ -55,6 +55,18 @@ test('what hid a secret may not be taken away around it', () => {
     refused(stored, given)
 })
 
+test('a secret may not be sent elsewhere, though it would be hidden there too', () => {
+  const stored = { own: { host: 'mail.example', password: S }, other: { host: 'other.example', password: 'some-other-1' } }
+  for (const given of [
+    { ...stored, other: { host: 'other.example', password: '[redacted 1]' } },
+    { own: { host: 'mail.example', password: '[redacted 2]' }, other: { host: 'other.example', password: '[redacted 1]' } },
+    { own: { host: 'mail.example', password: '[redacted 1]', token: '[redacted 1]' } },
+    { own: { password: { password: '[redacted 1]' } } },
+    { password: '[redacted 1]' },
+  ] as Json[])
+    refused(stored, given)
+})
+
 test('a guess that is typed does not tell whether it is right, whole or in part', () => {
   const stored = { password: S, note: `uses ${S} ok` }
   for (const guess of [S, 'wrong-guess-1', `${S}\nothers-too`, [S, 'wrong-guess-1'], { key: S, value: 1 }] as Json[])
