@@ -1374,7 +1374,7 @@ export const guards: readonly Guard[] = [
     'app/store/cron.ts',
     "set({ asked_at: at }).where('asked_at', '=', seen.askedAt)",
     'set({ asked_at: at })',
-    'web/cron-address.test.ts',
+    'store/cron.test.ts',
   ),
   guard(
     'cron key: only after the password',
