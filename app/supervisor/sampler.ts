@@ -9,8 +9,8 @@ import { addDurations } from '../task/durations.ts'
 import { emptySample, type Sample, spanAt } from '../task/sample.ts'
 import type { Child } from './child.ts'
 
-/** A minute is looked at so long after its end: by then each runner has written what it did in it. */
-export const sampleAfterMs = 1_500
+/** A minute is looked at so long after its end: by then each runner, which writes once a second, has written what it did in it, also on a busy machine. */
+export const sampleAfterMs = 3_000
 const minuteMs = 60_000
 /** Kept while the database is away: as much as the chart of an hour shows, and not without end. */
 const mostUnwritten = 100_000

@@ -39,9 +39,13 @@ describe('what loops did in a minute', { concurrency: true }, () => {
       await first.kill()
       const second = await scene.supervise()
       await scene.untilState(steady.id, 'running')
+      // CPU time comes in ticks of 10 ms: each must do something that the second supervisor can see.
+      const before = { steady: counted('steady'), killed: counted('killed') }
+      await until('both have gone on', () => counted('steady') > before.steady + 60 && counted('killed') > before.killed + 60)
       await wishDown(scene.background.db, steady.id, 'test', Date.now())
       await scene.untilState(steady.id, 'stopped')
-      const minute = Math.floor(Date.now() / minuteMs) * minuteMs
+      const { finishedAt, updatedAt } = await scene.task(steady.id)
+      const minute = Math.floor((finishedAt ?? updatedAt) / minuteMs) * minuteMs
 
       const samplesOf = (id: number) => listSamples(scene.background.db, id, minuteMs, 0)
       const samples = await until(
