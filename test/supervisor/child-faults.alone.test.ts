@@ -15,7 +15,8 @@ describe('what a child may do', () => {
   const cleanUp: (() => unknown)[] = []
   const crashing: number[] = []
   before(async () => {
-    scene = await makeScene({ after: (work: () => unknown) => cleanUp.push(work) } as never)
+    // The variable of its own is what no run may see.
+    scene = await makeScene({ after: (work: () => unknown) => cleanUp.push(work) } as never, { env: { SHOP_PASSWORD: 'qq7kangaroo9' } })
     supervisor = await scene.supervise()
     // It takes half a minute until they are given up: all other tests run meanwhile.
     for (const action of ['crashes-at-once', 'crashes-after-1200ms']) crashing.push((await add(action, {}, { execType: 'FOREVER' })).id)
