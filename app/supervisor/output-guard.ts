@@ -29,7 +29,10 @@ export interface GuardEvents {
   trouble(sentence: string): void
   /** It has printed more than it may, and is stopped. Told once; whoever hears it ends it. */
   beyond(): void
-  /** Told once when it writes so much that it should be guarded by somebody who is never late; then it is left to that one. */
+  /**
+   * Told once when it writes so much that it should be guarded by somebody who is never late; then it is left to that one, stopped:
+   * a new guard of it lets it go on.
+   */
   flooding?(): void
 }
 
@@ -59,7 +62,7 @@ export class OutputGuard {
     this.#limitBytes = run.limitBytes
     this.#killAtBytes = run.killAtBytes ?? Number.POSITIVE_INFINITY
     this.#on = on
-    // Whoever guarded it before died while it had stopped the run to rotate its output.
+    // Whoever guarded it before has left it stopped: he died while he rotated its output, or handed it over.
     if (existsSync(this.#paths.rotating)) this.#endRotation({ goOn: true })
     this.#tryIt(() => {
       this.#goneBytes = goneBytes(run.folder)
@@ -125,6 +128,8 @@ export class OutputGuard {
     const { size, bytesPerMs } = this.#measure()
     if (this.#closed) return
     if (this.#on.flooding && bytesPerMs > floodBytesPerMs) {
+      // Until a thread has begun, such a run writes a hundred megabytes.
+      if (!this.#isStopped()) this.#hold()
       this.close()
       this.#on.flooding()
       return
@@ -146,6 +151,16 @@ export class OutputGuard {
     signalGroup(this.#process, 'SIGSTOP')
     this.#on.beyond()
     return true
+  }
+
+  #isStopped(): boolean {
+    return readStat(this.#process.pid)?.state === 'T'
+  }
+
+  /** Stops the run for a moment. Should we die meanwhile, the next guard sees by the file that it is to go on. */
+  #hold(): void {
+    writeFileSync(this.#paths.rotating, '', { mode: 0o600 })
+    signalGroup(this.#process, 'SIGSTOP')
   }
 
   #endRotation({ goOn }: { goOn: boolean }): void {
@@ -173,11 +188,9 @@ export class OutputGuard {
   }
 
   async #rotate(keepBytes: number): Promise<void> {
-    const stoppedBefore = readStat(this.#process.pid)?.state === 'T'
-    // Should we die meanwhile, the next supervisor sees by this file that the run is to go on.
-    writeFileSync(this.#paths.rotating, '', { mode: 0o600 })
+    const stoppedBefore = this.#isStopped()
+    this.#hold()
     this.#rotating = true
-    signalGroup(this.#process, 'SIGSTOP')
     try {
       // The older part goes first: all three together would be three times the limit.
       await rm(this.#paths.rotatedOutput, { force: true })
