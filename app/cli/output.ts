@@ -11,7 +11,7 @@ import type { Redactor } from '../secrets/redactor.ts'
 import { findRun } from '../store/list-runs.ts'
 import { runName } from '../task/run.ts'
 import { harmless, heldSequence } from '../texts/control-characters.ts'
-import { lastLines } from './last-lines.ts'
+import { lastLinesAt } from './last-lines-at.ts'
 import { wholeNumber, withBackground } from './open.ts'
 import { note } from './print.ts'
 import { taskNamed } from './task-named.ts'
@@ -30,7 +30,7 @@ export const runOutput = async (given: string, options: OutputOptions): Promise<
   const lines = options.tail === undefined ? null : wholeNumber('--tail', options.tail, 0, 1_000_000_000)
   const { folder, name, redactor } = await runOf(given, options)
   const paths = runPaths(folder)
-  const begin = lines === null ? { older: 0, newer: 0 } : lastLines(paths, lines)
+  const begin = lines === null ? { older: 0, newer: 0 } : lastLinesAt(paths, lines)
   const out = writer(redactor, options.raw ?? false, contextOf(paths, begin))
   await copy(paths.rotatedOutput, begin.older, out)
   let from = await copy(paths.output, begin.newer, out)

@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { exitCodes, messageOf } from '../errors.ts'
 import { type Limits, limitsOf, memorySentence, namesOf, sameLimits } from '../task/limits.ts'
-import type { Outcome, OutcomeKind, Verdict } from '../task/outcome.ts'
+import { isBadEnd, type Outcome, type OutcomeKind, type Verdict } from '../task/outcome.ts'
 import { createContext } from './context.ts'
 import type { CurrentRun } from './current-run.ts'
 import { isStopError } from './stop.ts'
@@ -63,7 +63,7 @@ export const exitedOutcome = (run: CurrentRun, exitCode: number): Outcome =>
       }
 
 /** The code that the process of a run with this outcome leaves with. */
-export const exitCodeOf = (outcome: Outcome): number => outcome.exitCode ?? (isFault(outcome.kind) ? 1 : 0)
+export const exitCodeOf = (outcome: Outcome): number => outcome.exitCode ?? (isBadEnd(outcome.kind) ? 1 : 0)
 
 const checkout = import.meta.dirname.replace(/[^/]+\/runner$/, '')
 
@@ -141,11 +141,9 @@ const stopped = (asked: Extract<OutcomeKind, 'interrupted' | 'cancelled' | 'time
   kind: asked,
   content,
   error: null,
-  exitCode: isFault(asked) ? 1 : 0,
+  exitCode: isBadEnd(asked) ? 1 : 0,
   signal: null,
 })
-
-const isFault = (kind: OutcomeKind) => kind !== 'succeeded' && kind !== 'interrupted' && kind !== 'cancelled'
 
 /** 78 when the action said that its configuration is wrong: by an error that carries it, or by process.exitCode. */
 const failureCode = (error: unknown): number => {

@@ -1,22 +1,16 @@
-import { isAlive, type ProcessIdentity, readStat } from './process-identity.ts'
-
-const { readFileSync } = process.getBuiltinModule('node:fs')
+import { isAlive, type ProcessIdentity, readRssBytes, readStat } from './process-identity.ts'
 
 /** What a live process takes now: resident memory, and CPU time since it began. */
 export interface ProcessUse {
   memoryBytes: number
-  cpuSeconds: number
+  cpuMs: number
 }
 
-/** @returns null when it is not that process any more, or it cannot be looked at */
+/** @returns null when it is not that process any more */
 export const processUse = (identity: ProcessIdentity): ProcessUse | null => {
   if (!isAlive(identity)) return null
-  try {
-    const stat = readStat(identity.pid)
-    const resident = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${identity.pid}/status`, 'latin1'))
-    // USER_HZ is 100 on every Linux that Node runs on (time(7)).
-    return stat && resident ? { memoryBytes: Number(resident[1]) * 1024, cpuSeconds: stat.cpuTicks / 100 } : null
-  } catch {
-    return null
-  }
+  const stat = readStat(identity.pid)
+  const memoryBytes = readRssBytes(identity.pid)
+  // USER_HZ is 100 on every Linux that Node runs on (time(7)).
+  return stat && memoryBytes !== undefined ? { memoryBytes, cpuMs: stat.cpuTicks * 10 } : null
 }

@@ -18,7 +18,7 @@ export const listLoops = (db: Db): Promise<Task[]> =>
     const goingDown = db.kysely
       .selectFrom(fromIndex(db, 'bg_task_state'))
       .selectAll()
-      .where('state', 'in', live)
+      .where('state', 'in', liveStates)
       .where('exec_type', '=', 'FOREVER')
       .where('wanted', '=', 'down')
     const rows = [...(await wantedUp.execute()), ...(await goingDown.execute())]
@@ -26,4 +26,5 @@ export const listLoops = (db: Db): Promise<Task[]> =>
     return [...byId.values()].sort((a, b) => Number(a.id) - Number(b.id)).map(toTask)
   })
 
-const live: LoopState[] = ['starting', 'running', 'stalled', 'backing-off', 'tripped', 'stopping']
+/** Those of loops that are not down yet. */
+export const liveStates: LoopState[] = ['starting', 'running', 'stalled', 'backing-off', 'tripped', 'stopping']

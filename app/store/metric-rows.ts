@@ -9,6 +9,7 @@ import type { Db } from './database.ts'
 import { fromIndex } from './from-index.ts'
 import { type Host, listHosts } from './hosts.ts'
 import { firstDue } from './list-due.ts'
+import { liveStates } from './list-loops.ts'
 import { withRetries } from './transact.ts'
 
 /** What is measured of the rows, of all hosts. Times are milliseconds since 1970. */
@@ -61,15 +62,13 @@ const listLoopRows = (db: Db): Promise<LoopRow[]> =>
       .where('wanted', '=', 'up')
       .where('after_id', 'is', null)
     const goingDown = loopsFrom(db, 'bg_task_state')
-      .where('state', 'in', live)
+      .where('state', 'in', liveStates)
       .where('exec_type', '=', 'FOREVER')
       .where('wanted', '=', 'down')
     const rows = [...(await wantedUp.execute()), ...(await goingDown.execute())]
     const byId = new Map(rows.map(row => [Number(row.id), row]))
     return [...byId.values()].sort((a, b) => Number(a.id) - Number(b.id)).map(toLoop)
   })
-
-const live: LoopState[] = ['starting', 'running', 'stalled', 'backing-off', 'tripped', 'stopping']
 
 const loopsFrom = (db: Db, index: string) =>
   db.kysely

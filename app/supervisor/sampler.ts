@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.ts'
 import { type BeatMinute, readBeat } from '../runs/beat.ts'
 import { printedBytes } from '../runs/printed-bytes.ts'
-import { readRssBytes, readStat } from '../runs/process-identity.ts'
+import { processUse } from '../runs/process-use.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
 import type { Db } from '../store/database.ts'
 import { insertSamples, rollUpSamples } from '../store/samples.ts'
@@ -111,12 +111,12 @@ export class Sampler {
         return undefined
       }
     }
-    const ticks = tryTo('reading its CPU time', () => readStat(child.pid)?.cpuTicks)
+    const use = tryTo('measuring its process', () => processUse(child.identity))
     return {
-      // USER_HZ is 100 on every Linux that Node runs on (time(7)). /proc forgets a process with its end; then the last look counts.
-      cpuMs: Math.max(before.cpuMs, ticks === undefined ? (child.usage?.cpuMs ?? 0) : ticks * 10),
+      // /proc forgets a process with its end; then the last look counts.
+      cpuMs: Math.max(before.cpuMs, use?.cpuMs ?? child.usage?.cpuMs ?? 0),
       outputBytes: tryTo('measuring its output', () => printedBytes(child.folder)) ?? before.outputBytes,
-      memoryBytes: tryTo('measuring its memory', () => readRssBytes(child.pid)) ?? null,
+      memoryBytes: use?.memoryBytes ?? null,
     }
   }
 

@@ -1,5 +1,5 @@
+import type { Life } from '../store/list-lives.ts'
 import { isBadEnd } from '../task/outcome.ts'
-import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 
 /** What a loop was in a piece of time: up, down since a run ended badly, or down as it should. */
@@ -14,13 +14,11 @@ export interface LifeStrip {
   badEnds: number
 }
 
-type Life = Pick<Run, 'startedAt' | 'endedAt' | 'outcome'>
-
 /**
  * The lives of a loop between two moments as one strip. Pure.
  * @param lives oldest first, the one under way included; what was before the first of them is not known, and stays empty
  */
-export const lifeStrip = (task: Pick<Task, 'wanted'>, lives: readonly Life[], from: number, to: number): LifeStrip => {
+export const lifeStrip = (task: Pick<Task, 'wanted'>, lives: readonly Omit<Life, 'number'>[], from: number, to: number): LifeStrip => {
   const pieces: { tone: StripTone; from: number; to: number }[] = []
   for (const [index, life] of lives.entries()) {
     const end = life.endedAt ?? to
@@ -53,7 +51,7 @@ export const lifeStrip = (task: Pick<Task, 'wanted'>, lives: readonly Life[], fr
 const minuteMs = 60_000
 const leastMs = 1.5 * minuteMs
 
-const isBad = ({ outcome }: Life) => outcome !== null && isBadEnd(outcome)
+const isBad = ({ outcome }: Pick<Life, 'outcome'>) => outcome !== null && isBadEnd(outcome)
 
 const bar = (fromMs: number, lengthMs: number) => `M${minutes(fromMs)} 0h${minutes(lengthMs)}v10H${minutes(fromMs)}z`
 const minutes = (ms: number) => Math.round((ms / minuteMs) * 100) / 100

@@ -1,9 +1,8 @@
 import type { Db } from '../store/database.ts'
-import { listRuns } from '../store/list-runs.ts'
+import { type Life, listLives } from '../store/list-lives.ts'
 import { listSamples } from '../store/samples.ts'
 import { addDurations, type Durations, percentileMs } from '../task/durations.ts'
 import { isBadEnd } from '../task/outcome.ts'
-import type { Run } from '../task/run.ts'
 import { type Sample, type SampleSpanMs, spanAt } from '../task/sample.ts'
 import { barPath, linePath, markPath, scaleOf } from './chart-paths.ts'
 
@@ -54,14 +53,14 @@ export const loopCharts = async (db: Db, taskId: number, given: string | undefin
   const to = spanAt(now, spanMs)
   const from = to - slots * spanMs
   const samples = await listSamples(db, taskId, spanMs, from)
-  const runs = await listRuns(db, taskId, { limit: mostMarks })
-  return drawLoop(samples, runs, { span, from, to })
+  const lives = await listLives(db, taskId, mostMarks)
+  return drawLoop(samples, lives, { span, from, to })
 }
 
-/** Pure: the same samples and runs make the same charts. @param runs newest first */
+/** Pure: the same samples and lives make the same charts. @param lives newest first */
 export const drawLoop = (
   samples: readonly Sample[],
-  runs: readonly Run[],
+  lives: readonly Pick<Life, 'number' | 'startedAt' | 'outcome'>[],
   { span, from, to }: { span: ChartSpan; from: number; to: number },
 ): LoopCharts => {
   const { spanMs, slots } = chartSpans[span]
@@ -75,9 +74,9 @@ export const drawLoop = (
   const halves = valuesOf(({ durations }) => percentileMs(durations, 50))
   const nearlyAll = valuesOf(({ durations }) => percentileMs(durations, 95))
   const errors = valuesOf(sample => sample.errors / minutes)
-  const started = runs.filter(({ startedAt }) => startedAt >= from && startedAt < to)
-  const bad = started.filter(({ number }) => endedBadly(runs.find(run => run.number === number - 1)))
-  const slotOf = ({ startedAt }: Run) => (startedAt - from) / spanMs
+  const started = lives.filter(({ startedAt }) => startedAt >= from && startedAt < to)
+  const bad = started.filter(({ number }) => endedBadly(lives.find(life => life.number === number - 1)))
+  const slotOf = ({ startedAt }: Pick<Life, 'startedAt'>) => (startedAt - from) / spanMs
   const all: Durations = {}
   for (const { durations } of samples) addDurations(all, durations)
   return {
@@ -118,7 +117,7 @@ export const drawLoop = (
     starts: started.length,
     badStarts: bad.length,
     marks: [
-      { className: 'chart-mark', path: markPath(started.filter(run => !bad.includes(run)).map(slotOf)) },
+      { className: 'chart-mark', path: markPath(started.filter(life => !bad.includes(life)).map(slotOf)) },
       { className: 'chart-mark bad', path: markPath(bad.map(slotOf)) },
     ].filter(({ path }) => path !== ''),
     iterations: samples.reduce((sum, { iterations }) => sum + iterations, 0),
@@ -150,6 +149,6 @@ const chart = (
 const oneShape = (key: LoopChart['key'], className: string, draw: Draw, values: Values) =>
   chart(key, values, [], [[className, draw, values]])
 
-const endedBadly = (run: Run | undefined) => run !== undefined && run.outcome !== null && isBadEnd(run.outcome)
+const endedBadly = (life: Pick<Life, 'outcome'> | undefined) => life !== undefined && life.outcome !== null && isBadEnd(life.outcome)
 
 const isSpan = (given: string | undefined): given is ChartSpan => given !== undefined && Object.hasOwn(chartSpans, given)

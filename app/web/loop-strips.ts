@@ -1,6 +1,5 @@
 import type { Db } from '../store/database.ts'
-import { listRuns } from '../store/list-runs.ts'
-import type { Run } from '../task/run.ts'
+import { type Life, listLives } from '../store/list-lives.ts'
 import type { Task } from '../task/task.ts'
 import { type LifeStrip, lifeStrip } from './life-strip.ts'
 
@@ -22,15 +21,15 @@ export const loopStrips = async (db: Db, loops: readonly Task[], now = Date.now(
 }
 
 // The page is made anew with each change that somebody looks on at; a loop whose row is as it was has had no other life since.
-const known = new WeakMap<Db, Map<number, { as: string; lives: readonly Run[] }>>()
+const known = new WeakMap<Db, Map<number, { as: string; lives: readonly Life[] }>>()
 
-const livesOf = async (db: Db, { id, number, state, updatedAt }: Task): Promise<readonly Run[]> => {
+const livesOf = async (db: Db, { id, number, state, updatedAt }: Task): Promise<readonly Life[]> => {
   const ofDb = known.get(db) ?? new Map()
   known.set(db, ofDb)
   const as = `${number} ${state} ${updatedAt}`
   const found = ofDb.get(id)
   if (found?.as === as) return found.lives
-  const lives = (await listRuns(db, id, { limit: mostLives })).reverse()
+  const lives = (await listLives(db, id, mostLives)).reverse()
   ofDb.set(id, { as, lives })
   return lives
 }

@@ -1,7 +1,7 @@
-import { statfsSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import { loopStatus } from '../api/loop-status.ts'
 import { readBeat } from '../runs/beat.ts'
+import { diskSpace } from '../runs/disk-space.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { countEnded } from '../store/count-tasks.ts'
@@ -79,6 +79,6 @@ export const beatOf = ({ config }: Pick<Panel, 'config'>, task: Pick<Task, 'id' 
 }
 
 const diskOf = (folder: string) => {
-  const { bavail, blocks, bsize } = statfsSync(folder)
-  return { freeBytes: bavail * bsize, freePart: blocks === 0 ? 1 : bavail / blocks }
+  const { freeBytes, sizeBytes } = diskSpace(folder)
+  return { freeBytes, freePart: sizeBytes === 0 ? 1 : freeBytes / sizeBytes }
 }

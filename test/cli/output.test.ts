@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { lastLines } from '../../app/cli/last-lines.ts'
+import { lastLinesAt } from '../../app/cli/last-lines-at.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { withWritableTask } from '../helpers/task-with-output.ts'
 import { run } from './run.ts'
@@ -18,7 +18,7 @@ test('the last lines, also over both files of a run', t => {
     fc.property(text, text, fc.nat(12), (older, newer, lines) => {
       writeFileSync(paths.rotatedOutput, older)
       writeFileSync(paths.output, newer)
-      const begin = lastLines(paths, lines)
+      const begin = lastLinesAt(paths, lines)
       const shown = Buffer.from(older).subarray(begin.older).toString() + Buffer.from(newer).subarray(begin.newer).toString()
       assert.equal(shown, tail(older + newer, lines))
     }),

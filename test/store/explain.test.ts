@@ -12,6 +12,7 @@ import { findError, listErrors } from '../../app/store/errors.ts'
 import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey } from '../../app/store/find-task.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
+import { listLives } from '../../app/store/list-lives.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
 import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
@@ -176,6 +177,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
     name: 'list-runs',
     run: async db => [await listRuns(db, 1, { limit: 50 }), await listRuns(db, 1, { limit: 50, before: 5_000 }), await findRun(db, 1, 77)],
   },
+  { name: 'list-lives', run: db => listLives(db, 1, 200) },
   { name: 'recent lives', run: db => recentLives(db, [1, 2, 3], 25) },
   {
     name: 'wishes',

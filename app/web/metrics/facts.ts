@@ -1,8 +1,9 @@
-import { statfsSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../../config.ts'
 import { type Beat, readBeat } from '../../runs/beat.ts'
+import { diskSpace } from '../../runs/disk-space.ts'
 import { readHold } from '../../runs/flags.ts'
 import { hostId } from '../../runs/host-id.ts'
 import { openRuns } from '../../runs/open-runs.ts'
@@ -64,7 +65,7 @@ export const readFacts = async ({ config, background: { db }, live }: Pick<Panel
     dialect: db.dialect,
     databaseBytes: databaseBytes(config),
     disk: diskOf(config.runtime),
-    supervisor: info && { info, use: processUse(info) },
+    supervisor: info && { info, use: useOf(info) },
     isHeld: readHold(config.runtime) !== null,
     loops: rows ? await measureLoops(config, host, rows.loops.slice(0, mostLoops)) : loopsByFiles(config),
     streams: live.streams(),
@@ -108,7 +109,16 @@ const loopsByFiles = ({ runtime }: Config): MeasuredLoop[] =>
 const lookAt = (
   runtime: string,
   { id, number, process, startedAt }: { id: number; number: number; process: ProcessIdentity; startedAt: number | null },
-) => ({ startedAt, use: processUse(process), beat: readBeat(runtimePaths(runtime).run(runName(id, number)).beat) })
+) => ({ startedAt, use: useOf(process), beat: readBeat(runtimePaths(runtime).run(runName(id, number)).beat) })
+
+/** null, too, when it cannot be looked at. */
+const useOf = (process: ProcessIdentity): ProcessUse | null => {
+  try {
+    return processUse(process)
+  } catch {
+    return null
+  }
+}
 
 const databaseBytes = ({ databaseUrl }: Config): number | null => {
   if (!databaseUrl.startsWith('sqlite:')) return null
@@ -119,8 +129,7 @@ const databaseBytes = ({ databaseUrl }: Config): number | null => {
 
 const diskOf = (folder: string) => {
   try {
-    const { bavail, blocks, bsize } = statfsSync(folder)
-    return { freeBytes: bavail * bsize, sizeBytes: blocks * bsize }
+    return diskSpace(folder)
   } catch {
     return null
   }

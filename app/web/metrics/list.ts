@@ -192,7 +192,7 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_loop_cpu_seconds_total',
     help: 'CPU time of that process; begins at 0 with each start.',
     type: 'counter',
-    read: ofLoops(({ here }) => here?.use?.cpuSeconds),
+    read: ofLoops(({ here }) => inSeconds(here?.use?.cpuMs)),
   },
 
   // The supervisor of this host
@@ -263,7 +263,7 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_supervisor_cpu_seconds_total',
     help: 'Its CPU time.',
     type: 'counter',
-    read: ({ supervisor }) => one(supervisor?.use?.cpuSeconds),
+    read: ({ supervisor }) => one(inSeconds(supervisor?.use?.cpuMs)),
   },
   {
     name: 'bgtask_residents',
@@ -336,3 +336,5 @@ export const requestTimes = {
   name: 'bgtask_http_request_duration_seconds',
   help: 'How long requests to this panel took, by method, route and status, from the first scrape on; without those that wait on purpose.',
 } as const
+
+const inSeconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000)

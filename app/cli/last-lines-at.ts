@@ -2,7 +2,7 @@ import { readBytes, sizeOf } from '../runs/read-output.ts'
 import type { runPaths } from '../runs/runtime-folder.ts'
 
 /** Where the last lines of a run's output begin in its two files, the older first. The line that is being written counts. */
-export const lastLines = (
+export const lastLinesAt = (
   { output, rotatedOutput }: Pick<ReturnType<typeof runPaths>, 'output' | 'rotatedOutput'>,
   lines: number,
 ): { older: number; newer: number } => {
