@@ -123,6 +123,7 @@ async function takeAll() {
   const pages = {
     login: '/admin/login',
     overview: '/admin',
+    loops: '/admin/core/bgtask?exec_type=FOREVER',
     tasks: '/admin/core/bgtask',
     'tasks-failed': '/admin/core/bgtask?state=failed',
     'tasks-key': '/admin/core/bgtask?unique=remind-7',

@@ -1,3 +1,4 @@
+import { CompiledQuery } from 'kysely'
 import type { Run } from '../task/run.ts'
 import type { Db } from './database.ts'
 import { withRetries } from './transact.ts'
@@ -6,19 +7,24 @@ import { withRetries } from './transact.ts'
 export type Life = Pick<Run, 'number' | 'startedAt' | 'endedAt' | 'outcome'>
 
 /** The newest runs of a task, newest first, the one under way included. */
-export const listLives = (db: Db, taskId: number, limit: number): Promise<Life[]> =>
-  withRetries(async () => {
-    const rows = await db.kysely
-      .selectFrom('bg_run')
-      .select(['number', 'started_at', 'ended_at', 'outcome'])
-      .where('task_id', '=', taskId)
-      .orderBy('number', 'desc')
-      .limit(limit)
-      .execute()
-    return rows.map(row => ({
-      number: Number(row.number),
-      startedAt: Number(row.started_at),
-      endedAt: row.ended_at === null ? null : Number(row.ended_at),
-      outcome: row.outcome as Life['outcome'],
-    }))
-  })
+export const listLives = async (db: Db, taskId: number, limit: number): Promise<Life[]> =>
+  (await listLivesOf(db, [taskId], limit)).get(taskId) ?? []
+
+/** The same of several tasks, by one statement: `limit` of each. Those without a run are not in it. */
+export const listLivesOf = async (db: Db, taskIds: readonly number[], limit: number): Promise<ReadonlyMap<number, Life[]>> => {
+  if (taskIds.length === 0) return new Map()
+  const newest = `SELECT task_id, number, started_at, ended_at, outcome FROM bg_run WHERE task_id = ? ORDER BY number DESC LIMIT ${limit}`
+  const sql = taskIds.map((_, index) => `SELECT * FROM (${newest}) AS l${index}`).join(' UNION ALL ')
+  const { rows } = await withRetries(() => db.kysely.executeQuery<LifeRow>(CompiledQuery.raw(sql, [...taskIds])))
+  const lives = Map.groupBy(rows, row => Number(row.task_id))
+  return new Map([...lives].map(([id, own]) => [id, own.map(toLife).sort((a, b) => b.number - a.number)]))
+}
+
+type LifeRow = Record<'task_id' | 'number' | 'started_at' | 'ended_at' | 'outcome', unknown>
+
+const toLife = (row: LifeRow): Life => ({
+  number: Number(row.number),
+  startedAt: Number(row.started_at),
+  endedAt: row.ended_at === null ? null : Number(row.ended_at),
+  outcome: row.outcome as Life['outcome'],
+})

@@ -3,7 +3,6 @@ import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../store/
 import { listLoops } from '../store/list-loops.ts'
 import { listRunning } from '../store/list-running.ts'
 import { recentLives } from '../store/recent-lives.ts'
-import { channels, notifyAction } from '../task/notify.ts'
 import type { Life } from '../task/restart-policy.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
@@ -30,14 +29,11 @@ export const readWishes = async (
   host: string,
   {
     slots,
-    tells,
     knownLoops,
     now,
     isResident,
   }: {
     slots: number
-    /** Incidents are told, also when no slot is free. */
-    tells: boolean
     knownLoops: ReadonlySet<number>
     now: number
     /** Asked when something is due: whose tasks are handed to resident runners. */
@@ -52,12 +48,7 @@ export const readWishes = async (
     loops,
     lives: new Map([...runs].map(([id, lives]) => [id, lives.flatMap(lifeOf)])),
     running: await listRunning(db, host),
-    due:
-      slots > 0
-        ? await dueProcesses(db, slots + spareTasks, isResident)
-        : tells
-          ? await listDueOf(db, [notifyAction], channels.length)
-          : [],
+    due: slots > 0 ? await dueProcesses(db, slots + spareTasks, isResident) : [],
     nextDueAt: await nextDueAt(db),
   }
 }

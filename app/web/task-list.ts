@@ -12,6 +12,7 @@ import { createExplainer } from './explained.ts'
 import { recoveryAddress } from './failed.ts'
 import { fieldsOf } from './fields.ts'
 import { findNamed } from './find-named.ts'
+import { loopRows } from './loop-rows.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
 import { parseTaskId } from './task-id.ts'
@@ -63,24 +64,32 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
       ? await listShownTasks(panel.config, panel.background.db, filter, { limit: pageSize, ...cursor('after'), ...cursor('before') })
       : { tasks: [], newer: null, older: null }
   const explained = createExplainer(panel)
+  const isLoops = chosen.exec_type === 'FOREVER'
+  const loops = isLoops ? await loopRows(panel, page.tasks) : []
   const ended = page.tasks.filter(task => task.state === 'succeeded').map(task => ({ taskId: task.id, number: task.number }))
   const files = await listArtifactsOf(panel.background.db, ended, filesInRow)
   const set = Object.entries(chosen).filter(([, value]) => value !== '')
+  // Who looks at loops is in the list of loops, which is no filter to be cleared.
+  const list: [string, string][] = isLoops ? [['exec_type', 'FOREVER']] : []
   const address = (more: Record<string, string>) => {
     const text = new URLSearchParams([...set, ...Object.entries(more)]).toString()
     return `${panel.root}/core/bgtask${text === '' ? '' : `?${text}`}`
   }
   return {
-    states,
+    states: isLoops && (chosen.state === '' || loopStates.some(state => state === chosen.state)) ? loopStates : states,
     chosen,
     /** Whose tasks alone are shown; a schedule that was removed has no name any more. */
     schedule: chosen.schedule
       ? ((await findSchedule(panel.background.db, { id: Number(chosen.schedule) }))?.name ?? `#${chosen.schedule}`)
       : null,
-    filtered: set.length > 0 || unknown !== null,
+    filtered: set.length > list.length || unknown !== null,
+    cleared: `${panel.root}/core/bgtask${isLoops ? `?${new URLSearchParams(list)}` : ''}`,
     unknown,
-    tasks: page.tasks.map(task => ({
+    /** Loops alone have columns of their own. */
+    isLoops,
+    tasks: page.tasks.map((task, index) => ({
       ...explained(task),
+      loop: loops[index] ?? null,
       beat: runs.has(task.state) ? beatOf(panel, task) : null,
       files: files.get(task.id) ?? [],
     })),

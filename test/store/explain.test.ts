@@ -12,12 +12,13 @@ import { findError, listErrors } from '../../app/store/errors.ts'
 import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey } from '../../app/store/find-task.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
-import { listLives } from '../../app/store/list-lives.ts'
+import { listLives, listLivesOf } from '../../app/store/list-lives.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
 import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
 import { listTasks, type TaskFilter } from '../../app/store/list-tasks.ts'
+import { lastSuccessesOf, listMinutesOf } from '../../app/store/loop-minutes.ts'
 import { readMetricRows } from '../../app/store/metric-rows.ts'
 import { migrate } from '../../app/store/migrate.ts'
 import { noteAdopted } from '../../app/store/note-adopted.ts'
@@ -63,6 +64,8 @@ const succeeded = {
   peakMemoryBytes: null,
   cpuMs: null,
 } as const
+
+const pageOfLoops = Array.from({ length: 50 }, (_, n) => n + 1)
 
 /** Each hot function of the store, and the rows that its statements may read at most, whatever the table holds. */
 const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Promise<unknown> }[] = [
@@ -178,6 +181,15 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
     run: async db => [await listRuns(db, 1, { limit: 50 }), await listRuns(db, 1, { limit: 50, before: 5_000 }), await findRun(db, 1, 77)],
   },
   { name: 'list-lives', run: db => listLives(db, 1, 200) },
+  { name: 'lives of a page of loops', run: db => listLivesOf(db, pageOfLoops, 100) },
+  {
+    name: 'what a page of loops did',
+    most: 2_000,
+    run: async db => {
+      await listMinutesOf(db, pageOfLoops, seedTime + 75 * 60_000)
+      await lastSuccessesOf(db, pageOfLoops)
+    },
+  },
   { name: 'recent lives', run: db => recentLives(db, [1, 2, 3], 25) },
   {
     name: 'wishes',
