@@ -141,6 +141,8 @@ async function takeAll() {
     failed: '/admin/core/bgtask/failed',
     recovery: '/admin/core/bgtask/recovery?do=retry',
     'recovery-discard': '/admin/core/bgtask/recovery?do=discard&action=mail/receipt',
+    bulk: '/admin/core/bgtask/bulk?do=stop&exec_type=FOREVER',
+    'bulk-deletion': '/admin/core/bgtask/bulk?do=deletion&state=failed',
     debug: `/admin/core/bgtask/debug?id=${failed.id}`,
     schedules: '/admin/config/schedules',
     'new-schedule-choice': '/admin/config/schedules/new',

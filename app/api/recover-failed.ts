@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { commandAction } from '../commands/command-name.ts'
 import { ring } from '../runs/doorbell.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { countFailed, discardFailed, type FailedBounds, type FailedFilter, retryFailed, sliceFailed } from '../store/recover.ts'
 import { runName } from '../task/run.ts'
 import type { Background } from './background.ts'
+import { leaveRoom, rowsAtOnce, runsKept } from './leave-room.ts'
 
 /** What becomes of failed tasks. */
 export interface Recovery {
@@ -20,9 +20,6 @@ export interface Recovery {
  */
 export const recoveryBounds = (act: Recovery['do'], failedBefore: number): FailedBounds =>
   act === 'retry' ? { failedBefore, without: commandAction } : { failedBefore }
-
-/** Tasks in one transaction. On SQLite, which has one writer at a time, that is some twenty milliseconds. */
-const atOnce = { sqlite: 250, mysql: 500 } as const
 
 /**
  * Retries or discards all failed tasks that the filter lets through. Done once more after a stop or a crash, it goes on with those that are left.
@@ -56,7 +53,7 @@ export const recoverFailed = async (
     }
     progress(done, total)
   }
-  const some = atOnce[db.dialect]
+  const some = rowsAtOnce[db.dialect]
   let after: number | null = null
   do {
     const slice = await sliceFailed(db, filter, { after, ...bounds })
@@ -75,12 +72,3 @@ export const recoverFailed = async (
     sentence: `${act === 'retry' ? 'retried' : 'discarded'} ${number(done)} ${done === 1 ? 'failed task' : 'failed tasks'}${left}`,
   }
 }
-
-/**
- * SQLite blocks this process while it works and keeps all other writers waiting, who look in vain again and again: they have the place for as long
- * as we had it, and here progress is told and a stop is heard. A server lets the others through.
- */
-const leaveRoom = (db: Background['db'], workedMs: number) => sleep(db.dialect === 'sqlite' ? workedMs : 0)
-
-/** Folders of a task's runs that may be there: older ones are pruned by the supervisor. */
-const runsKept = 100

@@ -13,6 +13,13 @@ export const findTaskByKey = (db: Db, key: string): Promise<Task | null> => find
 /** The task that follows the holder of the key (keepLast). */
 export const findTaskNextByKey = (db: Db, key: string): Promise<Task | null> => find(db, 'next_key', heldKey(key))
 
+/** Id of the task that was added last; 0 when there is none. */
+export const newestTaskId = (db: Db): Promise<number> =>
+  withRetries(async () => {
+    const row = await db.kysely.selectFrom('bg_task').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
+    return Number(row?.id ?? 0)
+  })
+
 const find = (db: Db, column: 'id' | 'uid' | 'held_key' | 'next_key', value: number | string | Uint8Array): Promise<Task | null> =>
   withRetries(async () => {
     const row = await db.kysely.selectFrom('bg_task').selectAll().where(column, '=', value).executeTakeFirst()

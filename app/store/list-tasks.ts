@@ -1,8 +1,9 @@
 import { CompiledQuery } from 'kysely'
 import { BgtaskError } from '../errors.ts'
-import { type ExecType, loopStates, onceStates, type Task, type TaskState } from '../task/task.ts'
+import { type ExecType, loopStates, onceStates, type Task, type TaskState, type Wanted } from '../task/task.ts'
 import { told } from '../task/told.ts'
 import type { Db } from './database.ts'
+import { newestTaskId } from './find-task.ts'
 import { toTask } from './rows.ts'
 import { withRetries } from './transact.ts'
 
@@ -18,6 +19,12 @@ export interface TaskFilter {
   uniqueKey?: string
   /** Made by this schedule. */
   scheduleId?: number
+  /** The wish, of loops. */
+  wanted?: Wanted
+  /** How a waiting task waits. */
+  due?: 'now' | 'later' | 'after'
+  /** Not those of this action. */
+  without?: string
   /** Part of action, params, type, creator, unique key or content, whatever its case; looked for in the newest 100,000 rows. */
   text?: string
 }
@@ -50,6 +57,20 @@ export const listTasks = (db: Db, filter: TaskFilter, page: { limit: number; aft
     }
   })
 
+/**
+ * The ids alone, newest first, for what is done to all of them: a slice at a time.
+ * @param slice.before id that they are smaller than @returns next: what to give as `before` for the next slice; null when there is none
+ */
+export const sliceTaskIds = (
+  db: Db,
+  filter: TaskFilter,
+  { before, atOnce }: { before: number; atOnce: number },
+): Promise<{ ids: number[]; next: number | null }> =>
+  withRetries(async () => {
+    const ids = await findIds(db, filter, { cursor: before, upwards: false, limit: atOnce })
+    return { ids, next: ids.length < atOnce ? null : ids.at(-1)! }
+  })
+
 interface Slice {
   cursor: number | null
   /** From older to newer. */
@@ -60,7 +81,8 @@ interface Slice {
 // Each state is one range of an index, in the order of ids; the newest of all ranges are the page.
 const findIds = async (db: Db, filter: TaskFilter, slice: Slice): Promise<number[]> => {
   if (filter.scheduleId !== undefined) return idsOfSchedule(db, filter.scheduleId, filter, slice)
-  const least = filter.text ? await leastIdToSearch(db) : null
+  // Ids have gaps, so these are the newest 100,000 rows at most.
+  const least = filter.text ? (await newestTaskId(db)) - mostRead : null
   const branches = statesOf(filter).map(state => branch(db, filter, state, least, slice))
   if (branches.length === 0) return []
   const sql = branches.map(({ sql }, index) => `SELECT id FROM (${sql}) AS b${index}`).join(' UNION ALL ')
@@ -95,6 +117,7 @@ const branch = (db: Db, filter: TaskFilter, state: TaskState | null, least: numb
       .filter(column => column !== lead && filter[column] !== undefined)
       .map(column => ({ sql: `${columnOf[column]} = ?`, parameters: [filter[column]] })),
     ...(state === 'running' && filter.execType ? [{ sql: 'exec_type = ?', parameters: [filter.execType] }] : []),
+    ...wishConditions(filter),
     ...(filter.text ? [textCondition(db, filter.text)] : []),
   ]
   const order = `ORDER BY id ${upwards ? 'ASC' : 'DESC'}`
@@ -124,6 +147,7 @@ const idsOfSchedule = async (db: Db, scheduleId: number, filter: TaskFilter, { c
       .filter(column => filter[column] !== undefined)
       .map(column => ({ sql: `${columnOf[column]} = ?`, parameters: [filter[column]] })),
     ...(filter.execType ? [{ sql: 'exec_type = ?', parameters: [filter.execType] }] : []),
+    ...wishConditions(filter),
     ...(filter.states ? [{ sql: `state IN (${filter.states.map(() => '?').join(', ')})`, parameters: [...filter.states] }] : []),
     ...(filter.text ? [textCondition(db, filter.text)] : []),
   ]
@@ -145,6 +169,12 @@ interface Condition {
 const where = (conditions: readonly Condition[]) =>
   conditions.length ? `WHERE ${conditions.map(condition => condition.sql).join(' AND ')}` : ''
 
+const wishConditions = ({ wanted, due, without }: TaskFilter): Condition[] => [
+  ...(wanted ? [{ sql: 'wanted = ?', parameters: [wanted] }] : []),
+  ...(due ? [{ sql: 'due = ?', parameters: [due] }] : []),
+  ...(without ? [{ sql: 'action <> ?', parameters: [without] }] : []),
+]
+
 const columns = ['uniqueKey', 'error', 'action', 'creator', 'type'] as const
 const columnOf = { uniqueKey: 'unique_key', error: 'error_key', action: 'action', creator: 'creator', type: 'type' } as const
 
@@ -160,12 +190,6 @@ const textCondition = (db: Db, text: string): Condition => {
     db.dialect === 'sqlite' ? `${column} LIKE ? ESCAPE '!'` : `${column} COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!'`
   const searched = ['action', 'params', 'type', 'creator', 'unique_key', 'content']
   return { sql: `(${searched.map(like).join(' OR ')})`, parameters: searched.map(() => pattern) }
-}
-
-// Ids have gaps, so these are the newest 100,000 rows at most.
-const leastIdToSearch = async (db: Db): Promise<number> => {
-  const newest = await db.kysely.selectFrom('bg_task').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
-  return Number(newest?.id ?? 0) - mostRead
 }
 
 const readTasks = async (db: Db, ids: readonly number[]): Promise<Task[]> => {

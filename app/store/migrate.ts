@@ -14,6 +14,7 @@ import * as errors from './migrations/0009-errors.ts'
 import * as earlierFailures from './migrations/0012-earlier-failures.ts'
 import * as samples from './migrations/0013-samples.ts'
 import * as incidents from './migrations/0014-incidents.ts'
+import * as bulk from './migrations/0016-bulk.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -40,6 +41,7 @@ export const migrations: readonly Migration[] = [
   earlierFailures,
   samples,
   incidents,
+  bulk,
 ]
 
 /**

@@ -1,14 +1,12 @@
 import { CompiledQuery } from 'kysely'
 import { noteRemoved } from './counters.ts'
 import type { Db } from './database.ts'
-import { deleteByKey } from './delete-by-key.ts'
 import { forgetFailed } from './errors.ts'
 import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
-import { isDuplicate } from './is-away.ts'
-import { releaseSuccessors } from './replace-task.ts'
-import { heldKey } from './rows.ts'
-import { type Executor, transact, withRetries } from './transact.ts'
+import { removeEnded } from './remove-ended.ts'
+import { takeKeys } from './take-keys.ts'
+import { transact, withRetries } from './transact.ts'
 import { waitsAgain } from './waits-again.ts'
 
 /** Which failed tasks. All that is given must hold; nothing given: all of them. */
@@ -104,29 +102,6 @@ export const retryFailed = (
     return { retried: free.length, held: rows.length - free.length }
   })
 
-/** Tasks that wait hold their unique keys. @returns ids of those that do now, or have none */
-const takeKeys = async (trx: Executor, rows: readonly { id: number; unique_key: string | null }[]): Promise<number[]> => {
-  const keyed = rows.flatMap(({ id, unique_key: key }) => (key === null ? [] : [{ id, held: heldKey(key) }]))
-  if (await couldTake(trx, keyed)) return rows.map(({ id }) => id)
-  // Somebody holds one of them, or two of ours have the same.
-  const left = new Set<number>()
-  for (const one of keyed) if (!(await couldTake(trx, [one]))) left.add(one.id)
-  return rows.flatMap(({ id }) => (left.has(id) ? [] : [id]))
-}
-
-/** All of them or none, by one statement: a round trip for each would be most of what a recovery takes. */
-const couldTake = async (trx: Executor, keyed: readonly { id: number; held: Uint8Array }[]): Promise<boolean> => {
-  if (keyed.length === 0) return true
-  try {
-    const sql = `UPDATE bg_task SET held_key = CASE id ${keyed.map(() => 'WHEN ? THEN ?').join(' ')} END WHERE id IN (${keyed.map(() => '?').join(', ')})`
-    await trx.executeQuery(CompiledQuery.raw(sql, [...keyed.flatMap(({ id, held }) => [id, held]), ...keyed.map(({ id }) => id)]))
-    return true
-  } catch (error) {
-    if (isDuplicate(error)) return false
-    throw error
-  }
-}
-
 /** Removes failed tasks with their runs; those that are not failed any more are left alone. May be repeated. @returns what was removed */
 export const discardFailed = (
   db: Db,
@@ -135,14 +110,12 @@ export const discardFailed = (
 ): Promise<{ id: number; number: number }[]> =>
   transact(db, async trx => {
     const rows = await lockFailed(db, trx, ids, failedBefore)
-    if (rows.length === 0) return []
-    const gone = rows.map(({ id }) => id)
-    await forgetFailed(db, trx, gone)
-    await deleteByKey(db, trx, ['bg_run', 'task_id'], gone)
-    await deleteByKey(db, trx, ['bg_artifact', 'task_id'], gone)
-    for (const { id, unique_key } of rows) if (unique_key !== null) await releaseSuccessors(db, trx, id, now)
-    await deleteByKey(db, trx, ['bg_task', 'id'], gone)
-    await noteRemoved(db, trx, [{ state: 'failed', n: gone.length }])
+    await removeEnded(
+      db,
+      trx,
+      rows.map(row => ({ ...row, state: 'failed' as const })),
+      now,
+    )
     return rows.map(({ id, number }) => ({ id, number: Number(number) }))
   })
 

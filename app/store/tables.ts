@@ -27,6 +27,8 @@ export interface Tables {
   bg_sample: SampleRow
   bg_incident: IncidentRow
   bg_notice: NoticeRow
+  bg_bulk: BulkRow
+  bg_bulk_item: BulkItemRow
 }
 
 export interface MigrationRow {
@@ -427,4 +429,30 @@ export interface SampleRow {
   cpu_ms: number
   memory_bytes: number | null
   output_bytes: number
+}
+
+/** What a task of core/bulk does to all tasks that a filter lets through. */
+export interface BulkRow {
+  /** The task that does it. */
+  task_id: number
+  act: string
+  /** JSON: a TaskFilter. */
+  filter: string
+  /** Only tasks up to this id: what is added after the preview is left alone. */
+  up_to: number
+  /** How many the preview told of; is_all is 0 when there were more. */
+  expected: number
+  is_all: number
+  asked_at: number
+  asked_by: string
+  /** The act that this one undoes. */
+  undo_of: number | null
+  /** The task that undoes it. */
+  undone_by: number | null
+}
+
+/** A task that was changed so, as far as that can be undone or must not be done twice. */
+export interface BulkItemRow {
+  bulk_id: number
+  task_id: number
 }

@@ -42,7 +42,7 @@ export const cancelTask = (db: Db, id: number, by: string, now: number): Promise
     const task = await lockTask(db, trx, id)
     if (!task) return null
     if (isFinal(task.state)) return maybeDone && task.state === 'cancelled' && task.finishedAt === now ? 'cancelled' : 'already-final'
-    return cancel(db, trx, task, by, now)
+    return cancelLocked(db, trx, task, by, now)
   })
 
 export interface CancelledKey {
@@ -63,12 +63,12 @@ export const cancelByKey = (db: Db, key: string, by: string, now: number): Promi
     if (!row) return null
     const holder = toTask(row)
     const next = await lockNext(db, trx, key)
-    if (next) await cancel(db, trx, next, by, now)
-    return { holder: holder.id, cancelled: await cancel(db, trx, holder, by, now), next: next?.id ?? null }
+    if (next) await cancelLocked(db, trx, next, by, now)
+    return { holder: holder.id, cancelled: await cancelLocked(db, trx, holder, by, now), next: next?.id ?? null }
   })
 
 /** @param task locked, and not final */
-const cancel = async (db: Db, trx: Executor, task: Task, by: string, now: number): Promise<CancelledKey['cancelled']> => {
+export const cancelLocked = async (db: Db, trx: Executor, task: Task, by: string, now: number): Promise<CancelledKey['cancelled']> => {
   const update = trx.updateTable('bg_task').where('id', '=', task.id)
   if (task.state === 'waiting') {
     const reason: Reason = { code: 'cancelled', at: now, by }

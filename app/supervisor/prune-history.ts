@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import { oldestAuditAt, pruneAudit } from '../store/audit.ts'
+import { pruneBulk } from '../store/bulk.ts'
 import type { Db } from '../store/database.ts'
 import { pruneIncidents } from '../store/notices.ts'
 import { pruneRows } from '../store/prune.ts'
@@ -18,6 +19,9 @@ const keepDuesDays = 7
 
 /** An hour longer than the API promises, since a request of many lines may take a while. */
 const keepRequestKeysMs = 25 * 3_600_000
+
+/** For so long what was done to many tasks at once can be undone. */
+const keepBulkMs = 7 * dayMs
 
 /**
  * Removes what is older than the configuration keeps: rows of ended ONCE tasks and of a loop's old runs, rows of the audit,
@@ -38,6 +42,7 @@ export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' 
   while ((await pruneDues(db, duesBefore, rowsAtOnce)) > 0);
   while ((await pruneRequestKeys(db, Date.now() - keepRequestKeysMs, rowsAtOnce)) > 0);
   while ((await pruneIncidents(db, endedBefore, rowsAtOnce)) > 0);
+  while ((await pruneBulk(db, Date.now() - keepBulkMs, rowsAtOnce)) > 0);
   const rows = await pruneOldAudit(db, config.keepAuditDays)
   if (rows) log.info(`pruned ${rows} rows of the audit`)
 }

@@ -4,6 +4,7 @@
  */
 export const storedZh: Readonly<Record<string, string>> = {
   // actions that come with it
+  'Does to all tasks that match a filter what was asked for on their list.': '对符合筛选条件的所有任务执行在其列表上要求的操作。',
   'Retries or discards failed tasks, as many as there are.': '重试或丢弃失败的任务，不论多少。',
   'What becomes of them': '如何处理它们',
   'Milliseconds since 1970: what fails after it is left alone': '1970 年以来的毫秒数：在此之后失败的不予处理',
@@ -36,6 +37,22 @@ export const storedZh: Readonly<Record<string, string>> = {
     '已重试 {0} 个失败任务；{1}仍为失败，因为其唯一键现已被其他任务持有',
   'discarded {0#} failed tasks': '已丢弃 {0} 个失败任务',
   'discarded {0#} failed task': '已丢弃 {0} 个失败任务',
+  // many tasks at once
+  'started {0#} loops': '已启动 {0} 个循环',
+  'started {0#} loop': '已启动 {0} 个循环',
+  'stopped {0#} loops': '已停止 {0} 个循环',
+  'stopped {0#} loop': '已停止 {0} 个循环',
+  'restarted {0#} loops': '已重启 {0} 个循环',
+  'restarted {0#} loop': '已重启 {0} 个循环',
+  'cancelled {0#} tasks': '已取消 {0} 个任务',
+  'cancelled {0#} task': '已取消 {0} 个任务',
+  'had {0#} tasks run': '已让 {0} 个任务立即运行',
+  'had {0#} task run': '已让 {0} 个任务立即运行',
+  'deleted {0#} tasks': '已删除 {0} 个任务',
+  'deleted {0#} task': '已删除 {0} 个任务',
+  'put back {0#} tasks': '已恢复 {0} 个任务',
+  'put back {0#} task': '已恢复 {0} 个任务',
+  '{0#} left alone, since other tasks have their unique keys by now': '{0} 个未处理，因为其唯一键现已被其他任务持有',
   // commands
   'exit code {0#}': '退出码 {0}',
   'signal {0}': '信号 {0}',
@@ -103,6 +120,9 @@ export const auditNotesZh: Readonly<Record<string, string>> = {
   '{0}, discard: all that failed': '{0}，丢弃：全部失败的',
   '{0}, retry: {1}': '{0}，重试：{1}',
   '{0}, discard: {1}': '{0}，丢弃：{1}',
+  '{0}, {1#}: {2}': '{0}，{1} 个：{2}',
+  '{0}, more than {1#}: {2}': '{0}，超过 {1} 个：{2}',
+  '{0}, of task {1#}': '{0}，任务 {1} 的',
   'all others': '其余全部',
   'up to row {0#}': '至第 {0} 行',
   viewer: '查看者',

@@ -424,6 +424,12 @@ export const toldZh: Readonly<Record<string, string>> = {
     '任务 {0} 是单次任务，只有循环才能 {1}。它可以立即运行、取消和重试。',
   'No task holds the unique key {0}: it is free, or was never used.': '没有任务持有唯一键 {0}：它空着，或从未用过。',
   'Task {0} does not exist.': '任务 {0} 不存在。',
+  'What task {0} changed is not remembered: it is no act on many tasks, or was done too long ago.':
+    '任务 {0} 更改了什么已无记录：它不是对多个任务的操作，或已过去太久。',
+  'What task {0} did cannot be undone.': '任务 {0} 所做的无法撤销。',
+  'Task {0} is still at it: cancel it first, or wait for its end.': '任务 {0} 仍在进行：请先取消它，或等待其结束。',
+  'Task {0} changed nothing that is left to undo.': '任务 {0} 没有可撤销的更改。',
+  'Somebody has undone task {0} already.': '任务 {0} 已被撤销。',
   'There is no task {0}: one is named by its id, a whole number from 1 on, or by its uid, 16 of a-z and 0-9.':
     '没有任务 {0}：请给出任务的 id（从 1 开始的整数），或者它的 uid（16 个字符，由 a-z 和 0-9 组成）。',
   'Task {0} is {1}; {2}. {3}': '任务 {0} {1}；{2}。{3}',

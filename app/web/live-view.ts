@@ -1,5 +1,6 @@
 import type { Background } from '../api/background.ts'
 import type { Config } from '../config.ts'
+import { bulkModel } from './bulk.ts'
 import { cronModel } from './cron-model.ts'
 import { overviewModel } from './overview.ts'
 import { taskModel } from './task.ts'
@@ -31,6 +32,8 @@ export const createLiveView = (page: string, root: string): LiveView => {
   if (path === '') return { regions: ['overview-body'], taskId: null, build: overviewModel }
   if (path === '/core/bgtask') return { regions: ['task-rows'], taskId: null, build: panel => taskListModel(panel, query) }
   if (path === '/config/system/cron') return { regions: ['cron-body'], taskId: null, build: cronModel }
+  const bulk = parseTaskId(/^\/core\/bgtask\/bulk\/(\d+)$/.exec(path)?.[1] ?? '')
+  if (bulk !== null) return { regions: ['bulk-body'], taskId: null, build: panel => bulkModel(panel, bulk) }
   const id = parseTaskId(/^\/core\/bgtask\/(\d+)$/.exec(path)?.[1] ?? '')
   if (id === null) return { regions: [], taskId: null, build: async () => ({}) }
   return { regions: ['task-head', 'loop-charts', 'task-runs', 'output-head'], taskId: id, build: panel => taskModel(panel, id, query) }

@@ -28,6 +28,7 @@ import { loadAssets } from './assets.ts'
 import { registerAudit } from './audit.ts'
 import { bareHeaders } from './bare-answer.ts'
 import { apiPrefix, registerBearer } from './bearer.ts'
+import { registerBulk } from './bulk.ts'
 import { registerCommands } from './commands.ts'
 import { registerControllers } from './controllers.ts'
 import { registerCron } from './cron.ts'
@@ -181,6 +182,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerOverview(app, panel)
   registerLoop(app, panel)
   registerTaskList(app, panel)
+  registerBulk(app, panel)
   registerNewTask(app, panel)
   registerDebug(app, panel)
   registerFailed(app, panel)

@@ -4,10 +4,9 @@ import { redactionOf } from '../runs/redaction.ts'
 import { listArtifactsOf } from '../store/artifacts.ts'
 import { findError } from '../store/errors.ts'
 import { findSchedule } from '../store/find-schedule.ts'
-import type { TaskFilter } from '../store/list-tasks.ts'
 import type { FailedFilter } from '../store/recover.ts'
-import { isErrorKey } from '../task/error-pattern.ts'
-import { loopStates, onceStates } from '../task/task.ts'
+import { loopStates } from '../task/task.ts'
+import { bulkLinks } from './bulk.ts'
 import { createExplainer } from './explained.ts'
 import { recoveryAddress } from './failed.ts'
 import { fieldsOf } from './fields.ts'
@@ -15,13 +14,12 @@ import { findNamed } from './find-named.ts'
 import { loopRows } from './loop-rows.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
-import { parseTaskId } from './task-id.ts'
+import { chosenFields, readTaskFilter, taskStates } from './task-filter.ts'
 
 const pageSize = 50
 /** Newest files of a task in its row; its page has all. */
 const filesInRow = 2
 const runs = new Set<string>(['running', 'stalled', 'stopping'])
-const states = [...new Set([...onceStates, ...loopStates])]
 
 export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
   app.get('/core/bgtask', async (request, reply) => {
@@ -35,29 +33,7 @@ export const registerTaskList = (app: FastifyInstance, panel: Panel) => {
 /** @param query what the address says: state, exec_type, type, action, creator, unique, text, schedule, and after or before for the page */
 export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' | 'root'>, query: unknown) => {
   const given = fieldsOf(query)
-  const unknown = unknownOf(given)
-  const chosen = {
-    state: states.find(state => state === given.state) ?? '',
-    exec_type: given.exec_type === 'ONCE' || given.exec_type === 'FOREVER' ? given.exec_type : '',
-    type: (given.type ?? '').slice(0, 64),
-    action: (given.action ?? '').slice(0, 140),
-    creator: (given.creator ?? '').slice(0, 64),
-    unique: (given.unique ?? '').slice(0, 255),
-    error: isErrorKey(given.error ?? '') ? given.error! : '',
-    text: (given.text ?? '').slice(0, 200),
-    schedule: String(parseTaskId(given.schedule ?? '') ?? ''),
-  } as const
-  const filter: TaskFilter = {
-    ...(chosen.state ? { states: [chosen.state] } : {}),
-    ...(chosen.exec_type ? { execType: chosen.exec_type } : {}),
-    ...(chosen.type ? { type: chosen.type } : {}),
-    ...(chosen.action ? { action: chosen.action } : {}),
-    ...(chosen.creator ? { creator: chosen.creator } : {}),
-    ...(chosen.unique ? { uniqueKey: chosen.unique } : {}),
-    ...(chosen.error ? { error: chosen.error } : {}),
-    ...(chosen.text ? { text: chosen.text } : {}),
-    ...(chosen.schedule ? { scheduleId: Number(chosen.schedule) } : {}),
-  }
+  const { chosen, filter, unknown } = readTaskFilter(query)
   const cursor = (name: 'after' | 'before') => (given[name] && /^[\w-]{1,40}$/.test(given[name]) ? { [name]: given[name] } : {})
   const page =
     unknown === null
@@ -68,7 +44,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
   const loops = isLoops ? await loopRows(panel, page.tasks) : []
   const ended = page.tasks.filter(task => task.state === 'succeeded').map(task => ({ taskId: task.id, number: task.number }))
   const files = await listArtifactsOf(panel.background.db, ended, filesInRow)
-  const set = Object.entries(chosen).filter(([, value]) => value !== '')
+  const set = chosenFields(chosen)
   // Who looks at loops is in the list of loops, which is no filter to be cleared.
   const list: [string, string][] = isLoops ? [['exec_type', 'FOREVER']] : []
   const address = (more: Record<string, string>) => {
@@ -76,7 +52,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     return `${panel.root}/core/bgtask${text === '' ? '' : `?${text}`}`
   }
   return {
-    states: isLoops && (chosen.state === '' || loopStates.some(state => state === chosen.state)) ? loopStates : states,
+    states: isLoops && (chosen.state === '' || loopStates.some(state => state === chosen.state)) ? loopStates : taskStates,
     chosen,
     /** Whose tasks alone are shown; a schedule that was removed has no name any more. */
     schedule: chosen.schedule
@@ -101,6 +77,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     )
       ? (act: string) => recoveryAddress(panel, act, failedFilterOf(chosen))
       : null,
+    bulk: unknown === null ? bulkLinks(panel, chosen, filter) : [],
     newer: page.newer === null ? null : address({ before: page.newer }),
     older: page.older === null ? null : address({ after: page.older }),
     actions: (await panel.background.catalog()).entries.map(entry => entry.name),
@@ -117,10 +94,4 @@ const failedFilterOf = ({ action, type, creator, error }: Record<'action' | 'typ
 const errorShown = async ({ config, background }: Pick<Panel, 'config' | 'background'>, key: string) => {
   const error = await findError(background.db, key)
   return error && redactionOf(config).text(error.sample)
-}
-
-/** A state or kind that there is not, as a mistyped address has it: all tasks would be the wrong answer to that. */
-const unknownOf = ({ state = '', exec_type: kind = '' }: Record<string, string>): string | null => {
-  if (state !== '' && !states.some(known => known === state)) return state.slice(0, 60)
-  return kind === '' || kind === 'ONCE' || kind === 'FOREVER' ? null : kind.slice(0, 60)
 }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { CompiledQuery } from 'kysely'
 import { checkAuditChain, listAudit, oldestAuditAt } from '../../app/store/audit.ts'
+import { findBulk, insertBulk, noteUndone, pruneBulk, sliceItems } from '../../app/store/bulk.ts'
+import { cancelMany, deleteMany, putBackMany, restartMany, runMany, startMany, stopMany } from '../../app/store/change-many.ts'
 import { claimOfAction } from '../../app/store/claim-of-action.ts'
 import { claimTask } from '../../app/store/claim-task.ts'
 import { countEnded, countTasks } from '../../app/store/count-tasks.ts'
@@ -9,7 +11,7 @@ import { type Db, openDatabase } from '../../app/store/database.ts'
 import { endOnce, endOnceMany } from '../../app/store/end-once.ts'
 import { endSucceeded } from '../../app/store/end-succeeded.ts'
 import { findError, listErrors } from '../../app/store/errors.ts'
-import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey } from '../../app/store/find-task.ts'
+import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey, newestTaskId } from '../../app/store/find-task.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
 import { listLives, listLivesOf } from '../../app/store/list-lives.ts'
@@ -17,7 +19,7 @@ import { listLoops } from '../../app/store/list-loops.ts'
 import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
-import { listTasks, type TaskFilter } from '../../app/store/list-tasks.ts'
+import { listTasks, sliceTaskIds, type TaskFilter } from '../../app/store/list-tasks.ts'
 import { lastSuccessesOf, listMinutesOf } from '../../app/store/loop-minutes.ts'
 import { readMetricRows } from '../../app/store/metric-rows.ts'
 import { migrate } from '../../app/store/migrate.ts'
@@ -239,6 +241,33 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await discardFailed(db, ids.slice(10), { now: seedTime, ...later })
     },
   },
+  {
+    name: 'many at once',
+    most: 4_000,
+    run: async db => {
+      const before = (await newestTaskId(db)) + 1
+      const asked = { act: 'stop', upTo: before, expected: 1, isAll: true, askedBy: 'test', undoOf: null } as const
+      const ask = (id: number) => insertBulk(db.kysely, { ...asked, id, filter: {}, askedAt: seedTime })
+      await ask(90)
+      await ask(91)
+      const step = { bulkId: 90, by: '#90', now: seedTime }
+      const loops = (await sliceTaskIds(db, { execType: 'FOREVER', wanted: 'up' }, { before, atOnce: 20 })).ids
+      await restartMany(db, loops, { ...step, bulkId: 91 })
+      await stopMany(db, loops, step)
+      await putBackMany(db, loops, { ...step, of: 90, act: 'stop' })
+      await startMany(db, loops, step)
+      const waiting = { execType: 'ONCE', states: ['waiting'] } as const
+      const { ids } = await sliceTaskIds(db, waiting, { before, atOnce: 40 })
+      await runMany(db, ids, step)
+      await cancelMany(db, ids, { ...step, bulkId: 91 })
+      await deleteMany(db, ids.slice(20), seedTime)
+      await putBackMany(db, ids, { ...step, of: 91, act: 'cancellation' })
+      await sliceItems(db, 90, { after: 0, atOnce: 100 })
+      await findBulk(db, 90)
+      await noteUndone(db.kysely, 90, 91)
+      while ((await pruneBulk(db, seedTime + 1, 100)) > 0);
+    },
+  },
   { name: 'audit', run: db => listAudit(db, { limit: 50 }) },
   { name: 'audit of one user', run: db => listAudit(db, { limit: 50, userName: 'user7' }) },
   { name: 'audit of one act', run: db => listAudit(db, { limit: 50, act: 'act7' }) },
@@ -300,6 +329,8 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   ...(
     [
       { text: 'nowhere to be found' },
+      { execType: 'FOREVER', wanted: 'up' },
+      { execType: 'ONCE', states: ['waiting'], due: 'later', without: 'core/command' },
       { text: 'nowhere', states: ['failed'] },
       { text: 'nowhere', action: 'demo/action1' },
       { type: 'type1', action: 'demo/action1' },

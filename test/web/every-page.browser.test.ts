@@ -10,6 +10,7 @@ import { type Background, openBackground } from '../../app/api/background.ts'
 import { queueOf } from '../../app/api/queue.ts'
 import { createUser } from '../../app/api/users.ts'
 import { loadConfig } from '../../app/config.ts'
+import { insertBulk } from '../../app/store/bulk.ts'
 import { insertSamples } from '../../app/store/samples.ts'
 import { turnOnSecondFactor } from '../../app/store/second-factor.ts'
 import { emptySample, spanAt } from '../../app/task/sample.ts'
@@ -234,6 +235,19 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   await look('/admin/core/bgtask/new?action=core/recover')
   await look('/admin/core/bgtask/failed')
   await look('/admin/core/bgtask/recovery?do=discard&action=demo/fail')
+  await look('/admin/core/bgtask?exec_type=FOREVER')
+  for (const act of ['stop', 'cancellation', 'deletion', 'run']) await look(`/admin/core/bgtask/bulk?do=${act}`)
+  await look('/admin/core/bgtask/bulk?do=start&exec_type=FOREVER&type=none')
+  const all = await background.addTask('core/bulk')
+  const asked = {
+    act: 'stop',
+    filter: { execType: 'FOREVER', action: 'demo/heartbeat', text: 'demo' },
+    upTo: 1,
+    expected: 3,
+    isAll: true,
+  } as const
+  await insertBulk(db.kysely, { id: all.id, ...asked, askedAt: Date.now(), askedBy: 'kim', undoOf: null })
+  await look(`/admin/core/bgtask/bulk/${all.id}`)
   await look('/admin/core/bgtask/debug')
   await look('/admin/core/bgtask/debug?id=999')
   await look(`/admin/core/bgtask/debug?id=${done.id}`, async page => {

@@ -313,6 +313,18 @@ const lines: Record<string, Line> = {
   'GET /admin/core/bgtask/failed': { role: 'viewer', good: 200 },
   'GET /admin/core/bgtask/recovery': { role: 'operator', good: 200, make: async () => ({ url: '/admin/core/bgtask/recovery?do=retry' }) },
   'POST /admin/core/bgtask/recovery': { role: 'operator', good: 303, make: async () => ({ body: { do: 'retry', action: 'test/ok' } }) },
+  'GET /admin/core/bgtask/bulk': { role: 'operator', good: 200, make: async () => ({ url: '/admin/core/bgtask/bulk?do=stop' }) },
+  'POST /admin/core/bgtask/bulk': { role: 'operator', good: 303, make: async role => ({ body: await bulkForm(role) }) },
+  'GET /admin/core/bgtask/bulk/:id': {
+    role: 'viewer',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/bulk/${await bulkTask()}` }),
+  },
+  'POST /admin/core/bgtask/bulk/:id/undo': {
+    role: 'operator',
+    good: 303,
+    make: async () => ({ url: `/admin/core/bgtask/bulk/${await bulkTask()}/undo` }),
+  },
   'GET /admin/core/bgtask/debug': {
     role: 'operator',
     good: 200,
@@ -880,6 +892,24 @@ const loopThat = async (state: string, wanted: string) => {
   const id = await add('test/forever', { execType: EXEC_TYPE_FOREVER })
   panel.sql('UPDATE bg_task SET state = ?, wanted = ? WHERE id = ?', state, wanted, id)
   return id
+}
+/** What the page that is agreed to carries. */
+const bulkForm = async (role: Role): Promise<Record<string, string>> => {
+  await waiting()
+  const page = await panel.ask({ url: '/admin/core/bgtask/bulk?do=cancellation&state=waiting', as: people[role], from: freshAddress() })
+  const fields = [...page.body.matchAll(/name="(do|state|preview|signature)" value="([^"]*)"/g)]
+  return Object.fromEntries(fields.map(([, name, value]) => [name!, value!]))
+}
+/** One that has cancelled a task. */
+const bulkTask = async () => {
+  const task = await panel.background.addTask('core/bulk')
+  panel.sql("UPDATE bg_task SET state = 'succeeded', finished_at = ?, due = NULL WHERE id = ?", Date.now(), task.id)
+  panel.sql(
+    "INSERT INTO bg_bulk (task_id, act, filter, up_to, expected, is_all, asked_at, asked_by) VALUES (?, 'cancellation', '{}', 1, 1, 1, ?, 'kim')",
+    ...[task.id, Date.now()],
+  )
+  panel.sql('INSERT INTO bg_bulk_item (bulk_id, task_id) VALUES (?, 1)', task.id)
+  return task.id
 }
 const declared = async () => {
   const id = await ended()

@@ -1,3 +1,4 @@
+import { bulkAction } from '../../api/ask-bulk.ts'
 import { cronAction } from '../../api/ask-cron.ts'
 import { recoveryAction } from '../../api/ask-recovery.ts'
 import { nameIn } from '../../api/command-reach.ts'
@@ -36,7 +37,11 @@ export const scopeMissingFor = (scopes: readonly string[], { action, params }: {
 }
 
 /** What these do has a scope of its own, as a command has: adding them by their names is no way round it. */
-const scopesOfOwn: Readonly<Record<string, 'task:control' | 'cron:run'>> = { [recoveryAction]: 'task:control', [cronAction]: 'cron:run' }
+const scopesOfOwn: Readonly<Record<string, 'task:control' | 'cron:run'>> = {
+  [recoveryAction]: 'task:control',
+  [bulkAction]: 'task:control',
+  [cronAction]: 'cron:run',
+}
 
 /** With a unique key a task may be shown, overwritten or replaced that somebody else added: no further than the token reaches. */
 export const mayMeetWith =
