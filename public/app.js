@@ -1,4 +1,4 @@
-// The page is complete without this. It keeps the open page up to date, tells times in the reader's zone, and follows output.
+// The page is complete without this. It keeps the open page up to date and tells times in the reader's zone.
 const { Turbo } = window
 
 // Only the streams of Turbo are used: links and forms stay the browser's own.
@@ -32,22 +32,6 @@ const tellTimes = () => {
 }
 tellTimes()
 setInterval(tellTimes, 1000)
-
-// Output: stay at the end while the reader is at the end, and keep the page light however much comes.
-const mostPieces = 400
-const isAtEnd = box => box.scrollHeight - box.scrollTop - box.clientHeight < 40
-for (const box of document.querySelectorAll('[data-follow]')) {
-  box.scrollTop = box.scrollHeight
-  let follows = true
-  box.addEventListener('scroll', () => {
-    follows = isAtEnd(box)
-  })
-  const output = box.firstElementChild
-  new MutationObserver(() => {
-    while (output.childNodes.length > mostPieces * 10) output.firstChild.remove()
-    if (follows) box.scrollTop = box.scrollHeight
-  }).observe(output, { childList: true })
-}
 
 // What the reader has opened stays open when a region is drawn anew.
 addEventListener('turbo:before-morph-attribute', event => {

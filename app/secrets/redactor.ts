@@ -11,7 +11,12 @@ export interface Redactor {
   /** @param mark what to put in the place of what was found. Default: `[redacted]` */
   text(text: string, mark?: (found: string) => string): string
   piece(window: Uint8Array, piece?: PieceOptions): RedactedPiece
+  /** Where values stand in the window, in order and apart from each other, and how many bytes at its end may be the beginning of one. */
+  find(window: Uint8Array): { places: readonly Place[]; pending: number }
 }
+
+/** From its first byte to the one after its last. */
+export type Place = readonly [start: number, end: number]
 
 /** A piece of something longer, with what lies before and after it as far as it is known: a value may lie across the borders. */
 export interface PieceOptions {
@@ -45,6 +50,7 @@ export const createRedactor = (values: Iterable<string>): Redactor => {
   return {
     longestBytes,
     piece,
+    find: search,
     text(text, mark = () => marker) {
       const bytes = Buffer.from(text)
       const { places } = search(bytes)
@@ -64,13 +70,13 @@ const nothingHidden: Redactor = {
   longestBytes: 0,
   text: text => text,
   piece: (window, { from = 0, to = window.length } = {}) => ({ bytes: Buffer.from(window.subarray(from, to)), to }),
+  find: () => ({ places: [], pending: 0 }),
 }
-
-type Place = [start: number, end: number]
 
 const markerBytes = Buffer.from(marker)
 
-const withMarks = (window: Uint8Array, places: readonly Place[], from: number, to: number, continued: boolean): Buffer => {
+/** The window from `from` to `to` with marks at these places. @param continued what lies before `from` was shown, its marks included */
+export const withMarks = (window: Uint8Array, places: readonly Place[], from: number, to: number, continued: boolean): Buffer => {
   const parts: Uint8Array[] = []
   let at = from
   for (const [start, end] of places) {

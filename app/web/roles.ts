@@ -87,6 +87,7 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'POST /admin/core/bgtask/loop/reload': 'operator',
   'GET /admin/core/bgtask/:id': 'viewer',
   'GET /admin/core/bgtask/:id/output': 'viewer',
+  'GET /admin/core/bgtask/:id/lines': 'viewer',
   'GET /admin/core/bgtask/:id/artifacts/:number/:n': 'viewer',
   'POST /admin/core/bgtask/:id/start': 'operator',
   'POST /admin/core/bgtask/:id/stop': 'operator',

@@ -54,6 +54,7 @@ import { registerMetrics, timeRequests } from './metrics/register.ts'
 import { registerMoveTask } from './move-task.ts'
 import { registerNewTask } from './new-task.ts'
 import { registerNotifications } from './notifications.ts'
+import { registerOutputLines } from './output-lines.ts'
 import { registerOverview } from './overview.ts'
 import { type Panel, themes } from './panel.ts'
 import { registerPreferences } from './preferences.ts'
@@ -187,6 +188,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerDebug(app, panel)
   registerFailed(app, panel)
   registerTaskPage(app, panel)
+  registerOutputLines(app, panel)
   registerArtifacts(app, panel)
   registerTaskActs(app, panel)
   registerCommands(app, panel)

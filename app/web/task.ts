@@ -9,6 +9,7 @@ import { runHasEnded } from '../runs/run-has-ended.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { findRun, listRuns } from '../store/list-runs.ts'
 import { scheduleOfTask } from '../store/schedule-of-task.ts'
+import { levelPatterns, outputLevels, ownLevelPattern } from '../task/output-level.ts'
 import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
 import { isFinal, type Task } from '../task/task.ts'
@@ -118,6 +119,8 @@ export const outputModel = (panel: Pick<Panel, 'config'>, id: number, number: nu
     outputBytes: piece.size,
     outputCut: piece.from > 0,
     outputRotated: piece.rotated,
+    levels: outputLevels,
+    levelLooks: { own: ownLevelPattern, ...levelPatterns },
   }
 }
 

@@ -961,6 +961,28 @@ export const guards: readonly Guard[] = [
     'web/ansi.test.ts',
   ),
   guard(
+    'output: secrets are hidden before it is searched',
+    'app/runs/stored-output.ts',
+    'const { places, pending } = redactor.find(window)',
+    'const { places, pending } = { ...redactor.find(window), places: [] }',
+    'runs/search-output.test.ts',
+    'web/output-lines.test.ts',
+  ),
+  guard(
+    'output: a secret is hidden across the borders of a piece',
+    'app/runs/stored-output.ts',
+    'readStored(folder, from - margin, to + margin)',
+    'readStored(folder, from - 0 * margin, to + 0 * margin)',
+    'runs/search-output.test.ts',
+  ),
+  guard(
+    'output: what may be the beginning of a secret is held back',
+    'app/runs/stored-output.ts',
+    'isEnd && !ended ? pending : 0',
+    'isEnd && !ended ? 0 * pending : 0',
+    'runs/search-output.test.ts',
+  ),
+  guard(
     'pages: raw only by the list',
     'views/task-head.eta',
     '<h1 id="task-title"><%= task.action %>',

@@ -220,6 +220,10 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   await look(`/admin/core/bgtask/${loop.id}?span=7d`)
   for (const { id } of [loop, done, failed, gone, backing, cancelled, file, command, cron]) await look(`/admin/core/bgtask/${id}`)
   await look(`/admin/core/bgtask/${later.id}`, page => page.click('details.ask summary'))
+  await look(`/admin/core/bgtask/${loop.id}/lines`)
+  for (const query of ['q=beat', 'level=warn', 'last=error', 'q=nothing-is-like-this', 'at=0'])
+    await look(`/admin/core/bgtask/${loop.id}/lines?${query}`)
+  await look(`/admin/core/bgtask/${failed.id}/lines?last=error`)
   await look(`/admin/core/bgtask/${later.id}/move`)
   await look(
     `/admin/core/bgtask/${later.id}/move`,

@@ -353,6 +353,11 @@ const lines: Record<string, Line> = {
     good: 200,
     make: async () => ({ url: `/admin/core/bgtask/${await printed()}/output?run=1` }),
   },
+  'GET /admin/core/bgtask/:id/lines': {
+    role: 'viewer',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/${await ran()}/lines?q=line` }),
+  },
   'GET /admin/core/bgtask/:id/artifacts/:number/:n': {
     role: 'viewer',
     good: 200,
@@ -927,6 +932,12 @@ const declared = async () => {
     "INSERT INTO bg_artifact (task_id, number, n, name, path, size_bytes, declared_at, device, inode, born_ns) VALUES (?, 1, 1, 'made.txt', ?, 7, ?, ?, ?, ?)",
     ...[id, path, now, String(dev), String(ino), String(birthtimeNs)],
   )
+  return id
+}
+const ran = async () => {
+  const id = await printed()
+  panel.sql('UPDATE bg_task SET number = 1 WHERE id = ?', id)
+  panel.sql("INSERT INTO bg_run (task_id, number, host, epoch, started_at) VALUES (?, 1, ?, '', 1)", id, hostId(panel.runtime))
   return id
 }
 const printed = async () => {
