@@ -3,7 +3,7 @@ import { audited } from '../api/audited.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { BgtaskError, exitCodes } from '../errors.ts'
 import { readPanel } from '../runs/panel-file.ts'
-import { readFirstRun } from '../web/first-link.ts'
+import { makeFirstLink, readFirstRun } from '../web/first-link.ts'
 import { reloadPanel, startPanel, stopPanel, type Tell } from '../web/panel-process.ts'
 import { commandLine } from './audited.ts'
 import { withBackground } from './open.ts'
@@ -24,11 +24,17 @@ export const runPanelStart = async (): Promise<number> => {
   const { started, panel } = await startPanel(config, env, tell)
   if (started) print(`bgtask is at ${panel.address} (process ${panel.pid}).`)
   else note(`The panel runs already (process ${panel.pid}, ${panel.address}).`)
-  const link = started ? readFirstRun(config.runtime) : null
+  const link = readFirstRun(config.runtime) ?? (started ? null : await newFirstLink(panel.address))
   if (link) print(`First administrator, once and within 15 minutes: ${link}`)
   const loop = await runStart({})
   // The panel may have been quicker and started the loop itself.
   return started && loop === exitCodes.busy ? exitCodes.done : loop
+}
+
+/** Nobody has used the one that the panel told of when it began, and it is over. @returns null when there is a user */
+const newFirstLink = async (address: string): Promise<string | null> => {
+  const path = await withBackground(({ db }) => makeFirstLink(db))
+  return path && `${address}${path}`
 }
 
 /** The panel first: a visit would start the loop again. */

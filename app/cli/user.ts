@@ -22,9 +22,10 @@ export const runUserAdd = async (
   name: string,
   { role: given, passwordStdin = false }: PasswordOptions & { role?: Role },
 ): Promise<number> => {
+  // Before anybody types a password for it twice.
+  const checked = checkName(name)
   const password = await readPassword({ fromStdin: passwordStdin, name })
   return withBackground(async background => {
-    const checked = checkName(name)
     checkPassword(password, checked)
     // Somebody has to be able to manage the others; whoever comes later gets no more than was said.
     const role = given ?? ((await anyUser(background.db)) ? 'viewer' : 'admin')

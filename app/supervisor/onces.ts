@@ -76,6 +76,7 @@ export class Onces {
   views(): OnceView[] {
     return [...this.#entries.values()].map(({ task, child, cancelWanted, deadlineAt }) => ({
       taskId: task.id,
+      action: task.action,
       number: task.number,
       // Until it has a process there is nothing to stop.
       stopping: child === null || child.stop !== null,

@@ -1,4 +1,5 @@
 import type { StopRequest } from '../runs/stop-file.ts'
+import { channels, notifyAction } from '../task/notify.ts'
 import type { LoopState, Task, Wanted } from '../task/task.ts'
 
 /** What the supervisor knows at one moment, as plain values. Times are monotonic milliseconds. */
@@ -10,7 +11,7 @@ export interface Situation {
   onces: readonly OnceView[]
   /** Due ONCE tasks in the order in which they shall run. */
   due: readonly Task[]
-  /** ONCE runs at once. */
+  /** ONCE runs at once, but for those that tell incidents: exports of hours must not silence what is wrong. */
   maxRunning: number
   /** Processes that may be on their way up at once; more would only slow one another. */
   maxStarting: number
@@ -37,6 +38,7 @@ export interface LoopView {
 
 export interface OnceView {
   taskId: number
+  action: string
   number: number
   stopping: boolean
   ready: boolean
@@ -69,8 +71,8 @@ export const plan = (situation: Situation): Step[] => {
     if (mayStart-- <= 0) break
     starts.push({ do: 'start-loop', taskId: loop.taskId, fresh: loop.wish > loop.servedWish })
   }
-  const claims = situation.due
-    .slice(0, Math.max(0, Math.min(mayStart, situation.maxRunning - situation.onces.length)))
+  const claims = toClaim(situation)
+    .slice(0, Math.max(0, mayStart))
     .map((task): Step => ({ do: 'claim', task }))
   return [...stops, ...settled, ...starts, ...claims]
 }
@@ -105,6 +107,16 @@ const stopOnce = (once: OnceView, { mode, now }: Situation): Step[] => {
   if (once.deadlineAt !== null && once.deadlineAt <= now) return stop('timed-out', 'timeout')
   return mode === 'leaving' ? stop('interrupted', 'leaving') : []
 }
+
+/** Those that tell have slots of their own, one for each channel. */
+const toClaim = ({ due, onces, maxRunning }: Situation): Task[] => {
+  const telling = onces.filter(tells).length
+  let free = maxRunning - (onces.length - telling)
+  let freeToTell = channels.length - telling
+  return due.filter(task => (tells(task) ? freeToTell-- > 0 : free-- > 0))
+}
+
+const tells = ({ action }: { action: string }) => action === notifyAction
 
 const isToSettle = (loop: LoopView) => loop.wanted === 'down' && !loop.child && !loop.launching && loop.state !== 'stopped'
 const isToStart = (loop: LoopView, now: number) =>

@@ -3,6 +3,7 @@ import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../store/
 import { listLoops } from '../store/list-loops.ts'
 import { listRunning } from '../store/list-running.ts'
 import { recentLives } from '../store/recent-lives.ts'
+import { channels, notifyAction } from '../task/notify.ts'
 import type { Life } from '../task/restart-policy.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
@@ -29,11 +30,14 @@ export const readWishes = async (
   host: string,
   {
     slots,
+    tells,
     knownLoops,
     now,
     isResident,
   }: {
     slots: number
+    /** Incidents are told, also when no slot is free. */
+    tells: boolean
     knownLoops: ReadonlySet<number>
     now: number
     /** Asked when something is due: whose tasks are handed to resident runners. */
@@ -48,7 +52,12 @@ export const readWishes = async (
     loops,
     lives: new Map([...runs].map(([id, lives]) => [id, lives.flatMap(lifeOf)])),
     running: await listRunning(db, host),
-    due: slots > 0 ? await dueProcesses(db, slots + spareTasks, isResident) : [],
+    due:
+      slots > 0
+        ? await dueProcesses(db, slots + spareTasks, isResident)
+        : tells
+          ? await listDueOf(db, [notifyAction], channels.length)
+          : [],
     nextDueAt: await nextDueAt(db),
   }
 }

@@ -239,6 +239,7 @@ export class Supervisor {
       const claims = this.#residents?.claims ?? 0
       const wishes = await readWishes(db, this.owner.host, {
         slots: this.#mode === 'leaving' ? 0 : Math.max(0, this.#config.maxRunning - this.#onces.count),
+        tells: this.#config.notify !== null,
         knownLoops: new Set(this.#knowsWishes ? this.#loops.ids : []),
         now: Date.now(),
         isResident: () => this.#whoIsResident(),

@@ -25,7 +25,7 @@ export type SampleSpanMs = (typeof sampleSpans)[number]
 /** How long samples of each span are kept: a while longer than the chart that is drawn of them. */
 export const keepSamplesMs: Record<SampleSpanMs, number> = {
   60000: 3 * 3_600_000,
-  600000: 50 * 3_600_000,
+  600000: 26 * 3_600_000,
   3600000: 35 * 86_400_000,
 }
 

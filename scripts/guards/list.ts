@@ -86,6 +86,20 @@ export const guards: readonly Guard[] = [
   ),
   // Messages to the world
   guard(
+    'notify: it is told although every slot is full',
+    'app/supervisor/plan.ts',
+    'return due.filter(task => (tells(task) ? freeToTell-- > 0 : free-- > 0))',
+    'return due.filter(() => free-- > 0)',
+    'supervisor/plan.test.ts',
+  ),
+  guard(
+    'output: a run that floods waits for its guard',
+    'app/supervisor/output-guard.ts',
+    'if (!this.#isStopped()) this.#hold()\n      this.close()',
+    'this.close()',
+    'supervisor/output-guard.test.ts',
+  ),
+  guard(
     'notify: no password without TLS',
     'app/notify/send-mail.ts',
     "requireTLS: !secure && user !== '' && !isHere,",

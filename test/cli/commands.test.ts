@@ -260,6 +260,8 @@ for (const database of databases) {
         [1, 'The password has 5 characters; at least 12 are needed. A sentence is easy to remember.\n'],
       )
       assert.equal((await b('user', 'add', 'lee')).code, 2)
+      // Before a password is asked for.
+      assert.match((await b('user', 'add', '')).stderr, /^The user name is "";/)
       assert.equal((await runWithInput(scene.env, `${password}!`, 'user', 'passwd', 'kim', '--password-stdin')).code, 0)
       const users = json<Record<string, unknown>[]>(await b('user', 'list', '--json'))
       assert.deepEqual(

@@ -1,42 +1,13 @@
 import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { ring } from '../../app/runs/doorbell.ts'
-import { listTasks } from '../../app/store/list-tasks.ts'
 import { wishDown, wishFresh } from '../../app/store/wishes.ts'
-import { makeScene, until } from '../helpers/scene.ts'
+import { until } from '../helpers/scene.ts'
 import { dialects } from '../store/dialects.ts'
-import { isSigned, type Receiver, startReceiver, webhookSecret } from './receiver.ts'
-
-const notified = async (t: TestContext, databaseUrl: string, receiver: Receiver, env: Record<string, string> = {}) => {
-  const scene = await makeScene(t, {
-    databaseUrl,
-    env: {
-      BGTASK_NOTIFY_WEBHOOK: receiver.url,
-      BGTASK_NOTIFY_SECRET: webhookSecret,
-      BGTASK_NOTIFY_ALLOW: '127.0.0.1',
-      BGTASK_NOTIFY_GATHER: '1',
-      BGTASK_PUBLIC_URL: 'https://panel.example.com',
-      ...env,
-    },
-  })
-  const { db } = scene.background
-  const incidents = () => db.kysely.selectFrom('bg_incident').selectAll().orderBy('id').execute()
-  const tellers = async () => (await listTasks(db, { action: 'core/notify' }, { limit: 100 })).tasks
-  /** Whatever was to be told is told, and nobody is about to tell anything. */
-  const calm = () =>
-    until(
-      'all is told',
-      async () => {
-        const pending = await db.kysely.selectFrom('bg_notice').select('id').where('pending', '=', 1).execute()
-        return pending.length === 0 && (await tellers()).every(task => task.state === 'succeeded')
-      },
-      30_000,
-      async () => JSON.stringify((await tellers()).map(({ id, state, content, reason }) => ({ id, state, content, reason }))),
-    )
-  return { ...scene, db, incidents, tellers, calm }
-}
+import { notified } from './notified.ts'
+import { isSigned, startReceiver, toReceiver } from './receiver.ts'
 
 for (const [index, dialect] of dialects.entries()) {
   // What differs between the databases is shown by two of them on each.
@@ -45,7 +16,11 @@ for (const [index, dialect] of dialects.entries()) {
     skip: dialect.skip,
   }, async t => {
     const receiver = await startReceiver(t)
-    const { background, db, runtime, incidents, calm, supervise, untilState, task } = await notified(t, await dialect.newUrl(), receiver)
+    const { background, db, runtime, incidents, calm, supervise, untilState, task } = await notified(
+      t,
+      await dialect.newUrl(),
+      toReceiver(receiver),
+    )
     const file = join(runtime, 'broken')
     writeFileSync(file, '')
     await supervise()
@@ -98,7 +73,7 @@ for (const [index, dialect] of dialects.entries()) {
   if (!isFirst)
     test(`${dialect.name}: thirty loops that trip at once are one message, which names them`, { skip: dialect.skip }, async t => {
       const receiver = await startReceiver(t)
-      const { background, runtime, calm, supervise, untilState } = await notified(t, await dialect.newUrl(), receiver)
+      const { background, runtime, calm, supervise, untilState } = await notified(t, await dialect.newUrl(), toReceiver(receiver))
       const file = join(runtime, 'broken')
       writeFileSync(file, '')
       const loops = await background.addTasks(
@@ -121,7 +96,8 @@ for (const [index, dialect] of dialects.entries()) {
   }, async t => {
     const receiver = await startReceiver(t)
     receiver.answer = { status: 503, body: 'we are\nbeing repaired' }
-    const { background, calm, supervise, untilState, incidents, tellers, runs } = await notified(t, await dialect.newUrl(), receiver, {
+    const { background, calm, supervise, untilState, incidents, tellers, runs } = await notified(t, await dialect.newUrl(), {
+      ...toReceiver(receiver),
       BGTASK_NOTIFY_ACTIONS: 'test/fails, shop/*',
     })
     await supervise()
@@ -156,7 +132,8 @@ for (const [index, dialect] of dialects.entries()) {
       skip: dialect.skip,
     }, async t => {
       const receiver = await startReceiver(t)
-      const { background, runtime, calm, supervise, incidents, marked } = await notified(t, await dialect.newUrl(), receiver, {
+      const { background, runtime, calm, supervise, incidents, marked } = await notified(t, await dialect.newUrl(), {
+        ...toReceiver(receiver),
         BGTASK_NOTIFY_GATHER: '3',
       })
       const file = join(runtime, 'broken')

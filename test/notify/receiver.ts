@@ -46,6 +46,13 @@ export const startReceiver = async (t: TestContext): Promise<Receiver> => {
   return receiver
 }
 
+/** The settings by which it is told. */
+export const toReceiver = ({ url }: Pick<Receiver, 'url'>): Record<string, string> => ({
+  BGTASK_NOTIFY_WEBHOOK: url,
+  BGTASK_NOTIFY_SECRET: webhookSecret,
+  BGTASK_NOTIFY_ALLOW: '127.0.0.1',
+})
+
 /** As a receiver does it by the specification of Standard Webhooks. */
 export const isSigned = ({ headers, body }: Pick<Received, 'headers' | 'body'>, secret = webhookSecret): boolean => {
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64')

@@ -29,6 +29,7 @@ const loop = (more: Partial<LoopView> = {}): LoopView => ({
 const live = { number: 3, wish: 0, stopping: false, ready: true }
 const once = (more: Partial<OnceView> = {}): OnceView => ({
   taskId: 9,
+  action: 'a/b',
   number: 1,
   stopping: false,
   ready: true,
@@ -73,6 +74,17 @@ describe('the plan', () => {
     )
     assert.equal(plan(situation({ due: due(9), maxRunning: 50, maxStarting: 2 })).length, 2)
     assert.equal(plan(situation({ due: due(9), maxRunning: 50, onces: [once({ ready: false }), once({ ready: false })] })).length, 2)
+  })
+  test('what tells incidents has slots of its own, one a channel, and takes none of the others', () => {
+    const teller = (id: number) => ({ id, action: 'core/notify' }) as Task
+    const claimed = (more: Partial<Situation>) => plan(situation(more)).map(step => step.do === 'claim' && step.task.id)
+    const full = Array.from({ length: 4 }, () => once())
+    assert.deepEqual(claimed({ maxRunning: 4, onces: full, due: [teller(1), teller(2), teller(3), ...due(3)] }), [1, 2])
+    assert.deepEqual(
+      claimed({ maxRunning: 4, onces: [...full, once({ action: 'core/notify' })], due: [teller(1), teller(2), ...due(1)] }),
+      [1],
+    )
+    assert.deepEqual(claimed({ maxRunning: 2, onces: [once(), once({ action: 'core/notify' })], due: due(3) }), [100])
   })
   test('loops come before tasks when few may start', () => {
     const steps = plan(situation({ maxStarting: 1, loops: [loop()], due: due(3) }))

@@ -18,7 +18,9 @@ import { readSupervisor } from '../../app/runs/supervisor-file.ts'
 import { listAudit } from '../../app/store/audit.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { listRuns } from '../../app/store/list-runs.ts'
+import { findOnceLink } from '../../app/store/once-links.ts'
 import { auditSentence } from '../../app/web/audit-sentence.ts'
+import { linkHash } from '../../app/web/first-link.ts'
 import { cookiesOfAdmin, freePort, password, type ServedPanel } from '../helpers/browser.ts'
 import { until } from '../helpers/scene.ts'
 
@@ -108,7 +110,8 @@ test('start and stop twice, restart, a reused pid, and a start that fails', { ti
   assert.equal(wrong.code, 78, wrong.said)
   assert.match(wrong.said, /BGTASK_MAX_RUNNING/)
   assert.match((await place.script('reload')).said, /No panel runs in the background/)
-  const started = await place.script('start')
+  // Without a password for it, so that the first administrator comes by a link.
+  const started = await place.script('start', { BGTASK_ADMIN_PASSWORD: '' })
   assert.equal(started.code, 0, started.said)
   assert.match(started.said, /bgtask is at http/)
   assert.equal(statSync(runtimePaths(place.runtime).panelLog).mode & 0o777, 0o600)
@@ -117,6 +120,15 @@ test('start and stop twice, restart, a reused pid, and a start that fails', { ti
   assert.equal(again.code, 75)
   assert.match(again.said, /The panel runs already .*The loop runs already/s)
   const background = await place.openBackground()
+  const told = firstLink(started.said)
+  assert.equal(firstLink(again.said), told, 'as long as it is good, the same one')
+  // Nobody came within its 15 minutes.
+  rmSync(runtimePaths(place.runtime).firstRun)
+  const fresh = firstLink((await place.script('start')).said)
+  assert.equal(fresh.split('#')[0], told.split('#')[0])
+  const token = fresh.split('#')[1]!
+  assert.equal((await findOnceLink(background.db, linkHash(token)))?.usedAt, null)
+  assert.notEqual(fresh, told)
   const sql = (text: string) => background.db.kysely.executeQuery(CompiledQuery.raw(text))
   await sql('ALTER TABLE bg_audit RENAME TO bg_audit_away')
   for (const name of ['reload', 'stop']) {
@@ -300,3 +312,5 @@ const ask = async (port: number, agent: Agent, method: string, path: string, hea
   if (!answer.complete) throw new Error('the answer was cut off')
   return { status: answer.statusCode!, text }
 }
+
+const firstLink = (said: string): string => /First administrator.*: (http\S+)/.exec(said)![1]!
