@@ -22,7 +22,12 @@ export const createExplainer = (config: SecretConfig): ((task: Task, lastRun?: E
     const facts = factsFor(task, lastRun && redaction.run(lastRun, stored))
     const inWords = (message: Message<Extract<TextKey, string>> | null) =>
       message === null ? null : translate('en', message.key, message.values, facts.now)
-    const { why, end, next } = explainTask(task, facts)
-    return { state: shownState(task, facts), why: inWords(why)!, end: inWords(end), next: inWords(next) }
+    const { why, end, cause, next } = explainTask(task, facts)
+    return {
+      state: shownState(task, facts),
+      why: inWords(why)!,
+      end: [end, cause].map(inWords).filter(Boolean).join(' ') || null,
+      next: inWords(next),
+    }
   }
 }

@@ -150,9 +150,9 @@ const describe = ({ incident, events }: Told, panelUrl: string, t: Translate, no
 const why = ({ facts, openedAt, closedAt, kind }: Incident, t: Translate, now: number): string[] => {
   if (kind === 'supervisor-gone') return closedAt === null ? [t('notify.gone', { pid: String(facts.pid ?? '?'), at: openedAt })] : []
   if (!facts.task) return []
-  const { why, end, next } = explainTask(facts.task, { now, supervisor: 'running', lastRun: facts.lastRun ?? null })
+  const { why, end, cause, next } = explainTask(facts.task, { now, supervisor: 'running', lastRun: facts.lastRun ?? null })
   // What was to come next is history when it is told late.
-  const messages = [why, end, closedAt === null && now - openedAt < freshMs ? next : null]
+  const messages = [why, end, cause, closedAt === null && now - openedAt < freshMs ? next : null]
   return messages.flatMap(message => (message ? [oneLine(t(message.key, message.values))] : []))
 }
 const freshMs = 120_000

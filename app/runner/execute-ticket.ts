@@ -1,5 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import { exitCodes, messageOf } from '../errors.ts'
+import type { EndFacts } from '../task/end-facts.ts'
 import { type Limits, limitsOf, memorySentence, namesOf, sameLimits } from '../task/limits.ts'
 import { isBadEnd, type Outcome, type OutcomeKind, type Verdict } from '../task/outcome.ts'
 import { createContext } from './context.ts'
@@ -34,8 +35,8 @@ export const callAction = async (run: CurrentRun, execute: Execute): Promise<Out
   }
 }
 
-/** The outcome of a run that threw `error`, or in which nobody caught it. */
-export const thrownOutcome = (run: CurrentRun, error: unknown): Outcome => {
+/** The outcome of a run that threw `error`, or in which nobody caught it. @param uncaught where it was thrown, when nothing waited for it there */
+export const thrownOutcome = (run: CurrentRun, error: unknown, uncaught?: EndFacts['uncaught']): Outcome => {
   const { asked } = run.stop
   if (asked && (asked !== 'interrupted' || isStopError(error))) return stopped(asked, null)
   const memoryMb = run.ticket.limits?.memoryMb
@@ -47,7 +48,10 @@ export const thrownOutcome = (run: CurrentRun, error: unknown): Outcome => {
       exitCode: exitCodes.failed,
       signal: null,
     }
-  return { kind: 'failed', content: cut(messageOf(error)), error: cut(traceOf(error)), exitCode: failureCode(error), signal: null }
+  return {
+    ...{ kind: 'failed', content: cut(messageOf(error)), error: cut(traceOf(error)), exitCode: failureCode(error), signal: null },
+    ...(uncaught ? { facts: { uncaught } } : {}),
+  }
 }
 
 /** The outcome of a run whose process leaves by itself with `exitCode`, before its action came to an end. */
@@ -147,6 +151,8 @@ const stopped = (asked: Extract<OutcomeKind, 'interrupted' | 'cancelled' | 'time
 
 /** 78 when the action said that its configuration is wrong: by an error that carries it, or by process.exitCode. */
 const failureCode = (error: unknown): number => {
+  // A database that is away comes back; a command line that was given a wrong address says 78 all the same.
+  if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'database-away') return exitCodes.failed
   const said = typeof error === 'object' && error !== null && 'exitCode' in error ? error.exitCode : process.exitCode
   return Number(said) === exitCodes.misconfigured ? exitCodes.misconfigured : exitCodes.failed
 }

@@ -36,7 +36,7 @@ const start = async () => {
   })
   trapProcess(run, {
     stopAsked: async () => run.stop.ask((await whyStopped()) ?? 'interrupted'),
-    thrown: error => end(run, thrownOutcome(run, error)),
+    thrown: (error, uncaught) => end(run, thrownOutcome(run, error, uncaught)),
     left: exitCode => leave(run, exitCode),
   })
   await end(run, await executeTicket(run, sayReady))

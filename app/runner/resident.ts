@@ -9,6 +9,7 @@ import { runPaths, runtimePaths } from '../runs/runtime-folder.ts'
 import type { Ticket } from '../runs/ticket.ts'
 import { writeTicket } from '../runs/ticket.ts'
 import { writeJson } from '../runs/write-file.ts'
+import type { EndFacts } from '../task/end-facts.ts'
 import type { Outcome } from '../task/outcome.ts'
 import { runName } from '../task/run.ts'
 import type { Json } from '../task/task.ts'
@@ -251,10 +252,10 @@ const endOf = (outcome: Outcome, held: Held | null): RunEnd => ({
 
 // ---- what may happen to the process
 
-const thrown = (error: unknown) => {
+const thrown = (error: unknown, uncaught: EndFacts['uncaught']) => {
   const store = tasks.getStore()
   const culprit = store && begun.has(store.name) ? store : begun.size === 1 && !store ? [...begun.values()][0] : null
-  if (culprit) ended(culprit, thrownOutcome(culprit.run, error))
+  if (culprit) ended(culprit, thrownOutcome(culprit.run, error, uncaught))
   else console.error(error)
   if (culprit || store) {
     // Nobody knows what such an error left behind, so nothing more is begun here.
@@ -266,8 +267,8 @@ const thrown = (error: unknown) => {
   )
   goNow(1)
 }
-process.on('uncaughtException', thrown)
-process.on('unhandledRejection', thrown)
+process.on('uncaughtException', error => thrown(error, 'exception'))
+process.on('unhandledRejection', error => thrown(error, 'rejection'))
 
 process.on('exit', code => {
   const culprit = tasks.getStore()

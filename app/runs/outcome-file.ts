@@ -1,3 +1,4 @@
+import type { EndFacts } from '../task/end-facts.ts'
 import { type Outcome, outcomeKinds } from '../task/outcome.ts'
 import type { KeptArtifact } from './artifacts-file.ts'
 import { writeHanded } from './handed-files.ts'
@@ -57,7 +58,14 @@ export const readOutcome = (path: string): RunEnd | null => {
     peakMemoryBytes: number(told.peakMemoryBytes),
     cpuMs: number(told.cpuMs),
     recycled: told.recycled === true,
+    facts: factsIn(told.facts),
   }
+}
+
+/** Who stopped it is not for a run to say. */
+const factsIn = (told: unknown): EndFacts => {
+  const uncaught = typeof told === 'object' && told !== null && 'uncaught' in told ? told.uncaught : null
+  return uncaught === 'rejection' || uncaught === 'exception' ? { uncaught } : {}
 }
 
 // An action may write into its own folder: what comes from there is checked like any input.

@@ -1,3 +1,4 @@
+import type { StopFacts } from '../task/end-facts.ts'
 import { runPaths } from './runtime-folder.ts'
 import { readJson, writeJson } from './write-file.ts'
 
@@ -9,7 +10,11 @@ export interface StopRequest {
   why: 'cancelled' | 'timed-out' | 'interrupted'
   at: number
   graceMs: number
+  /** Who asked; null when it was no person. */
   by: string | null
+  /** Absent from those of a resident runner. */
+  because?: StopFacts['because']
+  stalled?: StopFacts['stalled']
 }
 export const writeStopRequest = (folder: string, request: StopRequest): void => {
   const path = runPaths(folder).stop

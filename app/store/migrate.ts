@@ -15,6 +15,7 @@ import * as earlierFailures from './migrations/0012-earlier-failures.ts'
 import * as samples from './migrations/0013-samples.ts'
 import * as incidents from './migrations/0014-incidents.ts'
 import * as bulk from './migrations/0016-bulk.ts'
+import * as endFacts from './migrations/0020-end-facts.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -42,6 +43,7 @@ export const migrations: readonly Migration[] = [
   samples,
   incidents,
   bulk,
+  endFacts,
 ]
 
 /**

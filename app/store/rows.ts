@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Insertable, Selectable } from 'kysely'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import type { ProcessIdentity } from '../runs/process-identity.ts'
+import type { EndFacts } from '../task/end-facts.ts'
 import type { OutcomeKind } from '../task/outcome.ts'
 import type { Run } from '../task/run.ts'
 import type { ExecType, Json, Reason, Task, TaskState, Wanted } from '../task/task.ts'
@@ -68,6 +69,7 @@ export const toRun = (row: Selectable<RunRow>): Run => ({
   downFrom: numberOrNull(row.down_from),
   downTo: numberOrNull(row.down_to),
   residentTask: numberOrNull(row.resident_task),
+  endFacts: row.end_facts === null ? null : (JSON.parse(row.end_facts) as EndFacts),
 })
 
 export const fromRun = (run: Run): Insertable<RunRow> => ({
@@ -96,6 +98,7 @@ export const fromRun = (run: Run): Insertable<RunRow> => ({
   down_from: run.downFrom,
   down_to: run.downTo,
   resident_task: run.residentTask,
+  end_facts: factsText(run.endFacts),
 })
 
 /** The columns of a run that its end fills in. */
@@ -111,6 +114,7 @@ export const fromEnd = (end: RunEnd) => ({
   cpu_ms: end.cpuMs,
   output_bytes: end.outputBytes ?? null,
   recycled: end.recycled ? 1 : 0,
+  end_facts: factsText(end.facts),
 })
 
 export const fromProcess = (identity: ProcessIdentity) => ({
@@ -123,5 +127,8 @@ export const fromReason = (reason: Reason | null): string | null => (reason === 
 
 /** Short and of one length, so that any key fits a unique index; nobody can make two keys with the same hash. */
 export const heldKey = (uniqueKey: string): Uint8Array => createHash('sha256').update(uniqueKey).digest().subarray(0, 16)
+
+const factsText = (facts: EndFacts | null | undefined): string | null =>
+  facts && Object.keys(facts).length > 0 ? JSON.stringify(facts) : null
 
 const numberOrNull = (value: number | null): number | null => (value === null ? null : Number(value))

@@ -115,6 +115,8 @@ export interface RunRow {
   down_to: number | null
   /** The run was the so-manieth task of a resident runner, whose process is named by pid; null: it had a process of its own. */
   resident_task: number | null
+  /** JSON: who or what stopped it, and how; what is known of its end besides. */
+  end_facts: string | null
 }
 
 /** A file that a run declared to have made. */

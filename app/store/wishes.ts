@@ -32,7 +32,12 @@ export const wishDown = (db: Db, id: number, by: string, now: number): Promise<b
 
 /** A loop is to get a fresh process now, also when it runs, backs off or is tripped. @returns, @throws as wishUp */
 export const wishFresh = (db: Db, id: number, by: string, now: number): Promise<boolean> =>
-  changeLoop(db, id, task => ({ ...up(task, by, now), wish: task.wish + 1 }))
+  changeLoop(db, id, task => ({
+    // What runs is replaced, and its run will tell by whom.
+    ...(task.reason && task.state !== 'stopped' ? { reason: fromReason({ ...task.reason, by }) } : {}),
+    ...up(task, by, now),
+    wish: task.wish + 1,
+  }))
 
 export type Cancelled = 'cancelled' | 'cancelling' | 'already-final'
 

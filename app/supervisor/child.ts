@@ -7,9 +7,11 @@ import { messageOf } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
 import { readBeat } from '../runs/beat.ts'
 import { commandWithin, nodeOptionsFor } from '../runs/bounds.ts'
+import { busyMs } from '../runs/busy-time.ts'
 import { endLeaf, killLeaf, type Leaf, makeLeaf, strikesOf } from '../runs/cgroups.ts'
 import { giveOutput, openHandedFiles } from '../runs/handed-files.ts'
 import type { Lock } from '../runs/locks.ts'
+import { oomKills } from '../runs/oom-kills.ts'
 import { type RunEnd, readEnd, writeOutcome } from '../runs/outcome-file.ts'
 import { bootId, groupMembers, identify, isAlive, type ProcessIdentity, readStat, readUsage } from '../runs/process-identity.ts'
 import { readOutput, sizeOf } from '../runs/read-output.ts'
@@ -17,10 +19,13 @@ import { runEnvironment } from '../runs/run-environment.ts'
 import { runPaths, runtimePaths } from '../runs/runtime-folder.ts'
 import { readStopRequest, type StopRequest, writeStopRequest } from '../runs/stop-file.ts'
 import { type Ticket, writeTicket } from '../runs/ticket.ts'
+import type { StopFacts } from '../task/end-facts.ts'
 import { isCrash } from '../task/outcome.ts'
 import { believe, type ExitFacts } from './how-it-ended.ts'
 import { endGroup, signalGroup, sweep, whatResists } from './signal-run.ts'
 
+/** All children are measured together: what was read for one will do for the others. */
+const measuredMs = 1_000
 /** How long after SIGKILL a process may still be seen before it is called a survivor. */
 const killWaitMs = 1_500
 
@@ -45,7 +50,12 @@ export class Child {
   readonly #identity: ProcessIdentity
   readonly #on: ChildEvents
   #timers: NodeJS.Timeout[] = []
-  #forced = false
+  /** Monotonic: when it was asked to stop. */
+  #askedAt = 0
+  /** How long after that SIGKILL was sent; null while it was not. */
+  #killedAfterMs: number | null = null
+  /** What the kernel had ended for want of memory when it was last looked at. */
+  #oomKills = oomKills(measuredMs)
   /** How it ends because we said so, whatever it says. */
   #judged: RunEnd | null = null
   #ended = false
@@ -89,7 +99,11 @@ export class Child {
   /** Takes over a live run of an earlier supervisor. Its end is seen by `look`, since it is not our child. */
   static adopt(ticket: Ticket, folder: string, identity: ProcessIdentity, on: ChildEvents): Child {
     const child = new Child(ticket, folder, identity, true, on)
-    if (child.stop) child.#escalate(Math.max(0, child.stop.at + child.stop.graceMs - Date.now()))
+    if (child.stop) {
+      const leftMs = Math.max(0, child.stop.at + child.stop.graceMs - Date.now())
+      child.#askedAt = performance.now() + leftMs - child.stop.graceMs
+      child.#escalate(leftMs)
+    }
     return child
   }
 
@@ -105,6 +119,11 @@ export class Child {
     return this.#tryTo('reading its beat', () => readBeat(runPaths(this.folder).beat)?.iterations) ?? 0
   }
 
+  /** How long it has had something to do so far. */
+  get busyMs(): number {
+    return isAlive(this.#identity) ? busyMs(this.#identity.pid) : 0
+  }
+
   /** For adopted ones, twice a second: has it ended? */
   look(): void {
     if (this.adopted && !this.#ended && !isAlive(this.#identity)) void this.#end(null, null)
@@ -112,13 +131,16 @@ export class Child {
 
   /** /proc forgets a process with its end, so what it used is noted while it lives. */
   measure(): void {
-    if (isAlive(this.#identity)) this.usage = readUsage(this.#identity.pid) ?? this.usage
+    if (!isAlive(this.#identity)) return
+    this.usage = readUsage(this.#identity.pid) ?? this.usage
+    this.#oomKills = oomKills(measuredMs)
   }
 
   /** Asks it to end: SIGTERM and SIGCONT to the group, after `graceMs` SIGKILL to all that bears its mark. */
-  requestStop(why: StopRequest['why'], by: string | null, graceMs = this.ticket.graceMs): void {
+  requestStop(why: StopRequest['why'], asked: Pick<StopFacts, 'because' | 'by' | 'stalled'>, graceMs = this.ticket.graceMs): void {
     if (this.#ended || this.stop) return
-    this.stop = { why, by, graceMs, at: Date.now() }
+    this.stop = { why, ...asked, graceMs, at: Date.now() }
+    this.#askedAt = performance.now()
     // Before the signal: the runner reads it to learn which word its end will have.
     const stop = this.stop
     this.#tryTo('writing its stop request', () => writeStopRequest(this.folder, stop))
@@ -133,7 +155,7 @@ export class Child {
     this.#timers.push(
       setTimeout(() => {
         this.measure()
-        this.#forced = true
+        this.#killedAfterMs = Math.round(performance.now() - this.#askedAt)
         this.#kill()
       }, afterMs),
     )
@@ -203,7 +225,9 @@ export class Child {
       signal,
       endedAt,
       stop: this.stop,
-      forced: this.#forced,
+      forced: this.#killedAfterMs !== null,
+      killedAfterMs: this.#killedAfterMs,
+      kernelKills: signal === 'SIGKILL' ? this.#kernelKills() : null,
       // Only one that says nothing itself has to be guessed at.
       tail: told ? '' : (this.#tryTo('reading its output', () => readOutput(this.folder, { maxBytes: 8_192 }).text) ?? ''),
       usage: this.usage,
@@ -218,6 +242,11 @@ export class Child {
       error: [end.error, survivorsSentence(this.survivors)].filter(Boolean).join('\n') || null,
       outputBytes: this.#tryTo('measuring its output', () => sizeOf(paths.output) + sizeOf(paths.rotatedOutput)) ?? null,
     })
+  }
+
+  #kernelKills(): number | null {
+    const now = oomKills(0)
+    return now === null || this.#oomKills === null ? null : now - this.#oomKills
   }
 
   async #endLeaf(leaf: Leaf): Promise<ProcessIdentity[]> {

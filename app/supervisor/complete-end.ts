@@ -2,14 +2,17 @@ import { messageOf } from '../errors.ts'
 import { readArtifacts } from '../runs/artifacts-file.ts'
 import type { SecretConfig } from '../runs/known-secrets.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
+import { readShownOutput } from '../runs/read-shown-output.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
 import type { Ticket } from '../runs/ticket.ts'
+import { lastErrorLine } from '../task/last-error-line.ts'
+import { harmless } from '../texts/control-characters.ts'
 import { hideSecrets } from './hide-secrets.ts'
 
 /** The end of a run as it goes into the database: with the files that it declared, also when it died since, and without secrets. */
 export const completeEnd = (config: SecretConfig, folder: string, ticket: Pick<Ticket, 'params' | 'bounds'>, end: RunEnd): RunEnd => {
-  const shown = hideSecrets(config, folder, ticket, end)
+  const shown = withLastError(config, folder, ticket, hideSecrets(config, folder, ticket, end))
   try {
     const declared = readArtifacts(runPaths(folder).artifacts)
     if (declared.length === 0) return shown
@@ -19,5 +22,17 @@ export const completeEnd = (config: SecretConfig, folder: string, ticket: Pick<T
     return { ...shown, artifacts: declared.map(artifact => ({ ...artifact, name: redactor.text(artifact.name), user })) }
   } catch (error) {
     return { ...shown, error: [shown.error, `The files that it declared cannot be read (${messageOf(error)}).`].filter(Boolean).join('\n') }
+  }
+}
+
+/** A program that leaves by itself has mostly printed why; its output may be gone when somebody asks. */
+const withLastError = (config: SecretConfig, folder: string, { params }: Pick<Ticket, 'params'>, end: RunEnd): RunEnd => {
+  if (end.kind !== 'exited') return end
+  try {
+    const { text } = readShownOutput(folder, () => redactionOf(config).ofRun(folder, params), { maxBytes: 16_384, ended: true })
+    const line = lastErrorLine(harmless(text))
+    return line === null ? end : { ...end, error: [end.error, `Last error printed: ${line}`].filter(Boolean).join('\n') }
+  } catch {
+    return end // its output tells it all the same
   }
 }

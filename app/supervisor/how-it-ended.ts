@@ -1,5 +1,6 @@
 import type { RunEnd } from '../runs/outcome-file.ts'
 import type { StopRequest } from '../runs/stop-file.ts'
+import type { EndFacts } from '../task/end-facts.ts'
 import { memorySentence } from '../task/limits.ts'
 import type { OutcomeKind } from '../task/outcome.ts'
 
@@ -12,6 +13,10 @@ export interface ExitFacts {
   /** The stop that was asked of it, if any, and whether SIGKILL had to end it. */
   stop: StopRequest | null
   forced: boolean
+  /** How long after SIGTERM that SIGKILL came; null when it did not, or nobody saw it. */
+  killedAfterMs?: number | null
+  /** Processes that the kernel ended in its last seconds for want of memory; null: it does not tell. */
+  kernelKills?: number | null
   /** The last lines it printed. */
   tail: string
   usage: { peakMemoryBytes: number; cpuMs: number } | null
@@ -31,6 +36,7 @@ export const howItEnded = (facts: ExitFacts): RunEnd => ({
   iterations: facts.iterations,
   peakMemoryBytes: facts.usage?.peakMemoryBytes ?? null,
   cpuMs: facts.usage?.cpuMs ?? null,
+  facts: factsOf(facts),
 })
 
 /**
@@ -42,8 +48,15 @@ export const believe = (told: RunEnd | null, facts: ExitFacts): RunEnd => {
   const strikes = told.kind === 'succeeded' ? null : strikesSentence(facts)
   if (strikes) return believe({ ...told, error: [told.error, strikes].filter(Boolean).join('\n') }, { ...facts, limits: undefined })
   const saysStopped = told.kind === 'interrupted' || told.kind === 'cancelled' || told.kind === 'timed-out'
-  if (!saysStopped || facts.stop) return told
+  if (!saysStopped || facts.stop) return { ...told, facts: { ...told.facts, ...factsOf(facts) } }
   return { ...told, kind: 'killed', signal: told.signal ?? 'SIGTERM', error: told.error ?? 'Somebody else sent it SIGTERM.' }
+}
+
+const factsOf = ({ stop, signal, killedAfterMs = null, kernelKills = null }: ExitFacts): EndFacts => {
+  if (!stop) return signal === 'SIGKILL' && kernelKills !== null ? { kernelKills } : {}
+  if (!stop.because) return {}
+  const { because, by, at, stalled } = stop
+  return { stop: { because, by, at, killedAfterMs, ...(stalled ? { stalled } : {}) } }
 }
 
 const kindOf = (facts: ExitFacts): OutcomeKind => {

@@ -144,11 +144,13 @@ export class Incidents {
 
 const loopKinds = ['tripped', 'stalled'] as const
 
-const told = ({ kind, exitCode, signal, error, content, endedAt }: RunEnd) => ({
+const told = ({ kind, exitCode, signal, error, content, endedAt, iterations, facts }: RunEnd) => ({
   outcome: kind,
   exitCode,
   signal,
   error: error?.slice(0, 4_000) ?? null,
   content: content?.slice(0, 4_000) ?? null,
   endedAt,
+  iterations,
+  endFacts: facts ?? null,
 })

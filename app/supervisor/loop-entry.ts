@@ -1,5 +1,6 @@
 import type { Lock } from '../runs/locks.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
+import type { StallKind } from '../task/end-facts.ts'
 import { decideRestart, freshMemory, type RestartMemory } from '../task/restart-policy.ts'
 import type { LoopState, Reason, Task } from '../task/task.ts'
 import type { Child } from './child.ts'
@@ -23,10 +24,11 @@ export interface LoopEntry {
   /** Monotonic; the wall-clock twin is in `reason.until`. */
   nextStartAt: number
   servedWish: number
-  stalled: boolean
+  /** What it does since it has stalled; null while it has not. */
+  stalled: StallKind | null
   reload: boolean
-  /** Iterations seen last and when (monotonic), to notice a stall whatever the wall clock does. */
-  progress: { iterations: number; at: number }
+  /** Iterations seen last and when (monotonic), to notice a stall whatever the wall clock does; and how busy it had been until then. */
+  progress: { iterations: number; at: number; busyMs: number }
 }
 
 export const newLoopEntry = (task: Task, now: number): LoopEntry => ({
@@ -43,9 +45,9 @@ export const newLoopEntry = (task: Task, now: number): LoopEntry => ({
   memory: freshMemory,
   nextStartAt: now,
   servedWish: task.wish,
-  stalled: false,
+  stalled: null,
   reload: false,
-  progress: { iterations: 0, at: now },
+  progress: { iterations: 0, at: now, busyMs: 0 },
 })
 
 export const viewOf = (entry: LoopEntry): LoopView => ({
@@ -62,7 +64,7 @@ export const viewOf = (entry: LoopEntry): LoopView => ({
   launching: entry.launching,
   nextStartAt: entry.nextStartAt,
   servedWish: entry.servedWish,
-  restartStalled: entry.stalled && (entry.child?.ticket.stallRestart ?? false),
+  restartStalled: entry.stalled !== null && (entry.child?.ticket.stallRestart ?? false),
   reload: entry.reload,
 })
 
@@ -92,7 +94,7 @@ export const afterLife = (
     random,
   )
   entry.memory = memory
-  entry.stalled = false
+  entry.stalled = null
   entry.finishedAt = end.endedAt
   entry.content = end.content
   const reason = (code: Reason['code'], more: Partial<Reason> = {}): Reason => ({ code, at: wall, number: entry.number, ...more })

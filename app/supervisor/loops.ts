@@ -2,6 +2,7 @@ import { messageOf } from '../errors.ts'
 import { takeLock } from '../runs/locks.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
+import { type StallKind, stallKindOf } from '../task/end-facts.ts'
 import { freshMemory, type Life, recallFailures } from '../task/restart-policy.ts'
 import type { Reason, Task } from '../task/task.ts'
 import type { Child } from './child.ts'
@@ -58,6 +59,15 @@ export class Loops {
     return this.#entries.get(taskId)?.child ?? null
   }
 
+  /** Who wants it down, or afresh: the row knows. */
+  askerOf(taskId: number): string | null {
+    return this.#entries.get(taskId)?.task.reason?.by ?? null
+  }
+  stallOf(taskId: number): { stalled?: StallKind } {
+    const stalled = this.#entries.get(taskId)?.stalled
+    return stalled ? { stalled } : {}
+  }
+
   adopt(child: Child): void {
     const entry = this.#entryFor({ ...taskOf(child.ticket), wanted: child.stop?.why === 'cancelled' ? 'down' : 'up' })
     entry.child = child
@@ -65,6 +75,7 @@ export class Loops {
     entry.state = child.stop ? 'stopping' : 'running'
     entry.startedAt = child.ticket.startedAt
     entry.servedWish = child.ticket.wish
+    entry.progress = { iterations: child.iterations, at: performance.now(), busyMs: child.busyMs }
     entry.reason = reason('adopted', entry)
     this.#recorder.loopStarted(runOf(child.ticket, child))
     this.#note(entry)
@@ -119,7 +130,7 @@ export class Loops {
       entry.child = await this.#launcher.launch(ticket, entry.lock)
       entry.state = 'starting'
       entry.startedAt = ticket.startedAt
-      entry.progress = { iterations: 0, at: performance.now() }
+      entry.progress = { iterations: 0, at: performance.now(), busyMs: 0 }
       entry.reason = reason(entry.memory.probes > 0 ? 'probing' : 'started', entry, { failures: entry.memory.inARow })
       this.#recorder.loopStarted(runOf(ticket, entry.child))
     } catch (error) {
@@ -242,12 +253,13 @@ const noticeStall = (entry: LoopEntry, now: number): boolean => {
   const child = entry.child
   if (!child || child.stop || child.ticket.stallMs === null || !child.ready) return false
   const iterations = child.iterations
-  if (iterations !== entry.progress.iterations) entry.progress = { iterations, at: now }
-  const stalled = now - entry.progress.at > child.ticket.stallMs
-  if (stalled === entry.stalled) return false
-  entry.stalled = stalled
-  entry.state = stalled ? 'stalled' : 'running'
-  entry.reason = reason(stalled ? 'stalled' : 'started', entry)
+  if (iterations !== entry.progress.iterations) entry.progress = { iterations, at: now, busyMs: child.busyMs }
+  const elapsedMs = now - entry.progress.at
+  const isStalled = elapsedMs > child.ticket.stallMs
+  if (isStalled === (entry.stalled !== null)) return false
+  entry.stalled = isStalled ? stallKindOf(child.busyMs - entry.progress.busyMs, elapsedMs) : null
+  entry.state = isStalled ? 'stalled' : 'running'
+  entry.reason = entry.stalled ? reason('stalled', entry, { detail: entry.stalled }) : reason('started', entry)
   return true
 }
 

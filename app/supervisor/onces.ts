@@ -20,6 +20,7 @@ interface OnceEntry {
   /** null while the claim is under way. */
   child: Child | null
   cancelWanted: boolean
+  cancelledBy: string | null
   /** Monotonic. */
   deadlineAt: number | null
 }
@@ -66,6 +67,10 @@ export class Onces {
   childOf(taskId: number): Child | null {
     return this.#entries.get(taskId)?.child ?? null
   }
+  /** Who wants it cancelled. */
+  cancelledBy(taskId: number): string | null {
+    return this.#entries.get(taskId)?.cancelledBy ?? null
+  }
   /** Due tasks that are known and not begun. */
   get waiting(): number {
     return this.#due.length
@@ -97,7 +102,10 @@ export class Onces {
   take(due: readonly Task[], running: readonly Task[]): void {
     for (const task of running) {
       const entry = this.#entries.get(task.id)
-      if (entry) entry.cancelWanted = task.wanted === 'down'
+      if (entry) {
+        entry.cancelWanted = task.wanted === 'down'
+        entry.cancelledBy = task.reason?.by ?? null
+      }
       // Claimed here by an earlier life, or by a claim whose answer was lost, and never started: nothing on disk knows it.
       else if (!this.#recorder.holds(task.id, task.number)) this.#recorder.onceEnded(task.id, task.number, neverStarted())
     }
@@ -154,5 +162,7 @@ export class Onces {
   }
 }
 
-const entryOf = (task: Task): OnceEntry => ({ task, child: null, cancelWanted: false, deadlineAt: null })
+const entryOf = (task: Task): OnceEntry => ({
+  ...{ task, child: null, cancelWanted: false, cancelledBy: null, deadlineAt: null },
+})
 const deadline = (task: Task, elapsedMs: number) => (task.timeoutMs === null ? null : performance.now() + task.timeoutMs - elapsedMs)

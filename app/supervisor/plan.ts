@@ -1,4 +1,5 @@
 import type { StopRequest } from '../runs/stop-file.ts'
+import type { StopCause } from '../task/end-facts.ts'
 import { channels, notifyAction } from '../task/notify.ts'
 import type { LoopState, Task, Wanted } from '../task/task.ts'
 
@@ -52,9 +53,6 @@ export type Step =
   | { do: 'settle-loop'; taskId: number }
   | { do: 'stop'; taskId: number; number: number; why: StopRequest['why']; because: StopCause }
   | { do: 'claim'; task: Task }
-
-/** Who or what wants a run to end. */
-export type StopCause = 'leaving' | 'wanted-down' | 'fresh-wish' | 'stalled' | 'reload' | 'cancel' | 'timeout'
 
 /** Compares wish and fact and says what to do now. Pure: the same situation gives the same steps. */
 export const plan = (situation: Situation): Step[] => {

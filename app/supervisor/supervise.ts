@@ -62,14 +62,14 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
 
   const epoch = `${Date.now().toString(36)}-${process.pid.toString(36)}`
   const supervisor = new Supervisor(config, { host: hostId(config.runtime), epoch }, log)
-  const left = Promise.withResolvers<string>()
+  const left = Promise.withResolvers<{ why: string; by: string | null }>()
   let signals = 0
   const onSignal = (signal: NodeJS.Signals) => {
     if (++signals > 1) {
       log.info(`${signal} again: going at once, what runs goes on`)
       supervisor.abandon()
     }
-    left.resolve(signal)
+    left.resolve({ why: signal, by: null })
   }
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal)
   // The last net: a mistake of ours about one run must not leave all the others without a supervisor.
@@ -111,14 +111,15 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
   const obeyFlags = () => {
     try {
       // Said while we were on our way up, before anybody could name our epoch.
-      if (readHold(config.runtime)) left.resolve('it is on hold')
+      const held = readHold(config.runtime)
+      if (held) left.resolve({ why: 'it is on hold', by: held.by })
       const stop = readFlag(paths.stop)
-      if (stop && (stop.epoch === null || stop.epoch === epoch)) left.resolve(`asked by ${stop.by}`)
+      if (stop && (stop.epoch === null || stop.epoch === epoch)) left.resolve({ why: `asked by ${stop.by}`, by: stop.by })
       else if (stop) log.info(`a stop flag for another life (${stop.epoch}) is removed`)
       if (stop) removeFlag(paths.stop)
       const reload = readFlag(paths.reload)
       if (reload) removeFlag(paths.reload)
-      if (reload && (reload.epoch === null || reload.epoch === epoch)) supervisor.reload()
+      if (reload && (reload.epoch === null || reload.epoch === epoch)) supervisor.reload(reload.by)
     } catch (error) {
       trouble(error)
     }
@@ -161,7 +162,8 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
     await supervisor.sample()
     // The next start of anything is faster, also if this one is killed.
     flushCompileCache()
-    await supervisor.leave(await left.promise)
+    const { why, by } = await left.promise
+    await supervisor.leave(why, by)
     removeFlag(paths.stop)
     log.info('supervisor has left')
     return exitCodes.done

@@ -6,6 +6,7 @@ import { openRuns } from '../runs/open-runs.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { dataVersion } from '../store/data-version.ts'
 import { type Down, leaveHost } from '../store/hosts.ts'
+import type { StallKind } from '../task/end-facts.ts'
 import { adoptRuns } from './adopt-runs.ts'
 import type { Child } from './child.ts'
 import { Database } from './database.ts'
@@ -65,6 +66,9 @@ export class Supervisor {
   #recordTimer: NodeJS.Timeout | null = null
   #readTimer: NodeJS.Timeout | null = null
   #finishing = false
+  /** Who asked us to leave, and to reload; null when it was no person. */
+  #leftBy: string | null = null
+  #reloadBy: string | null = null
   #lastRead: { version: number | null; at: number } = { version: null, at: 0 }
 
   constructor(config: Config, owner: { host: string; epoch: string }, log: Log) {
@@ -183,17 +187,19 @@ export class Supervisor {
     this.#residents?.learnDown(down)
   }
 
-  /** Every running loop is replaced by a fresh process, one after the other. */
-  reload(): void {
+  /** Every running loop is replaced by a fresh process, one after the other. @param by who asked */
+  reload(by: string | null): void {
+    this.#reloadBy = by
     this.#log.info(`reloading ${this.#loops.reload()} loops, one after the other`)
     const residents = this.#residents?.reload() ?? 0
     if (residents) this.#log.info(`replacing ${residents} resident runners when they have finished what they hold`)
     this.#act()
   }
 
-  /** Stops all that runs, each within its grace; resolves when nothing lives and the facts are recorded, or wait in their folders. */
-  leave(why: string): Promise<void> {
+  /** Stops all that runs, each within its grace; resolves when nothing lives and the facts are recorded, or wait in their folders. @param by who asked */
+  leave(why: string, by: string | null): Promise<void> {
     if (this.#mode === 'running') {
+      this.#leftBy = by
       this.#log.info(`leaving: ${why}`)
       this.#mode = 'leaving'
       this.#loops.leave()
@@ -339,8 +345,26 @@ export class Supervisor {
       const child = loop ?? this.#onces.childOf(step.taskId)
       if (!child) return
       this.#log.info(`stopping ${step.taskId}-${step.number} (${child.ticket.action}): ${step.because}`)
-      child.requestStop(step.why, step.because)
+      child.requestStop(step.why, { because: step.because, ...this.#askerOf(step) })
       if (loop) this.#loops.stopping(step.taskId, step.because)
+    }
+  }
+
+  #askerOf({ because, taskId }: Extract<Step, { do: 'stop' }>): { by: string | null; stalled?: StallKind } {
+    switch (because) {
+      case 'leaving':
+        return { by: this.#leftBy }
+      case 'reload':
+        return { by: this.#reloadBy }
+      case 'stalled':
+        return { by: null, ...this.#loops.stallOf(taskId) }
+      case 'cancel':
+        return { by: this.#onces.cancelledBy(taskId) }
+      case 'wanted-down':
+      case 'fresh-wish':
+        return { by: this.#loops.askerOf(taskId) }
+      case 'timeout':
+        return { by: null }
     }
   }
 

@@ -60,6 +60,7 @@ export const runOf = (ticket: Ticket, child: Child): Run => ({
   downFrom: null,
   downTo: null,
   residentTask: null,
+  endFacts: null,
 })
 
 /** The end of a run that never had a process: no fault of the task. */

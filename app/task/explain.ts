@@ -1,11 +1,12 @@
+import { type CauseKey, causeOf, type EndedRun } from './cause.ts'
+import { type EndKey, explainEnd } from './explain-end.ts'
+import type { Message } from './message.ts'
+import { isBadEnd } from './outcome.ts'
 import type { Run } from './run.ts'
 import { maxCrashes, type Task, type TaskState } from './task.ts'
 
-/** A sentence as data: `texts/translate.ts` makes it words in the reader's language. Times are milliseconds since 1970. */
-export interface Message<Key extends string = string> {
-  key: Key
-  values: Record<string, string | number>
-}
+export { type EndKey, explainEnd } from './explain-end.ts'
+export type { Message } from './message.ts'
 
 /** What has to be known besides the task's row. */
 export interface ExplainFacts {
@@ -15,7 +16,7 @@ export interface ExplainFacts {
   /** The row says that it runs, but its process is dead and no supervisor has said so yet. */
   processGone?: boolean
   /** The newest run, when it is at hand: it says how the last life ended. */
-  lastRun?: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content' | 'endedAt'> | null
+  lastRun?: (EndedRun & Pick<Run, 'endedAt'>) | null
 }
 
 export interface Explanation {
@@ -23,50 +24,34 @@ export interface Explanation {
   why: Message<WhyKey>
   /** How its last run ended, when that is part of the reason. */
   end: Message<EndKey> | null
+  /** What made it end or stall so, and what to do about it, when that can be told. */
+  cause: Message<CauseKey> | null
   /** What will happen next, and what a person can do. */
   next: Message<NextKey> | null
 }
 
 /** Why a task is in its state, and what happens next: the same sentences on the page and in the terminal. */
 export const explainTask = (task: Task, facts: ExplainFacts): Explanation => {
-  if (facts.processGone) return { why: say('why.gone'), end: null, next: whenUp(facts, say('next.startsSoon')) }
-  const { why, next, withEnd } = task.execType === 'ONCE' ? explainOnce(task, facts) : explainLoop(task, facts)
-  const end = withEnd && facts.lastRun?.outcome ? explainEnd(facts.lastRun) : null
-  return { why, end, next }
+  if (facts.processGone) return { why: say('why.gone'), end: null, cause: null, next: whenUp(facts, say('next.startsSoon')) }
+  const {
+    why,
+    next,
+    withEnd = false,
+    withCause = withEnd,
+    cause,
+  } = task.execType === 'ONCE' ? explainOnce(task, facts) : explainLoop(task, facts)
+  const lastRun = facts.lastRun?.outcome ? facts.lastRun : null
+  return {
+    why,
+    end: withEnd && lastRun ? explainEnd(lastRun) : null,
+    cause: cause ?? (withCause && lastRun ? causeOf(lastRun) : null),
+    next,
+  }
 }
 
 /** The state to show: a row that nobody keeps up to date must not call a dead process running. */
 export const shownState = (task: Task, { processGone }: Pick<ExplainFacts, 'processGone'>): TaskState =>
   processGone ? (task.execType === 'FOREVER' ? 'stopped' : 'waiting') : task.state
-
-/** How a run ended, in words. @param task whose run it is: the newest run of one that was replaced says by which */
-export const explainEnd = (
-  run: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content'> & { number?: number },
-  task?: Pick<Task, 'reason' | 'number'>,
-): Message<EndKey> => {
-  if (run.outcome === 'cancelled' && task?.reason?.code === 'replaced' && task.reason.detail && run.number === task.number)
-    return say('end.replaced', { detail: task.reason.detail })
-  if (run.recycled) return say('end.recycled')
-  if (run.exitCode === 78) return say('end.misconfigured')
-  const detail = firstLine(run.content ?? run.error)
-  switch (run.outcome) {
-    case null:
-      return say('end.running')
-    case 'failed':
-      return detail ? say('end.failed', { detail }) : say('end.failedSilently')
-    case 'exited':
-      return run.exitCode === null ? say('end.lost') : say('end.exited', { exitCode: String(run.exitCode) })
-    case 'killed':
-      return say('end.killed', { signal: run.signal ?? 'SIGKILL' })
-    case 'succeeded':
-    case 'timed-out':
-    case 'out-of-memory':
-    case 'cancelled':
-    case 'interrupted':
-    case 'lost':
-      return say(`end.${run.outcome}`)
-  }
-}
 
 /** How late a run began, and whether that is because no supervisor was there; null when it was in time. */
 export const explainLateness = (run: Pick<Run, 'number' | 'startedAt' | 'dueAt' | 'downFrom' | 'downTo'>): Message<LateKey> | null => {
@@ -84,18 +69,13 @@ const lateFromMs = 2_000
 
 export type LateKey = 'late.waited' | 'late.down' | 'late.neverUp'
 
-export type EndKey =
-  | 'end.replaced'
-  | `end.${'running' | 'recycled' | 'misconfigured' | 'failed' | 'failedSilently' | 'exited' | 'killed'}`
-  | `end.${'succeeded' | 'timed-out' | 'out-of-memory' | 'cancelled' | 'interrupted' | 'lost'}`
-
 export type WhyKey =
   | `why.once.${'added' | 'wishedAgain' | 'dueLater' | 'retry' | 'crashed' | 'interrupted' | 'waitsForKey' | 'waitsForTurn' | 'waiting' | 'running' | 'adopted' | 'cancelling'}`
   | `why.once.${'overwritten' | 'overwrittenLater' | 'replacing'}`
   | 'why.gone'
   | `why.once.${'succeeded' | 'failed' | 'crashedForGood' | 'misconfigured' | 'cannotLoad' | 'cancelled' | 'replaced' | 'survivors'}`
   | `why.loop.${'wantedUp' | 'stopped' | 'stoppedBy' | 'starting' | 'running' | 'adopted' | 'recycled' | 'reloading' | 'probing'}`
-  | `why.loop.${'stalled' | 'backingOff' | 'tripped' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
+  | `why.loop.${'upAgain' | 'stalled' | 'backingOff' | 'backingOffAfter' | 'tripped' | 'trippedAfter' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
 
 export type NextKey =
   | `next.${'startsSoon' | 'startsAt' | 'nextTry' | 'runsAgain' | 'afterReplaced' | 'afterHolder' | 'timeLimit' | 'endsWhenDone' | 'forcedAfterGrace'}`
@@ -105,7 +85,11 @@ export type NextKey =
 interface Words {
   why: Message<WhyKey>
   next: Message<NextKey> | null
+  /** How its last run ended is part of the reason. */
   withEnd?: boolean
+  /** Why it ended so is worth telling. Default: with how it ended */
+  withCause?: boolean
+  cause?: Message<CauseKey>
 }
 
 const say = <Key extends string>(key: Key, values: Message['values'] = {}): Message<Key> => ({ key, values })
@@ -202,7 +186,11 @@ const explainOnce = (task: Task, facts: ExplainFacts): Words => {
       return { why: say('why.once.failed', { failures: Math.max(1, failures) }), next: say('next.retry'), withEnd: true }
     default:
       if (reason?.code === 'replaced') return { why: say('why.once.replaced', { detail: reason.detail ?? '?' }), next: null }
-      return { why: say('why.once.cancelled', { at: task.finishedAt ?? at, by: reason?.by ?? '?' }), next: say('next.retry') }
+      return {
+        why: say('why.once.cancelled', { at: task.finishedAt ?? at, by: reason?.by ?? '?' }),
+        next: say('next.retry'),
+        withCause: true,
+      }
   }
 }
 
@@ -223,21 +211,34 @@ const explainLoop = (task: Task, facts: ExplainFacts): Words => {
       return {
         why: say(reason?.code === 'reloading' ? 'why.loop.reloading' : 'why.loop.starting', { at }),
         next: whenUp(facts, say('next.staysUp')),
+        withEnd: endedBadlyJustBefore(task, facts),
       }
     case 'running':
-      return { why: whyRunning(task, at, startedAt), next: whenUp(facts, say('next.staysUp')) }
+      return {
+        why: whyRunning(task, at, startedAt, facts),
+        next: whenUp(facts, say('next.staysUp')),
+        withEnd: endedBadlyJustBefore(task, facts),
+      }
     case 'stalled':
-      return { why: say('why.loop.stalled', { at }), next: say('next.watch') }
+      return {
+        why: say('why.loop.stalled', { at }),
+        next: say('next.watch'),
+        ...(reason?.detail ? { cause: say(reason.detail === 'busy' ? 'cause.blocks' : 'cause.hangs') } : {}),
+      }
     case 'backing-off':
       return {
-        why: say('why.loop.backingOff', { failures }),
+        why: tooSoon('why.loop.backingOff', { failures }, facts),
         next: whenUp(facts, say('next.nextStart', { until: task.runAt })),
         withEnd: true,
       }
     case 'tripped':
       return reason?.code === 'misconfigured'
         ? { why: say('why.loop.misconfigured'), next: whenUp(facts, say('next.probeOrMend', { until: task.runAt })) }
-        : { why: say('why.loop.tripped', { failures, at }), next: whenUp(facts, say('next.probe', { until: task.runAt })), withEnd: true }
+        : {
+            why: tooSoon('why.loop.tripped', { failures, at }, facts),
+            next: whenUp(facts, say('next.probe', { until: task.runAt })),
+            withEnd: true,
+          }
     case 'stopping':
       return { why: say('why.loop.stopping', { at }), next: say('next.forcedAfterGrace', { graceMs: task.graceMs }) }
     default:
@@ -245,11 +246,30 @@ const explainLoop = (task: Task, facts: ExplainFacts): Words => {
       return {
         why: reason?.by ? say('why.loop.stoppedBy', { by: reason.by, at }) : say('why.loop.stopped', { at }),
         next: say('next.start'),
+        withCause: true,
       }
   }
 }
 
-const whyRunning = (task: Task, at: number, startedAt: number): Message<WhyKey> => {
+/** A loop that crashes now and then is up most of the time; who looks then is to learn of it. */
+const endedBadlyJustBefore = ({ number }: Task, { lastRun, now }: ExplainFacts): boolean =>
+  Boolean(lastRun?.outcome && isBadEnd(lastRun.outcome) && !lastRun.recycled) &&
+  (lastRun?.number === undefined || lastRun.number >= number - 1) &&
+  now - (lastRun?.endedAt ?? 0) < recentMs
+const recentMs = 600_000
+
+/** With how long the last run lived, where that is known. */
+const tooSoon = (
+  key: 'why.loop.backingOff' | 'why.loop.tripped',
+  values: Message['values'],
+  { lastRun }: ExplainFacts,
+): Message<WhyKey> => {
+  const { startedAt, endedAt } = lastRun ?? {}
+  if (typeof startedAt !== 'number' || typeof endedAt !== 'number') return say(key, values)
+  return say(`${key}After`, { ...values, lifeMs: Math.max(0, endedAt - startedAt) })
+}
+
+const whyRunning = (task: Task, at: number, startedAt: number, facts: ExplainFacts): Message<WhyKey> => {
   const values = { number: String(task.number), startedAt, at }
   switch (task.reason?.code) {
     case 'adopted':
@@ -259,7 +279,7 @@ const whyRunning = (task: Task, at: number, startedAt: number): Message<WhyKey> 
     case 'probing':
       return say('why.loop.probing', values)
     default:
-      return say('why.loop.running', values)
+      return say(endedBadlyJustBefore(task, facts) ? 'why.loop.upAgain' : 'why.loop.running', values)
   }
 }
 
@@ -277,9 +297,4 @@ const whenUp = (facts: ExplainFacts, planned: Message<NextKey>): Message<NextKey
     default:
       return planned
   }
-}
-
-const firstLine = (text: string | null) => {
-  const line = text?.split('\n', 1)[0]?.trim() ?? ''
-  return line.length > 200 ? `${line.slice(0, 199)}…` : line
 }

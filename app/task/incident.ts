@@ -1,3 +1,4 @@
+import type { EndedRun } from './cause.ts'
 import type { Channel } from './notify.ts'
 import type { Run } from './run.ts'
 import type { Task } from './task.ts'
@@ -33,7 +34,7 @@ export type ClosedHow = 'recovered' | 'stopped' | 'passed'
 /** What its sentence is made of: the task and its run as they stood then, without params. */
 export interface IncidentFacts {
   task?: Task
-  lastRun?: Pick<Run, 'outcome' | 'exitCode' | 'signal' | 'recycled' | 'error' | 'content' | 'endedAt'> | null
+  lastRun?: (EndedRun & Pick<Run, 'endedAt'>) | null
   /** Of a supervisor. */
   hostname?: string
   pid?: number

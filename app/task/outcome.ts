@@ -1,3 +1,4 @@
+import type { EndFacts } from './end-facts.ts'
 import type { Json } from './task.ts'
 
 /** How a run ended. */
@@ -24,6 +25,7 @@ export interface Outcome {
   signal: string | null
   /** The loop asked for a fresh process itself (maxIterations, maxAgeMs, maxRssMb): no failure, no wait. */
   recycled?: boolean
+  facts?: EndFacts
   value?: Json
 }
 

@@ -1,3 +1,4 @@
+import type { EndFacts } from './end-facts.ts'
 import type { OutcomeKind } from './outcome.ts'
 
 /** A `bg_run` row: one process that ran, or runs, a task. */
@@ -34,5 +35,7 @@ export interface Run {
   downTo: number | null
   /** It was the so-manieth task of a resident runner, whose process `pid` names; null: it had a process of its own. */
   residentTask: number | null
+  /** null: nothing more is known of its end, or it has not ended. */
+  endFacts: EndFacts | null
 }
 export const runName = (taskId: number, number: number) => `${taskId}-${number}`

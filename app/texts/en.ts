@@ -28,18 +28,77 @@ export const en = {
 
   'end.running': 'Still running.',
   'end.recycled': 'Ended by its own recycling rule: a fresh process follows.',
+  'end.recycledIterations': 'Recycled after {iterations} {iterations:iteration|iterations}: a fresh process follows.',
+  'end.recycledAge': 'Recycled after {ageMs, duration}: a fresh process follows.',
+  'end.recycledMemory': 'Recycled at {memoryMb} MB of memory: a fresh process follows.',
   'end.misconfigured': 'It left with code 78: its configuration is wrong.',
   'end.failed': 'It failed: {detail}',
   'end.failedSilently': 'It failed without saying why.',
   'end.exited': 'It left with code {exitCode} without an outcome.',
+  'end.exitedSaying': 'It left with code {exitCode} without an outcome. Its last error line: {detail}',
   'end.killed': 'It was killed by {signal}.',
   'end.succeeded': 'It succeeded.',
   'end.timed-out': 'It was stopped at its time limit.',
   'end.out-of-memory': 'It ran out of memory.',
+  'end.memoryLimit': 'It reached its memory limit of {memoryMb} MB.',
+  'end.stopped': 'It was stopped.',
+  'end.stoppedBy': 'Stopped by {by}.',
+  'end.cancelledBy': 'Cancelled by {by}.',
+  'end.restarted': 'It was restarted.',
+  'end.restartedBy': 'Restarted by {by}.',
+  'end.reloaded': 'Replaced by fresh code (reload).',
+  'end.reloadedBy': 'Replaced by fresh code (reload by {by}).',
+  'end.left': 'Stopped with the supervisor.',
+  'end.leftBy': 'Stopped with the supervisor, which {by} stopped.',
+  'end.stalled': 'It finished no iteration in the time it promised, and was restarted.',
   'end.cancelled': 'It was cancelled.',
   'end.replaced': 'It was replaced by {detail, task}.',
   'end.interrupted': 'It was interrupted by a restart or shutdown.',
   'end.lost': 'It ended while nobody watched and left no trace.',
+
+  'cause.ignoredStop':
+    'It ignored the stop: SIGKILL ended it {afterMs, duration} after SIGTERM. Let its action look at ctx.signal, and let what it awaits end with that.',
+  'cause.blocked':
+    'It computed without a pause, so its event loop was blocked: a loop in its code without an end, or work to be cut into pieces with an await in between.',
+  'cause.blocks':
+    'It computes without a pause, so its event loop is blocked: a loop in its code without an end, or work to be cut into pieces with an await in between.',
+  'cause.hung': 'It waited and took next to no CPU: an answer, a lock or a promise did not come. Give what it awaits a time limit.',
+  'cause.hangs': 'It waits and takes next to no CPU: an answer, a lock or a promise does not come. Give what it awaits a time limit.',
+  'cause.memory': 'It wanted more memory at once than it may have. Let it hold less at a time, or allow it more (memoryMb of its action).',
+  'cause.leak':
+    'Its memory grew over {iterations} {iterations:iteration|iterations} until none was left: a leak, most likely. Find what it keeps from one iteration to the next; until then maxRssMb gives it a fresh process in time.',
+  'cause.segfault':
+    'A segmentation fault: native code in it reached for memory that is not its own. Suspect an add-on (a .node file) that is new or was built for another version of Node.',
+  'cause.aborted': 'It gave itself up (abort): the last lines of its output say why.',
+  'cause.sigkill':
+    'Nobody here sent that: it was killed by hand on this machine (kill -9), or by the kernel because the machine had no memory left; the kernel’s log (dmesg) tells which.',
+  'cause.kernelMemory':
+    'The machine had no memory left, and the kernel ended what took much: most likely this. Let it take less, or set a limit (memoryMb of its action) so that it alone is ended.',
+  'cause.byHand':
+    'Nobody here sent that, and the kernel had not run out of memory: it was killed by hand on this machine (kill -9), or by a script.',
+  'cause.signal': 'Nobody here sent that: it was killed by hand on this machine (kill), or by a script.',
+  'cause.flood': 'It floods its output: let it print less, or raise killOnOutputBytes of its action.',
+  'cause.syntax': 'A syntax error in its code ({what}). Mend it there; the next start takes the file as it is then.',
+  'cause.module': 'It imports {what}, which is not there: install the package, or mend the path in the import.',
+  'cause.port':
+    'Another process listens on that port already ({what}). End that one (ss -ltnp shows which it is), or give this one another port.',
+  'cause.database': 'The database is away ({what}). Start its server, or mend the address.',
+  'cause.refused': 'The connection was refused: nothing listens at {what}. Start what should answer there, or mend the address.',
+  'cause.name': 'The name {what} leads nowhere. Mend it, or the name service (DNS) of this machine.',
+  'cause.noAnswer': 'The other side did not answer, or hung up ({what}). See whether it is up and the way there is open.',
+  'cause.disk': 'The disk is full ({what}). Make room on it: the status page tells how much is left where bgtask writes.',
+  'cause.openFiles':
+    'It has too many files or connections open ({what}). Let it close what it has done with, or raise the limit (ulimit -n).',
+  'cause.denied': 'Its user has not the right to do that ({what}). Give it the right, or let it run as another user.',
+  'cause.missing': 'A file or program is not there: {what}.',
+  'cause.unsettled':
+    'Nothing was open any more that could have settled it: no timer, no connection. Look for a promise that is never resolved.',
+  'cause.rejection': 'A promise was rejected and nothing caught that (unhandled rejection): an await or a .catch() is missing.',
+  'cause.exception': 'It was thrown out of a callback, a timer’s or an event’s, where nothing caught it: catch it there.',
+  'cause.exitZero':
+    'It left with exit code 0 before its action had ended: something in it calls process.exit(). Let execute return instead.',
+  'cause.exit': 'Something in it calls process.exit({exitCode}) before its action has ended; the last lines of its output may say why.',
+
   'notify.opened.tripped': '{action} {id, task} has tripped',
   'notify.opened.stalled': '{action} {id, task} has stalled',
   'notify.opened.failed': '{action} {id, task} has failed for good',
@@ -98,12 +157,17 @@ export const en = {
   'why.loop.starting': 'Its process was started {at, time} and is coming up.',
   'why.loop.reloading': 'It is being replaced by fresh code since {at, time}.',
   'why.loop.running': 'It is up; run {number} began {startedAt, time}.',
+  'why.loop.upAgain': 'It is up again; run {number} began {startedAt, time}. The one before ended badly.',
   'why.loop.adopted': 'It is up; run {number} began {startedAt, time} and was taken over alive from an earlier supervisor {at, time}.',
   'why.loop.recycled': 'It is up; run {number} began {startedAt, time}, after the one before ended by its own recycling rule.',
   'why.loop.probing': 'It had tripped and is being tried once more since {startedAt, time}, run {number}.',
   'why.loop.stalled': 'Its process lives, but has not finished an iteration in the time it promised, since {at, time}.',
   'why.loop.backingOff': 'It ended too soon {failures} {failures:time|times} in a row.',
+  'why.loop.backingOffAfter':
+    'It ended too soon {failures} {failures:time|times} in a row, the last time {lifeMs, duration} after its start.',
   'why.loop.tripped': 'It kept ending too soon ({failures} {failures:time|times} in a row), so it tripped {at, time}.',
+  'why.loop.trippedAfter':
+    'It kept ending too soon ({failures} {failures:time|times} in a row, the last time {lifeMs, duration} after its start), so it tripped {at, time}.',
   'why.loop.misconfigured': 'It left with code 78: its configuration is wrong, so a restart will not help.',
   'why.loop.cannotLoad': 'Its action cannot be run: {detail}',
   'why.loop.stopping': 'It was asked to stop {at, time} and finishes its iteration.',
@@ -434,6 +498,8 @@ export const en = {
   'task.byHandHint': 'Runs the action in your terminal; the state of the task is left alone.',
   'task.cloneEdit': 'Clone with changes',
   'task.by': 'by {creator}',
+  'task.wrongParams':
+    'Its params do not fit what its action asks for: {faults} Add it anew with params that fit, or mend the schema in its action.',
   'task.noAction': 'There is no action {action} in the actions folder (any more).',
   'task.brokenAction': 'Its file does not load: {error}',
   'task.ambiguousAction': 'It is not run: {error}',

@@ -66,6 +66,12 @@ export const storedZh: Readonly<Record<string, string>> = {
   // how runs end
   'It did not end within {0#} ms after SIGTERM and was ended by SIGKILL.': '它在 SIGTERM 之后 {0} 毫秒内没有结束，已被 SIGKILL 终止。',
   'Killed by {0}.': '被 {0} 终止。',
+  'Last error printed: {0}': '最后打印的错误：{0}',
+  'It needed more memory than its limit of {0#} MB (memoryMb).': '它需要的内存超过了 {0} MB 的上限（memoryMb）。',
+  'It printed more than its limit of {0#} bytes (killOnOutputBytes) and was ended.':
+    '它的输出超过了 {0} 字节的上限（killOnOutputBytes），已被结束。',
+  'recycled after {0#} iterations': '迭代 {0} 轮后回收',
+  'recycled after {0#} ms': '运行 {0} 毫秒后回收',
   'It ended while no supervisor watched it, and left no outcome.': '它在没有监管进程看管时结束，没有留下结果。',
   'The process left with code {0#} without an outcome.': '进程以代码 {0} 退出，没有留下结果。',
   'The process left with exit code {0#} before its action had ended.': '进程在动作结束之前就以退出码 {0} 退出。',

@@ -1,6 +1,7 @@
 import { Eta } from 'eta'
 import { BgtaskError } from '../errors.ts'
 import { inPackage, ourCommand } from '../paths.ts'
+import { type CauseKey, causeOf } from '../task/cause.ts'
 import { type EndKey, explainEnd, explainLateness, type LateKey, type Message } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
@@ -65,6 +66,7 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
     /** HTML */ sentence,
     /** HTML */ icon: (name: string, label?: string) => iconTag(assets, name, label),
     endOf: (run: Run, task?: Task): Message<EndKey> => explainEnd(run, task),
+    causeOf: (run: Run): Message<CauseKey> | null => causeOf(run),
     lateness: (run: Run): Message<LateKey> | null => explainLateness(run),
     actIcon: (noun: string) => actIcons[noun] ?? 'play',
     roleIcon: (role: Role) => roleIcons[role],

@@ -23,6 +23,7 @@ import { loopCharts } from './loop-charts.ts'
 import { outputDownload } from './output-download.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
+import { paramFaults } from './param-faults.ts'
 import { parseTaskId, taskIdOf } from './task-id.ts'
 import { thisIteration } from './this-iteration.ts'
 
@@ -97,6 +98,7 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     olderRuns: runs.length === runsOnPage && runs.at(-1)!.number > 1 ? runs.at(-1)!.number : null,
     beat,
     entry: entry ?? null,
+    paramFaults: await paramFaults(panel, entry ?? null, stored),
     buttons: buttonsOf(stored),
     command: `${ourCommand} ${task.action} ${id}`,
     params: JSON.stringify(task.params, null, 2),

@@ -118,7 +118,7 @@ for (const dialect of dialects) {
         cpuMs: null,
         outputBytes: null,
       },
-      ...{ recycled: false, attempt: 0, adopted: false, dueAt: null, downFrom: null, downTo: null, residentTask: null },
+      ...{ recycled: false, attempt: 0, adopted: false, dueAt: null, downFrom: null, downTo: null, residentTask: null, endFacts: null },
     })
     const fact = (taskId: number, number: number, more: Partial<LoopFact> = {}): LoopFact => ({
       ...{ taskId, number, state: 'running', reason: { code: 'started', at: now }, runAt: now, startedAt: now, finishedAt: null },

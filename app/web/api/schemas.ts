@@ -1,4 +1,5 @@
 import { type TSchema, Type } from 'typebox'
+import { type EndFacts, type StopFacts, stopCauses } from '../../task/end-facts.ts'
 import { outcomeKinds } from '../../task/outcome.ts'
 import type { Run } from '../../task/run.ts'
 import { loopStates, onceStates, type Reason, reasonCodes, type Task } from '../../task/task.ts'
@@ -76,6 +77,30 @@ export const taskSchema = Type.Object(
   { $id: 'Task', additionalProperties: false },
 )
 
+const endFactsSchema = Type.Object(
+  {
+    stop: Type.Optional(
+      Type.Object(
+        {
+          because: oneOf(stopCauses, { description: 'Who or what wanted it to end.' }),
+          by: orNull(Type.String({ description: 'Who asked; null when it was no person.' })),
+          at: ms('When it was asked to stop, by SIGTERM.'),
+          killedAfterMs: orNull(Type.Integer({ description: 'How long after that it took SIGKILL; null when it ended by itself.' })),
+          stalled: Type.Optional(oneOf(['busy', 'waiting'], { description: 'What it was doing when it stalled.' })),
+        } satisfies Record<keyof StopFacts, TSchema>,
+        { additionalProperties: false },
+      ),
+    ),
+    uncaught: Type.Optional(
+      oneOf(['rejection', 'exception'], { description: 'It failed by what was thrown where nothing waited for it.' }),
+    ),
+    kernelKills: Type.Optional(
+      count('Ended by SIGKILL of others: processes of the machine that the kernel ended just then for want of memory.'),
+    ),
+  } satisfies Record<keyof EndFacts, TSchema>,
+  { additionalProperties: false },
+)
+
 export const runSchema = Type.Object(
   {
     taskId: Type.Integer(),
@@ -105,6 +130,7 @@ export const runSchema = Type.Object(
     residentTask: orNull(
       Type.Integer({ description: 'Its place among the tasks of its resident runner; null when it had a process of its own.' }),
     ),
+    endFacts: orNull(endFactsSchema),
   } satisfies Record<keyof Run, TSchema>,
   { $id: 'Run', additionalProperties: false },
 )
