@@ -148,7 +148,7 @@ const describe = ({ incident, events }: Told, panelUrl: string, t: Translate, no
 
 /** In the words of the task's page, as things stood then. */
 const why = ({ facts, openedAt, closedAt, kind }: Incident, t: Translate, now: number): string[] => {
-  if (kind === 'supervisor-gone') return closedAt === null ? [t('notify.gone', { pid: String(facts.pid ?? '?'), at: openedAt })] : []
+  if (kind === 'supervisor-gone') return closedAt === null ? [whyGone(facts, openedAt, t)] : []
   if (!facts.task) return []
   const { why, end, cause, next } = explainTask(facts.task, { now, supervisor: 'running', lastRun: facts.lastRun ?? null })
   // What was to come next is history when it is told late.
@@ -156,6 +156,11 @@ const why = ({ facts, openedAt, closedAt, kind }: Incident, t: Translate, now: n
   return messages.flatMap(message => (message ? [oneLine(t(message.key, message.values))] : []))
 }
 const freshMs = 120_000
+
+const whyGone = ({ hostname, pid, silentSince }: Incident['facts'], openedAt: number, t: Translate) =>
+  silentSince === undefined
+    ? t('notify.gone', { pid: String(pid ?? '?'), at: openedAt })
+    : t('notify.silent', { host: oneLine(hostname ?? '?'), at: silentSince })
 
 const page = (language: string, parts: readonly string[]) =>
   `<!doctype html><html lang="${language}"><head><meta charset="utf-8"></head><body style="font-family:system-ui,sans-serif;font-size:15px;line-height:1.5">${parts.join('')}</body></html>`

@@ -1,6 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { Selectable } from 'kysely'
-import type { ClosedHow, Incident, IncidentFacts, IncidentKind, NoticeEvent } from '../task/incident.ts'
+import {
+  type ClosedHow,
+  type Incident,
+  type IncidentFacts,
+  type IncidentKind,
+  incidentKey,
+  incidentKinds,
+  type NoticeEvent,
+} from '../task/incident.ts'
 import type { Channel } from '../task/notify.ts'
 import type { Db } from './database.ts'
 import type { IncidentRow } from './tables.ts'
@@ -104,13 +112,32 @@ const settle = (db: Db, delivery: string, claim: string, set: { pending?: null; 
       .execute()
   })
 
-/** Newest first. @param openOnly those that last */
-export const listIncidents = (db: Db, { openOnly, limit }: { openOnly: boolean; limit: number }): Promise<Incident[]> =>
+/** Those that were noted last first, those that are over too. */
+export const listIncidents = (db: Db, limit: number): Promise<Incident[]> =>
   withRetries(async () => {
-    const select = db.kysely.selectFrom('bg_incident').selectAll().orderBy('opened_at', 'desc').limit(limit)
-    const rows = await (openOnly ? select.where('open_key', 'is not', null).where('kind', '!=', 'failed') : select).execute()
+    const rows = await db.kysely.selectFrom('bg_incident').selectAll().orderBy('id', 'desc').limit(limit).execute()
     return rows.map(toIncident)
   })
+
+/** Those that last, however long ago they began; newest first. A failure is no state that lasts. @param limit of each kind */
+export const listLasting = async (db: Db, limit: number): Promise<Incident[]> => {
+  const found: Incident[] = []
+  for (const kind of incidentKinds.filter(one => one !== 'failed')) {
+    const rows = await withRetries(() =>
+      db.kysely
+        .selectFrom('bg_incident')
+        .selectAll()
+        // The keys of a kind, which its name and a space begin: '!' comes next after the space.
+        .where('open_key', '>', incidentKey(kind, ''))
+        .where('open_key', '<', `${kind}!`)
+        .orderBy('open_key')
+        .limit(limit)
+        .execute(),
+    )
+    found.push(...rows.map(toIncident))
+  }
+  return found.sort((a, b) => b.openedAt - a.openedAt)
+}
 
 /** Removes a few of those that were opened, and are over, before then. @returns how many */
 export const pruneIncidents = (db: Db, before: number, limit: number): Promise<number> =>

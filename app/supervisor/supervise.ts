@@ -23,11 +23,13 @@ import { createFolderPruner } from './prune-folders.ts'
 import { pruneHistory } from './prune-history.ts'
 import { sampleAfterMs } from './sampler.ts'
 import { type Log, Supervisor } from './supervisor.ts'
+import { tellSilentHosts } from './tell-silent-hosts.ts'
 
 const pollMs = 1_000
 const lookMs = 500
 const tellMs = 2_500
 const measureMs = 5_000
+const silentLookMs = 10_000
 const firstPruneMs = 30_000
 const pruneMs = 600_000
 /** Runs that print a lot fill a disk sooner. */
@@ -106,6 +108,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
     await supervisor.refresh()
   }
   const beat = () => supervisor.database.use(db => beatHost(db, supervisor.owner.host, epoch, supervisor.facts))
+  const tellSilent = config.notify && tellSilentHosts(config.notify, supervisor.owner.host)
   const prune = () => supervisor.database.use(db => pruneHistory(config, db, log))
   const pruneFolders = createFolderPruner(config, log)
   const obeyFlags = () => {
@@ -149,6 +152,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
       void beat().catch(trouble)
     }, measureMs),
     setInterval(() => obeyFlags(), pollMs),
+    ...(tellSilent ? [setInterval(() => void supervisor.database.use(tellSilent).catch(trouble), silentLookMs)] : []),
     setInterval(() => who.tell(), tellMs),
     setInterval(() => void prune().catch(trouble), pruneMs),
     setTimeout(() => void prune().catch(trouble), firstPruneMs),

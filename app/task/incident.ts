@@ -38,6 +38,8 @@ export interface IncidentFacts {
   /** Of a supervisor. */
   hostname?: string
   pid?: number
+  /** Noticed from another host, which knows no more than that: milliseconds since 1970. */
+  silentSince?: number
 }
 
 /** What is told of an incident. */

@@ -114,6 +114,8 @@ export const en = {
   'notify.lastedUntilStopped': 'It lasted {ms, duration}, from {from, exact} until the loop was stopped by hand at {to, exact}.',
   'notify.gone':
     'Process {pid} is gone since {at, exact}, and nobody had stopped it. What runs goes on by itself; nothing new begins until it is up again. Open the panel, which starts it, or run on that machine: node index.js start',
+  'notify.silent':
+    '{host} has given no sign of life since {at, exact}: it is down, cut off from the database, or its supervisor was killed. What it runs may go on there; no other host takes it over. Look at that machine; when it runs, this starts the supervisor there: node index.js start',
   'notify.subject.many': '{n} incidents: {names}',
   'notify.subject.manyMore': '{n} incidents: {names} and {more} more',
   'notify.lastLines': 'Last lines of output',

@@ -107,6 +107,8 @@ export const zh: Record<keyof typeof en, string> = {
   'notify.lastedUntilStopped': '持续 {ms, duration}，自{from, exact}起，至{to, exact}循环被人停止。',
   'notify.gone':
     '进程 {pid} 自{at, exact}起消失，而无人停止它。正在运行的照常继续；在它重新启动之前，不会开始新的运行。打开面板即可启动，或在该机器上执行：node index.js start',
+  'notify.silent':
+    '自 {at, exact} 起 {host} 没有任何响应：机器已关机、与数据库断开，或其监管进程被杀死。它运行的内容可能仍在那里继续，其他主机不会接手。请检查该机器；它恢复后，在那里运行以下命令可启动监管进程：node index.js start',
   'notify.subject.many': '{n} 起事件：{names}',
   'notify.subject.manyMore': '{n} 起事件：{names}，另有 {more} 起',
   'notify.lastLines': '输出的最后几行',

@@ -3,7 +3,7 @@ import { maskedConfig } from '../config.ts'
 import { BgtaskError } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { listTasks } from '../store/list-tasks.ts'
-import { listIncidents } from '../store/notices.ts'
+import { listIncidents, listLasting } from '../store/notices.ts'
 import { channelsOf, notifyAction } from '../task/notify.ts'
 import { told } from '../task/told.ts'
 import { actorOf } from './actor.ts'
@@ -11,6 +11,8 @@ import { fieldsOf } from './fields.ts'
 import type { Panel } from './panel.ts'
 
 const page = '/config/notifications'
+/** Of each kind. */
+const shownLasting = 50
 const shownIncidents = 20
 const shownDeliveries = 10
 
@@ -20,15 +22,17 @@ export const registerNotifications = (app: FastifyInstance, { config, background
   const { notify } = config
 
   app.get(page, async (_request, reply) => {
-    const [incidents, { tasks }] = await Promise.all([
-      listIncidents(db, { openOnly: false, limit: shownIncidents }),
+    const [open, newest, { tasks }] = await Promise.all([
+      listLasting(db, shownLasting),
+      listIncidents(db, shownIncidents),
       listTasks(db, { action: notifyAction }, { limit: shownDeliveries }),
     ])
     const redaction = redactionOf(config)
     return reply.page('notifications', {
       notify,
       settings: maskedConfig(config),
-      incidents,
+      open,
+      past: newest.filter(one => !open.some(({ id }) => id === one.id)),
       deliveries: tasks.map(task => redaction.task(task)),
     })
   })

@@ -24,7 +24,9 @@ import { lastSuccessesOf, listMinutesOf } from '../../app/store/loop-minutes.ts'
 import { readMetricRows } from '../../app/store/metric-rows.ts'
 import { migrate } from '../../app/store/migrate.ts'
 import { noteAdopted } from '../../app/store/note-adopted.ts'
+import { noteIncidentsAlone } from '../../app/store/note-incidents.ts'
 import { noteProcess } from '../../app/store/note-process.ts'
+import { claimDeliveries, countPending, listIncidents, listLasting, noteTold, pruneIncidents } from '../../app/store/notices.ts'
 import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
 import { pruneRows } from '../../app/store/prune.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
@@ -44,6 +46,7 @@ import {
 import { insertUser } from '../../app/store/users.ts'
 import { cancelByKey, cancelTask, deleteTask, moveDue, retryTask, runNow, wishDown, wishFresh, wishUp } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
+import type { Notify } from '../../app/task/notify.ts'
 import { emptySample } from '../../app/task/sample.ts'
 import { type MariaDb, startMariaDb } from '../helpers/mariadb.ts'
 import { dialects } from './dialects.ts'
@@ -68,6 +71,16 @@ const succeeded = {
 } as const
 
 const pageOfLoops = Array.from({ length: 50 }, (_, n) => n + 1)
+
+const notified: Notify = {
+  webhook: { url: 'https://hooks.example.com', key: '', allow: [] },
+  mail: null,
+  language: 'en',
+  quiet: null,
+  actions: [],
+  gatherMs: 0,
+  panelUrl: 'https://panel.example.com/admin',
+}
 
 /** Each hot function of the store, and the rows that its statements may read at most, whatever the table holds. */
 const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Promise<unknown> }[] = [
@@ -150,6 +163,25 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await rollUpSamples(db, [7, 8], seedTime + 90 * 60_000)
       await listSamples(db, 7, 600_000, seedTime)
     },
+  },
+  { name: 'incidents, for the page', run: async db => [await listIncidents(db, 20), await listLasting(db, 50)] },
+  {
+    name: 'incidents: noted, told, pruned',
+    run: async db => {
+      const of = { taskId: 1, number: 1, action: 'demo/loop', host: 'host-1', facts: {}, lines: () => null }
+      const at = Date.now()
+      await noteIncidentsAlone(db, notified, [
+        { do: 'open', kind: 'tripped', of: 1, at, ...of },
+        { do: 'open', kind: 'failed', of: 'error2', at, ...of },
+      ])
+      await noteIncidentsAlone(db, notified, [{ do: 'close', kind: 'tripped', of: 1, at, how: 'recovered' }])
+      const { deliveries } = await claimDeliveries(db, 'webhook', '1 1', at)
+      await countPending(db, 'webhook', at)
+      for (const delivery of deliveries) await noteTold(db, delivery, '1 1', at)
+      await pruneIncidents(db, seedTime + 1_000, 100)
+    },
+    // Ten seeded ones in a thousand are to be told, and are.
+    most: 3_000,
   },
   { name: 'list-running', run: db => listRunning(db, 'host-1') },
   { name: 'list-loops', most: 1_000, run: db => listLoops(db) },

@@ -129,5 +129,18 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
     'INSERT INTO bg_error (error_key, action, sample, n, first_at, last_at, last_task) ' +
       `SELECT concat('error', n), concat('demo/action', n % 20), 'it broke', 1000000, 0, ${seedTime} + n, n FROM ${numbers(Math.max(30, rows / 100))} WHERE n > 0`,
   )
-  if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_error, bg_run, bg_audit, bg_session, bg_token')
+  const incidents = Math.max(1, Math.trunc(rows / 10))
+  // One of a hundred tripped and lasts, half are errors that have not passed yet.
+  await run(
+    'INSERT INTO bg_incident (open_key, kind, task_id, action, host, opened_at, closed_at, n, last_at, facts) ' +
+      "SELECT CASE WHEN n % 100 = 0 THEN concat('tripped ', n) WHEN n % 2 = 0 THEN concat('failed error', n) ELSE NULL END, " +
+      `CASE WHEN n % 2 = 0 AND n % 100 > 0 THEN 'failed' ELSE 'tripped' END, n, 'demo/loop', 'host-1', ${seedTime} + n, ` +
+      `CASE WHEN n % 2 = 0 THEN NULL ELSE ${seedTime} + n END, 1, ${seedTime} + n, '{}' FROM ${numbers(incidents)} WHERE n > 0`,
+  )
+  // Nearly all are told.
+  await run(
+    'INSERT INTO bg_notice (incident_id, channel, event, pending, tell_at) ' +
+      `SELECT id, 'webhook', 'opened', CASE WHEN id % 1000 = 0 THEN 1 ELSE NULL END, opened_at FROM bg_incident`,
+  )
+  if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_error, bg_run, bg_audit, bg_session, bg_token, bg_incident, bg_notice')
 }
