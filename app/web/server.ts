@@ -30,6 +30,7 @@ import { bareHeaders } from './bare-answer.ts'
 import { apiPrefix, registerBearer } from './bearer.ts'
 import { registerBulk } from './bulk.ts'
 import { registerCommands } from './commands.ts'
+import { compressPages } from './compress-pages.ts'
 import { registerControllers } from './controllers.ts'
 import { registerCron } from './cron.ts'
 import { cronRefusal, registerCronAddress } from './cron-address.ts'
@@ -157,6 +158,7 @@ const registerPages = async (app: FastifyInstance, panel: Panel) => {
   await registerSessions(app, panel)
   await app.register(formbody, { bodyLimit: httpLimits.bodyBytes })
   registerReply(app, panel)
+  compressPages(app)
   recogniseReader(app, panel)
   guardRole(app, panel)
   guardChange(app, panel)

@@ -84,6 +84,35 @@ export const guards: readonly Guard[] = [
     "required: ['do', 'filter', 'failedBefore'],",
     'api/recover-failed.test.ts',
   ),
+  guard(
+    'Bulk: what is done is what was shown',
+    'app/web/bulk.ts',
+    'preview !== null && isSame(signature, signatureOf(panel, request, act, chosen, preview))',
+    'preview !== null',
+    'web/bulk.test.ts',
+  ),
+  guard('Bulk: a preview grows old', 'app/web/bulk.ts', 'Date.now() - preview.at > previewMs', 'preview.at === 0', 'web/bulk.test.ts'),
+  guard(
+    'Bulk: what is counted does not tell what is hidden',
+    'app/api/matching-tasks.ts',
+    'if (filter.text) {',
+    "if (filter.text === '') {",
+    'api/bulk.test.ts',
+  ),
+  guard(
+    'Pages: what a page elsewhere asks for is not compressed',
+    'app/web/compress-pages.ts',
+    "method === 'GET' && (headers['sec-fetch-site'] === 'same-origin' || headers['sec-fetch-site'] === 'none')",
+    "method === 'GET' && headers.host !== undefined",
+    'web/page-weight.test.ts',
+  ),
+  guard(
+    'Pages: answers to forms are not compressed',
+    'app/web/compress-pages.ts',
+    "method === 'GET' && (headers",
+    "method !== '' && (headers",
+    'web/page-weight.test.ts',
+  ),
   // Messages to the world
   guard(
     'notify: it is told although every slot is full',
