@@ -71,7 +71,21 @@ interface Asset {
 }
 
 /** One file for the browser, one for each concern here; the first names the order of the layers. */
-const styles = ['tokens', 'base', 'layout', 'controls', 'tasks', 'tables', 'charts', 'forms', 'login', 'notes', 'output', 'narrow']
+const styles = [
+  'tokens',
+  'base',
+  'layout',
+  'controls',
+  'tasks',
+  'tables',
+  'charts',
+  'forms',
+  'login',
+  'notes',
+  'output',
+  'timeline',
+  'narrow',
+]
 const prefix = '/assets/'
 const types: Record<string, string> = {
   '.css': 'text/css; charset=utf-8',

@@ -36,5 +36,9 @@ export const createLiveView = (page: string, root: string): LiveView => {
   if (bulk !== null) return { regions: ['bulk-body'], taskId: null, build: panel => bulkModel(panel, bulk) }
   const id = parseTaskId(/^\/core\/bgtask\/(\d+)$/.exec(path)?.[1] ?? '')
   if (id === null) return { regions: [], taskId: null, build: async () => ({}) }
-  return { regions: ['task-head', 'loop-charts', 'task-runs', 'output-head'], taskId: id, build: panel => taskModel(panel, id, query) }
+  return {
+    regions: ['task-head', 'task-timeline', 'loop-charts', 'task-runs', 'output-head'],
+    taskId: id,
+    build: panel => taskModel(panel, id, query),
+  }
 }

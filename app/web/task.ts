@@ -25,6 +25,7 @@ import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
 import { paramFaults } from './param-faults.ts'
 import { parseTaskId, taskIdOf } from './task-id.ts'
+import { replacedBy, timelineModel } from './task-timeline.ts'
 import { thisIteration } from './this-iteration.ts'
 
 const runsOnPage = 20
@@ -95,6 +96,8 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     shownFiles: shown?.number === newest?.number ? [] : await artifactsModel(panel, shown),
     isChosen: chosen !== null,
     madeBy: await scheduleOfTask(db, id),
+    replaces: await replacedBy(db, stored),
+    timeline: await timelineModel(db, task, before === null ? runs : null, run => redaction.run(run, stored)),
     olderRuns: runs.length === runsOnPage && runs.at(-1)!.number > 1 ? runs.at(-1)!.number : null,
     beat,
     entry: entry ?? null,
