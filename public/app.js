@@ -33,6 +33,24 @@ const tellTimes = () => {
 tellTimes()
 setInterval(tellTimes, 1000)
 
+const offerCopies = () => {
+  for (const block of document.querySelectorAll('[data-copy]:not(:has(> .copy))')) {
+    const button = document.createElement('button')
+    button.type = 'button'
+    button.className = 'small copy'
+    button.textContent = block.dataset.copy
+    button.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(block.querySelector('code').textContent)
+      button.textContent = document.body.dataset.copied
+      setTimeout(() => {
+        button.textContent = block.dataset.copy
+      }, 2000)
+    })
+    block.append(button)
+  }
+}
+offerCopies()
+
 // What the reader has opened stays open when a region is drawn anew.
 addEventListener('turbo:before-morph-attribute', event => {
   if (event.target.tagName === 'DETAILS' && event.detail.attributeName === 'open') event.preventDefault()
@@ -42,6 +60,7 @@ addEventListener('turbo:before-stream-render', event => {
   event.detail.render = async element => {
     await render(element)
     tellTimes()
+    offerCopies()
   }
 })
 
@@ -97,21 +116,6 @@ for (const field of document.querySelectorAll('input[type=datetime-local]')) {
     const choice = field.form.querySelector('input[name=when][value=at]')
     if (choice) choice.checked = true
   })
-}
-
-for (const block of document.querySelectorAll('[data-copy]')) {
-  const button = document.createElement('button')
-  button.type = 'button'
-  button.className = 'small copy'
-  button.textContent = block.dataset.copy
-  button.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(block.querySelector('code').textContent)
-    button.textContent = document.body.dataset.copied
-    setTimeout(() => {
-      button.textContent = block.dataset.copy
-    }, 2000)
-  })
-  block.append(button)
 }
 
 // A menu or question closes when the reader turns elsewhere.

@@ -48,8 +48,18 @@ const answer = (panel: Panel, request: FastifyRequest, reply: FastifyReply, { st
     title: titleOf(request, status),
     text,
     since: since ?? null,
+    back: cameFrom(panel, request),
   })
   return reply.code(status).type('text/html; charset=utf-8').send(html)
+}
+
+/** The page of ours on which somebody pressed what led here; null when it was another site's, or is not told. */
+const cameFrom = ({ root }: Panel, request: FastifyRequest): string | null => {
+  const { referer, host } = request.headers
+  const from = referer === undefined ? null : URL.parse(referer)
+  if (from === null || from.host !== host || !from.pathname.startsWith(root)) return null
+  const path = nextPath(from.pathname + from.search, root)
+  return path === request.url ? null : path
 }
 
 const titleOf = (request: FastifyRequest, status: number): string => {

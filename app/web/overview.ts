@@ -19,6 +19,8 @@ import { mayAct } from './roles.ts'
 import { startByToken } from './token-visits.ts'
 
 const dayMs = 86_400_000
+/** What a panel without tasks offers as the first loop: it prints lines and does nothing else. */
+const exampleLoop = 'demo/heartbeat'
 
 export const registerOverview = (app: FastifyInstance, panel: Panel) => {
   app.get('', async (request, reply) => {
@@ -27,7 +29,7 @@ export const registerOverview = (app: FastifyInstance, panel: Panel) => {
     // One message has room; that something failed is not put off, the other one waits for the next page.
     const flash = said?.tone === 'bad' ? said : (request.session.flash ?? said)
     if (flash === request.session.flash) request.session.flash = undefined
-    return reply.page('overview', { ...(await overviewModel(panel)), flash })
+    return reply.page('overview', { ...(await overviewModel(panel)), exampleLoop, flash })
   })
 }
 
@@ -48,6 +50,7 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
   // How the newest run ended is half of the reason.
   const lastRuns = await Promise.all(attention.map(task => findRun(db, task.id, task.number)))
   const counts = status.counts
+  const isEmpty = counts !== null && Object.values(counts).every(count => count === 0)
   return {
     status,
     counts,
@@ -66,7 +69,8 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
       .sort((a, b) => a.at - b.at)
       .slice(0, 8),
     recent: recent.tasks.map(task => redactionOf(panel.config).task(task)),
-    isEmpty: counts !== null && Object.values(counts).every(count => count === 0),
+    isEmpty,
+    hasExample: isEmpty && (await panel.background.catalog()).get(exampleLoop)?.error === null,
     disk: diskOf(panel.config.runtime),
   }
 }
