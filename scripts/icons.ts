@@ -10,7 +10,7 @@ const names =
 clock copy copy-plus download eye fast-forward file-spreadsheet flask-conical gauge heart-pulse history hourglass inbox infinity info
 key-round layers list loader-circle log-in log-out mail message-square-text monitor moon octagon-alert package pause pencil play plus refresh-cw rocket rotate-cw
 search send server shield shield-check shield-off sliders-horizontal smartphone sprout square square-terminal sun terminal timer-reset trash-2
-triangle-alert user-plus users wifi wifi-off wrench x`.split(/\s+/)
+triangle-alert undo-2 user-plus users wifi wifi-off wrench x`.split(/\s+/)
 
 const root = join(import.meta.dirname, '..')
 

@@ -3,6 +3,7 @@ import { BgtaskError } from '../errors.ts'
 import { ring } from '../runs/doorbell.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { findTask, findTaskByKey } from '../store/find-task.ts'
+import { returnTask as storeReturn } from '../store/return-task.ts'
 import {
   moveDue,
   runNow,
@@ -122,6 +123,22 @@ export const retryTask = async (tools: Tools, id: number, by: string, reach?: Re
     throw busy(task, told`only a succeeded, failed or cancelled one can be retried`, told`Cancel it first, or wait for its end.`)
   if (!(await storeRetry(tools.db, id, by, Date.now())))
     throw busy(await existing(tools, id), told`it has changed meanwhile`, told`Look at it again.`)
+  return rung(tools, id)
+}
+
+/**
+ * Undoes that a waiting ONCE task was cancelled: it waits as it did, due when it was due.
+ * @param reach as of retryTask
+ */
+export const returnTask = async (tools: Tools, id: number, by: string, reach?: Reach): Promise<Task> => {
+  const task = await existing(tools, id)
+  await requireReachOfTask(tools.config, task, reach)
+  if (!(await storeReturn(tools.db, id, by, Date.now())))
+    throw busy(
+      await existing(tools, id),
+      told`only one that was cancelled while it waited can be put back`,
+      isFinal(task.state) ? told`Retry it instead.` : told`Nothing is left to do.`,
+    )
   return rung(tools, id)
 }
 

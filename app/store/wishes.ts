@@ -213,7 +213,7 @@ const changeWaiting = (
   })
 
 // A task that gave its key away must get it back before it may live again.
-const holdKey = async (trx: Executor, task: Task) => {
+export const holdKey = async (trx: Executor, task: Task) => {
   if (task.uniqueKey === null) return
   try {
     await trx
@@ -232,7 +232,8 @@ const holdKey = async (trx: Executor, task: Task) => {
   }
 }
 
-const lockTask = async (db: Db, trx: Executor, id: number): Promise<Task | null> => {
+/** The task as it stands, and nobody changes it until the transaction ends. */
+export const lockTask = async (db: Db, trx: Executor, id: number): Promise<Task | null> => {
   const row = await forUpdate(db, trx.selectFrom('bg_task').selectAll().where('id', '=', id)).executeTakeFirst()
   return row ? toTask(row) : null
 }

@@ -415,6 +415,7 @@ export const toldZh: Readonly<Record<string, string>> = {
   'Retry it, or add a new one.': '请重试它，或新添一个。',
   'It has begun.': '它已经开始。',
   'only a succeeded, failed or cancelled one can be retried': '只有已成功、已失败或已取消的才能重试',
+  'only one that was cancelled while it waited can be put back': '只有在等待时被取消的才能放回',
   'Cancel it first, or wait for its end.': '请先取消它，或等它结束。',
   'it has changed meanwhile': '其间它已改变',
   'Look at it again.': '请再看一下。',

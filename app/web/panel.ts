@@ -79,6 +79,8 @@ declare module 'fastify' {
 export interface Flash {
   tone: 'good' | 'bad' | 'plain'
   text: string
+  /** Address of the POST that undoes what was done. */
+  undo?: string
 }
 
 /** Answers a POST: a sentence for the next page, and a 303 so that a reload repeats nothing. */

@@ -151,6 +151,7 @@ const actIcons: Record<string, string> = {
   restart: 'rotate-cw',
   run: 'fast-forward',
   retry: 'rotate-cw',
+  return: 'undo-2',
   cancellation: 'ban',
   move: 'calendar-clock',
   deletion: 'trash-2',

@@ -95,6 +95,7 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'POST /admin/core/bgtask/:id/run': 'operator',
   'POST /admin/core/bgtask/:id/cancellation': 'operator',
   'POST /admin/core/bgtask/:id/retry': 'operator',
+  'POST /admin/core/bgtask/:id/return': 'operator',
   'GET /admin/core/bgtask/:id/move': 'operator',
   'POST /admin/core/bgtask/:id/move': 'operator',
   'POST /admin/core/bgtask/:id/clone': 'operator',

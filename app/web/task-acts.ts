@@ -1,8 +1,20 @@
 import type { FastifyInstance } from 'fastify'
 import { type Actor, audited } from '../api/audited.ts'
-import { cancelTask, cloneTask, deleteTask, existing, restartTask, retryTask, runTaskNow, startTask, stopTask } from '../api/control.ts'
+import {
+  cancelTask,
+  cloneTask,
+  deleteTask,
+  existing,
+  restartTask,
+  retryTask,
+  returnTask,
+  runTaskNow,
+  startTask,
+  stopTask,
+} from '../api/control.ts'
 import { commandAction } from '../commands/command-name.ts'
 import { BgtaskError } from '../errors.ts'
+import { wasCancelledWaiting } from '../task/cancelled-waiting.ts'
 import type { Task } from '../task/task.ts'
 import { tell } from '../texts/tell.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
@@ -26,6 +38,7 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
     run: { done: 'acted.run', act: told('run', (id, by, { reach }) => runTaskNow(background, id, by, reach)) },
     cancellation: { done: 'acted.cancellation', act: told('cancellation', (id, by) => cancelTask(background, id, by)) },
     retry: { done: 'acted.retry', act: told('retry', (id, by, { reach }) => retryTask(background, id, by, reach)) },
+    return: { done: 'acted.return', act: told('return', (id, by, { reach }) => returnTask(background, id, by, reach)) },
     deletion: { done: 'acted.deletion', act: told('deletion', id => deleteTask(background, id).then(() => null)) },
     // Audited with the task that it adds, whose id is not known before.
     clone: { done: 'acted.clone', act: ({ id }, by, actor) => cloneTask(background, id, by, { actor }) },
@@ -36,7 +49,7 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
       const page = `${panel.root}/core/bgtask/${id}`
       const asked = await existing(background, id)
       // A command is run again as it was run: shown first, and by who has given the password lately.
-      if (asked.action === commandAction && (noun === 'retry' || noun === 'clone'))
+      if (asked.action === commandAction && (noun === 'retry' || noun === 'return' || noun === 'clone'))
         return redirectWith(request, reply, panel.root + commandPath(asked), {
           tone: 'plain',
           text: translate(request.language, 'commands.again'),
@@ -55,8 +68,17 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
         throw error
       }
       panel.live.poke()
-      const flash = { tone: 'good', text: translate(request.language, done, { id: String(id) }) } as const
+      const said = noun === 'cancellation' && task?.state === 'cancelled' ? 'acted.cancelled' : done
+      const undo = task === null ? undefined : undoOf(noun, task)
+      const text = translate(request.language, said, { id: String(id) })
+      const flash = { tone: 'good', text, ...(undo ? { undo: `${page}/${undo}` } : {}) } as const
       return redirectWith(request, reply, `${panel.root}/core/bgtask${task === null ? '' : `/${task.id}`}`, flash)
     })
   }
+}
+
+/** The button that undoes what was just done; undefined where there is none. @param task as it stands then */
+const undoOf = (noun: string, task: Task): string | undefined => {
+  if (noun === 'stop') return 'start'
+  return noun === 'cancellation' && wasCancelledWaiting(task) ? 'return' : undefined
 }

@@ -9,6 +9,7 @@ import { runHasEnded } from '../runs/run-has-ended.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { findRun, listRuns } from '../store/list-runs.ts'
 import { scheduleOfTask } from '../store/schedule-of-task.ts'
+import { wasCancelledWaiting } from '../task/cancelled-waiting.ts'
 import { levelPatterns, outputLevels, ownLevelPattern } from '../task/output-level.ts'
 import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
@@ -140,6 +141,7 @@ const buttonsOf = (task: Task) => {
     if (task.state === 'stopped' && task.wanted === 'down') danger.push('deletion')
   } else {
     if (task.state === 'waiting') acts.push('run')
+    if (wasCancelledWaiting(task)) acts.push('return')
     if (isFinal(task.state)) acts.push('retry')
     if (task.state === 'waiting' || (task.state === 'running' && task.wanted === 'up')) danger.push('cancellation')
     if (isFinal(task.state)) danger.push('deletion')

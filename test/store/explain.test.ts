@@ -31,6 +31,7 @@ import { listAttention, listNext, listRunningNow } from '../../app/store/overvie
 import { pruneRows } from '../../app/store/prune.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
 import { discardFailed, retryFailed, sliceFailed } from '../../app/store/recover.ts'
+import { returnTask } from '../../app/store/return-task.ts'
 import { insertSamples, listSamples, rollUpSamples } from '../../app/store/samples.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
 import {
@@ -236,6 +237,8 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await runNow(db, task.id, 'test', seedTime)
       await cancelTask(db, task.id, 'test', seedTime)
       await retryTask(db, task.id, 'test', seedTime)
+      await cancelTask(db, task.id, 'test', seedTime)
+      await returnTask(db, task.id, 'test', seedTime)
       await cancelTask(db, task.id, 'test', seedTime)
       await deleteTask(db, task.id)
     },

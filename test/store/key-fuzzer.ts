@@ -6,6 +6,7 @@ import { endOnceMany } from '../../app/store/end-once.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { insertTasks, type OnConflict } from '../../app/store/insert-task.ts'
 import { listDue, promoteDue } from '../../app/store/list-due.ts'
+import { returnTask } from '../../app/store/return-task.ts'
 import { cancelByKey, cancelTask, moveDue, retryTask } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import type { OutcomeKind } from '../../app/task/outcome.ts'
@@ -129,7 +130,8 @@ const acts: readonly (readonly [number, () => Promise<void>])[] = [
   [18, () => end(1 + below(3))],
   [4, async () => say({ did: 'cancel', ids: known.length > 0 ? await cancelled(one(known)) : [] })],
   [3, async () => say({ did: 'cancel', ids: await cancelledKey(`key ${below(Number(keys))}`) })],
-  [4, retry],
+  [4, () => again(retryTask)],
+  [3, () => again(returnTask)],
   [3, async () => void (known.length > 0 && (await moveDue(db, one(known), Date.now() + below(80) - 20, name)))],
 ]
 
@@ -143,11 +145,11 @@ async function cancelledKey(key: string): Promise<number[]> {
   return done ? [done.holder, ...(done.next === null ? [] : [done.next])] : []
 }
 
-async function retry() {
+async function again(act: typeof retryTask | typeof returnTask) {
   if (known.length === 0) return
   const id = one(known)
   try {
-    if (await retryTask(db, id, name, Date.now())) say({ did: 'retry', id })
+    if (await act(db, id, name, Date.now())) say({ did: 'retry', id })
   } catch (error) {
     if (!(error instanceof BgtaskError && error.code === 'conflict')) throw error
   }

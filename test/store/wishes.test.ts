@@ -12,6 +12,7 @@ import { listLoops } from '../../app/store/list-loops.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
 import { pruneRows } from '../../app/store/prune.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
+import { returnTask } from '../../app/store/return-task.ts'
 import { type LoopFact, saveLoops } from '../../app/store/save-loops.ts'
 import { cancelByKey, cancelTask, deleteTask, moveDue, retryTask, runNow, wishDown, wishFresh, wishUp } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
@@ -78,6 +79,58 @@ for (const dialect of dialects) {
       assert.equal(await state(task.id), 'cancelled')
       assert.equal((await findTaskByKey(db, 'r1'))?.id, other.id)
       assert.equal(await retryTask(db, 999_999, 'eva', now), false)
+    })
+
+    test('put back: what was cancelled while it waited waits as it did, and nothing else does', async () => {
+      const task = await add({ uniqueKey: 'b1', runAt: now + 1e12, maxAttempts: 3 })
+      assert.equal(await returnTask(db, task.id, 'eva', now), false)
+      await cancelTask(db, task.id, 'eva', now)
+      const before = await countTasks(db)
+      assert.equal(await returnTask(db, task.id, 'kim', now + 5), true)
+      assert.equal((await countTasks(db)).cancelled, before.cancelled - 1)
+      const back = await findTask(db, task.id)
+      assert.deepEqual(
+        [back?.state, back?.wanted, back?.runAt, back?.finishedAt, back?.reason],
+        ['waiting', 'up', now + 1e12, null, { code: 'due-later', at: now + 5, until: now + 1e12, by: 'kim' }],
+      )
+      assert.equal((await findTaskByKey(db, 'b1'))?.id, task.id)
+      assert.equal(await nextDueAt(db), now + 1e12)
+      assert.equal(await isDue(task.id), false)
+      // Its key was taken meanwhile.
+      await cancelTask(db, task.id, 'eva', now)
+      const other = await add({ uniqueKey: 'b1' })
+      const isTaken = (error: BgtaskError) => error.code === 'conflict' && /"b1"/.test(error.message)
+      await assert.rejects(returnTask(db, task.id, 'eva', now), isTaken)
+      assert.equal(await state(task.id), 'cancelled')
+      assert.equal((await findTaskByKey(db, 'b1'))?.id, other.id)
+      await cancelTask(db, other.id, 'eva', now)
+      assert.equal(await returnTask(db, other.id, 'eva', now), true)
+      assert.equal(await isDue(other.id), true)
+      await cancelTask(db, other.id, 'eva', now)
+      assert.equal(await returnTask(db, 999_999, 'eva', now), false)
+    })
+
+    test('put back: with the tries that were left; not what ran when it was cancelled, or was replaced', async () => {
+      const tried = (await claimTask(db, await add({ maxAttempts: 3 }), owner, now))!
+      const failed = { ...ended, kind: 'failed' } as const
+      await endOnce(db, tried.id, 1, failed, task => afterOnce(task, failed, now, 0))
+      const waiting = (await findTask(db, tried.id))!
+      await cancelTask(db, tried.id, 'eva', now)
+      assert.equal(await returnTask(db, tried.id, 'eva', now), true)
+      const back = (await findTask(db, tried.id))!
+      assert.deepEqual([back.attempt, back.runAt, back.reason?.code, back.reason?.failures], [1, waiting.runAt, 'retry', 1])
+      await cancelTask(db, tried.id, 'eva', now)
+      const running = (await claimTask(db, await add(), owner, now))!
+      await cancelTask(db, running.id, 'eva', now)
+      assert.equal(await returnTask(db, running.id, 'eva', now), false)
+      await endOnce(db, running.id, 1, ended, task => afterOnce(task, ended, now, 0))
+      assert.equal(await state(running.id), 'cancelled')
+      assert.equal(await returnTask(db, running.id, 'eva', now), false)
+      const replaced = await add({ uniqueKey: 'b2', runAt: now + 1e12 })
+      const newer = await add({ uniqueKey: 'b2', runAt: now + 1e12, onConflict: 'replace' })
+      assert.equal(await returnTask(db, replaced.id, 'eva', now), false)
+      await cancelTask(db, newer.id, 'eva', now)
+      assert.equal(await returnTask(db, replaced.id, 'eva', now), false)
     })
 
     test('run now, and another due time', async () => {

@@ -369,6 +369,7 @@ const lines: Record<string, Line> = {
   ...onTask('run', async () => later()),
   ...onTask('cancellation', async () => waiting()),
   ...onTask('retry', async () => ended()),
+  ...onTask('return', async () => cancelled()),
   'GET /admin/core/bgtask/:id/move': {
     role: 'operator',
     good: 200,
@@ -891,6 +892,11 @@ const later = () => add('test/ok', { delayMs: 3_600_000 })
 const ended = async () => {
   const id = await add('test/ok')
   panel.sql("UPDATE bg_task SET state = 'succeeded', finished_at = ?, due = NULL WHERE id = ?", Date.now(), id)
+  return id
+}
+const cancelled = async () => {
+  const id = await later()
+  await panel.background.cancelTask(id)
   return id
 }
 const loopThat = async (state: string, wanted: string) => {
