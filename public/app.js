@@ -6,8 +6,10 @@ Turbo.session.drive = false
 Turbo.session.history.stop()
 
 const language = document.documentElement.lang
-const exact = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'long' })
-const relative = new Intl.RelativeTimeFormat(language === 'en' ? 'en-GB' : language, { numeric: 'always' })
+// Also where the server shows an instant, so that nothing jumps when it is told in the reader's zone.
+const locale = language === 'en' ? 'en-GB' : language
+const exact = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'long' })
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'always' })
 
 const steps = [
   ['day', 86_400],

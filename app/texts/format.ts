@@ -23,6 +23,10 @@ const plurals = cached(language => new Intl.PluralRules(locales[language]))
 
 export const formatNumber = (language: Language, value: number): string => numbers(language).format(value)
 
+/** Of 100: "99.9 %". */
+export const formatPercent = (language: Language, value: number): string =>
+  `${formatNumber(language, value)}${language === 'zh' ? '%' : ' %'}`
+
 /** The instant in UTC; the page's script shows it in the reader's zone. */
 export const formatExact = (language: Language, at: number): string => exacts(language).format(at)
 
@@ -42,8 +46,9 @@ export const formatDuration = (language: Language, ms: number): string => {
   const unit = units[language]
   if (ms < 1000) return `${Math.max(0, Math.round(ms))}${unit.ms}`
   if (ms < 60_000) return `${numbers(language).format(Math.round(ms / 100) / 10)}${unit.s}`
+  const { format } = numbers(language)
   const two = (large: number, largeUnit: string, small: number, smallUnit: string) =>
-    small === 0 ? `${large}${largeUnit}` : `${large}${largeUnit}${unit.gap}${small}${smallUnit}`
+    small === 0 ? `${format(large)}${largeUnit}` : `${format(large)}${largeUnit}${unit.gap}${small}${smallUnit}`
   const seconds = Math.round(ms / 1000)
   if (seconds < 3600) return two(Math.floor(seconds / 60), unit.min, seconds % 60, unit.s)
   const minutes = Math.round(seconds / 60)

@@ -248,8 +248,8 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
         client.raw.end('retry: 1000\n\n')
         return
       }
-      const { language, user } = client.reader
-      const key = JSON.stringify([language, user?.role, client.page])
+      const { language, times, user } = client.reader
+      const key = JSON.stringify([language, times, user?.role, client.page])
       const known = groups.get(key)
       const group = known ?? {
         reader: { ...client.reader, theme: 'system' },

@@ -16,7 +16,7 @@ export const registerLive = (app: FastifyInstance, panel: Panel) => {
     const joining = {
       raw,
       sessionHash: sessionHash(request.session.sessionId),
-      reader: { language: request.language, theme: request.theme, user: request.user },
+      reader: { language: request.language, theme: request.theme, times: request.times, user: request.user },
       page: nextPath(page, panel.root),
       seen: positionIn(request.headers['last-event-id']) ?? positionIn(at) ?? '',
     }

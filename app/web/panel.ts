@@ -30,6 +30,10 @@ export interface SignedIn {
 export const themes = ['system', 'light', 'dark'] as const
 export type Theme = (typeof themes)[number]
 
+/** How instants are told: from now ("12 seconds ago"), or as clocks show them. The other one is the tooltip. */
+export const timeForms = ['relative', 'exact'] as const
+export type TimeForm = (typeof timeForms)[number]
+
 declare module 'fastify' {
   interface FastifyInstance {
     /** Ends the live streams; browsers ask for them again. */
@@ -45,6 +49,7 @@ declare module 'fastify' {
     user: SignedIn | null
     language: Language
     theme: Theme
+    times: TimeForm
   }
   interface FastifyContextConfig {
     /** Who may come in; every route of the panel names it. */

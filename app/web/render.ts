@@ -6,18 +6,28 @@ import { type EndKey, explainEnd, explainLateness, type LateKey, type Message } 
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import type { ToldValue } from '../task/told.ts'
-import { formatBytes, formatDuration, formatExact, formatNumber, formatRelative, type Language, languages } from '../texts/format.ts'
+import {
+  formatBytes,
+  formatDuration,
+  formatExact,
+  formatNumber,
+  formatPercent,
+  formatRelative,
+  type Language,
+  languages,
+} from '../texts/format.ts'
 import { stored } from '../texts/stored.ts'
 import { type TextKey, type TextValues, translate, translateParts } from '../texts/translate.ts'
 import type { Addresses } from './addresses.ts'
 import type { Assets } from './assets.ts'
-import { type SignedIn, type Theme, themes } from './panel.ts'
+import { type SignedIn, type Theme, type TimeForm, themes } from './panel.ts'
 import { mayAct, type Role } from './roles.ts'
 
 /** What the reader brings along. */
 export interface Reader {
   language: Language
   theme: Theme
+  times: TimeForm
   user: SignedIn | null
 }
 
@@ -43,10 +53,10 @@ export const createPages = (
 }
 
 /** Everything a template can say. What returns HTML is called raw (`<%~`), and escapes what it is given; test/web/views.test.ts lists these. */
-const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, user }: Reader, now: number) => {
+const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, times, user }: Reader, now: number) => {
   const text = (key: TextKey, values?: TextValues) => translate(language, key, values, now)
-  const time = (at: number | null | undefined, form: 'relative' | 'exact' = 'relative') => timeTag(language, at, now, form)
-  const sentence = (message: Message | null) => (message ? sentenceHtml(root, language, message, now) : '')
+  const time = (at: number | null | undefined, form: TimeForm = times) => timeTag(language, at, now, form)
+  const sentence = (message: Message | null) => (message ? sentenceHtml(root, { language, times }, message, now) : '')
   return {
     root,
     top,
@@ -56,6 +66,7 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
     languages,
     theme,
     themes,
+    times,
     user,
     mayAct: (role: Role) => mayAct(user?.role, role),
     asset: assets.href,
@@ -72,7 +83,7 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
     roleIcon: (role: Role) => roleIcons[role],
     number: (value: number) => formatNumber(language, value),
     /** Of a part from 0 to 1; 100 % only when it is all. */
-    percent: (part: number) => `${formatNumber(language, Math.floor(part * 1_000) / 10)} %`,
+    percent: (part: number) => formatPercent(language, Math.floor(part * 1_000) / 10),
     duration: (ms: number | null | undefined) => (ms === null || ms === undefined ? '–' : formatDuration(language, ms)),
     bytes: (bytes: number | null | undefined) => (bytes === null || bytes === undefined ? '–' : formatBytes(language, bytes)),
     stateIcon: (state: Task['state']) => stateIcons[state],
@@ -86,7 +97,7 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
 /** Escapes text for HTML. */
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 
-const timeTag = (language: Language, at: number | null | undefined, now: number, form: 'relative' | 'exact') => {
+const timeTag = (language: Language, at: number | null | undefined, now: number, form: TimeForm) => {
   if (at === null || at === undefined) return '–'
   if (!Number.isFinite(new Date(at).getTime())) throw new BgtaskError('failed', `${at} is no time.`)
   const exact = formatExact(language, at)
@@ -94,11 +105,11 @@ const timeTag = (language: Language, at: number | null | undefined, now: number,
   return `<time datetime="${new Date(at).toISOString()}" title="${escapeHtml(exact)}" data-form="${form}">${escapeHtml(shown)}</time>`
 }
 
-const sentenceHtml = (root: string, language: Language, message: Message, now: number) =>
+const sentenceHtml = (root: string, { language, times }: Pick<Reader, 'language' | 'times'>, message: Message, now: number) =>
   translateParts(language, message.key as TextKey, inWords(language, message.values))
     .map(part => {
       if (typeof part === 'string') return escapeHtml(part)
-      return 'task' in part ? taskLink(root, part.task) : timeTag(language, part.at, now, part.exact ? 'exact' : 'relative')
+      return 'task' in part ? taskLink(root, part.task) : timeTag(language, part.at, now, part.exact ? 'exact' : times)
     })
     .join('')
 

@@ -57,7 +57,7 @@ import { registerNewTask } from './new-task.ts'
 import { registerNotifications } from './notifications.ts'
 import { registerOutputLines } from './output-lines.ts'
 import { registerOverview } from './overview.ts'
-import { type Panel, themes } from './panel.ts'
+import { type Panel, themes, timeForms } from './panel.ts'
 import { registerPreferences } from './preferences.ts'
 import { guardProof, registerProve } from './prove.ts'
 import { rateLimiting } from './rate-limits.ts'
@@ -119,6 +119,7 @@ export const buildServer = async (
   app.decorateRequest('user', null)
   app.decorateRequest('language', 'en')
   app.decorateRequest('theme', 'system')
+  app.decorateRequest('times', 'relative')
   await registerHeaders(app, { secure })
   guardHost(app, config)
   guardSocket(app, panel)
@@ -277,9 +278,10 @@ const registerHeaders = async (app: FastifyInstance, { secure }: { secure: boole
 
 const recogniseReader = (app: FastifyInstance, panel: Panel) =>
   app.addHook('onRequest', async request => {
-    const { 'bgtask-language': language, 'bgtask-theme': theme } = request.cookies
+    const { 'bgtask-language': language, 'bgtask-theme': theme, 'bgtask-times': times } = request.cookies
     request.language = languages.find(known => known === language) ?? request.language
     request.theme = themes.find(known => known === theme) ?? 'system'
+    request.times = timeForms.find(known => known === times) ?? 'relative'
     const { userId } = request.session
     if (userId === undefined) return
     const user = await findUserById(panel.background.db, userId)

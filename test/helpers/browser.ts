@@ -70,7 +70,7 @@ export const servePanel = async (t: TestContext, env: Record<string, string> = {
 /** @param options.script false: as a browser without script sees it */
 export const openBrowser = async (
   t: TestContext,
-  options: { script?: boolean; width?: number; theme?: 'light' | 'dark'; locale?: string } = {},
+  options: { script?: boolean; width?: number; theme?: 'light' | 'dark'; locale?: string; zone?: string } = {},
 ): Promise<{ browser: Browser; context: BrowserContext; page: Page; problems: string[] }> => {
   const browser = await chromium.launch({ executablePath: chromiumPath(), args: chromiumArguments })
   t.after(() => browser.close())
@@ -79,6 +79,7 @@ export const openBrowser = async (
     viewport: { width: options.width ?? 1280, height: 900 },
     colorScheme: options.theme ?? 'light',
     locale: options.locale ?? 'en-GB',
+    ...(options.zone ? { timezoneId: options.zone } : {}),
   })
   const page = await context.newPage()
   const problems: string[] = []
