@@ -1,13 +1,14 @@
 import { messageOf } from '../errors.ts'
 import { type Beat, type BeatMinute, writeBeat } from '../runs/beat.ts'
 import { noteDuration } from '../task/durations.ts'
+import { noteThrown } from '../task/thrown-errors.ts'
 
 /** Keeps count of a run's iterations and progress, and writes them to beat.json at most once a second. */
 export interface BeatWriter {
   readonly beat: Readonly<Beat>
   iterationStarted(): void
-  /** @param thrown what the iteration threw, wrapped so that a thrown `undefined` counts too */
-  iterationEnded(thrown?: { error: unknown }): void
+  /** @param thrown what the iteration threw, wrapped so that a thrown `undefined` counts too; whether the loop goes on, so that only here it is told */
+  iterationEnded(thrown?: { error: unknown; goesOn: boolean }): void
   /** @param delayMs until the next iteration */
   sleeps(delayMs: number): void
   progress(done: number, total: number | null, note: string | null): void
@@ -88,7 +89,12 @@ export const createBeatWriter = (given: string | number | null | (() => string))
       if (beat.lastIterationMs !== null) noteDuration(minute.durations, beat.lastIterationMs)
       if (thrown) {
         beat.errors++
-        beat.lastError = cut(messageOf(thrown.error))
+        const message = messageOf(thrown.error)
+        beat.lastError = cut(message)
+        if (thrown.goesOn) {
+          beat.thrown ??= []
+          noteThrown(beat.thrown, message, beat.lastIterationAt)
+        }
       }
       touch()
     },

@@ -62,15 +62,15 @@ export const execForeverInterval = async (
   if (ending.asked) return stopped(0)
   for (let number = 1; ; number++) {
     run?.beats.iterationStarted()
-    let thrown: { error: unknown } | undefined
+    let thrown: { error: unknown; goesOn: boolean } | undefined
     try {
       await fn(iterationOf(number, stop, log))
     } catch (error) {
-      if (!(stop.asked && isStopError(error))) thrown = { error }
+      if (!(stop.asked && isStopError(error))) thrown = { error, goesOn: options.onError === 'continue' }
     }
     run?.beats.iterationEnded(thrown)
     if (thrown) {
-      if (options.onError !== 'continue') throw thrown.error
+      if (!thrown.goesOn) throw thrown.error
       errors++
       log.error(`iteration ${number} threw: ${messageOf(thrown.error)}`, { errors })
       console.error(thrown.error)

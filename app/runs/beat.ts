@@ -1,4 +1,5 @@
 import type { Durations } from '../task/durations.ts'
+import type { ThrownError } from '../task/thrown-errors.ts'
 import { writeHanded } from './handed-files.ts'
 import { readJson, writeJson } from './write-file.ts'
 
@@ -19,6 +20,8 @@ export interface Beat {
   memoryBytes: number
   /** What was done in the minute under way and the last ones in which something was, oldest first; a few. Runners of older code tell nothing of it. */
   minutes?: BeatMinute[]
+  /** What iterations threw that the loop went on after, equal ones together; a few. Absent while there is none. */
+  thrown?: ThrownError[]
 }
 
 /** Iterations that ended in one minute of the clock, as in task/sample.ts. */

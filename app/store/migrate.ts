@@ -16,6 +16,7 @@ import * as samples from './migrations/0013-samples.ts'
 import * as incidents from './migrations/0014-incidents.ts'
 import * as bulk from './migrations/0016-bulk.ts'
 import * as endFacts from './migrations/0020-end-facts.ts'
+import * as loopErrors from './migrations/0021-loop-errors.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -44,6 +45,7 @@ export const migrations: readonly Migration[] = [
   incidents,
   bulk,
   endFacts,
+  loopErrors,
 ]
 
 /**

@@ -13,7 +13,7 @@ export interface Pruned {
 
 /**
  * Removes a few rows of what is too old: ONCE tasks that ended before `endedBefore` (milliseconds since 1970) with their runs, and all
- * but the last `keepRuns` runs of each loop. To be repeated until nothing was removed.
+ * but the last `keepRuns` runs of each loop, and its errors that were met before `endedBefore` for the last time. To be repeated until nothing was removed.
  * @param what.limit most tasks, and most runs of a loop, to remove at once
  */
 export const pruneRows = async (db: Db, what: { keepRuns: number; endedBefore: number; limit: number }): Promise<Pruned> => {
@@ -25,7 +25,7 @@ export const pruneRows = async (db: Db, what: { keepRuns: number; endedBefore: n
     pruned.tasks.push(...gone.tasks)
     pruned.runs += gone.runs
   }
-  pruned.runs += await pruneLoopRuns(db, what.keepRuns, what.limit)
+  pruned.runs += await pruneLoopRuns(db, what)
   return pruned
 }
 
@@ -49,7 +49,10 @@ const pruneTasks = (db: Db, state: string, endedBefore: number, limit: number): 
     return { tasks, runs }
   })
 
-const pruneLoopRuns = async (db: Db, keepRuns: number, limit: number): Promise<number> => {
+const pruneLoopRuns = async (
+  db: Db,
+  { keepRuns, endedBefore, limit }: { keepRuns: number; endedBefore: number; limit: number },
+): Promise<number> => {
   const loops = await withRetries(() =>
     db.kysely
       .selectFrom('bg_task')
@@ -69,6 +72,9 @@ const pruneLoopRuns = async (db: Db, keepRuns: number, limit: number): Promise<n
   )
   let runs = 0
   for (const loop of loops) {
+    await withRetries(() =>
+      db.kysely.deleteFrom('bg_loop_error').where('task_id', '=', loop.id).where('last_at', '<', endedBefore).execute(),
+    )
     if (loop.oldest === null) continue
     const upTo = Math.min(Number(loop.number) - keepRuns, Number(loop.oldest) + limit - 1)
     if (upTo < Number(loop.oldest)) continue

@@ -5,6 +5,7 @@ import type { LoopState, Reason } from '../task/task.ts'
 import { saveArtifacts } from './artifacts.ts'
 import type { Db } from './database.ts'
 import { fromIndex } from './from-index.ts'
+import { noteBadEnd } from './loop-errors.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import { fromEnd, fromReason, fromRun } from './rows.ts'
 import type { RunRow } from './tables.ts'
@@ -43,7 +44,7 @@ export const saveLoops = (
   transact(db, async trx => {
     const now = Date.now()
     for (let first = 0; first < starts.length; first += startsAtOnce) await insertStarts(db, trx, starts.slice(first, first + startsAtOnce))
-    for (const end of byTask(ends)) await endRun(trx, owner, end, facts)
+    for (const end of byTask(ends)) await endRun(db, trx, owner, end, facts)
     for (const fact of byTask(facts)) await saveFact(db, trx, owner, fact, now)
     await together?.(trx)
   })
@@ -71,6 +72,7 @@ const insertStarts = async (db: Db, trx: Executor, runs: readonly Run[]) => {
 }
 
 const endRun = async (
+  db: Db,
   trx: Executor,
   owner: { host: string; epoch: string },
   { taskId, number, end }: LoopFacts['ends'][number],
@@ -83,7 +85,10 @@ const endRun = async (
     .where('number', '=', number)
     .where('outcome', 'is', null)
     .executeTakeFirst()
-  if (ended.numUpdatedRows > 0n) return saveArtifacts(trx, taskId, number, end.artifacts)
+  if (ended.numUpdatedRows > 0n) {
+    await noteBadEnd(db, trx, { taskId, number, end })
+    return saveArtifacts(trx, taskId, number, end.artifacts)
+  }
   const there = await trx
     .selectFrom('bg_run')
     .select('number')
@@ -99,6 +104,7 @@ const endRun = async (
     .insertInto('bg_run')
     .values({ task_id: taskId, number, ...owner, started_at: startedAt, attempt: 0, adopted: 0, ...fromEnd(end) })
     .execute()
+  await noteBadEnd(db, trx, { taskId, number, end })
   await saveArtifacts(trx, taskId, number, end.artifacts)
 }
 

@@ -24,6 +24,7 @@ export interface Tables {
   bg_cron: CronRow
   bg_cron_part: CronPartRow
   bg_error: ErrorRow
+  bg_loop_error: LoopErrorRow
   bg_sample: SampleRow
   bg_incident: IncidentRow
   bg_notice: NoticeRow
@@ -162,6 +163,21 @@ export interface ErrorRow {
   first_at: number
   last_at: number
   last_task: number
+}
+
+/** What ended lives of a loop, or iterations, with the same error. */
+export interface LoopErrorRow {
+  task_id: number
+  error_key: string
+  sample: string
+  /** Whether its text is in the output. */
+  printed: number
+  n: number
+  first_at: number
+  last_at: number
+  /** The last run that it was met in, and how often it was told by iterations of that one. */
+  last_number: number
+  last_n: number
 }
 
 /** Something that people should hear of, as long as it lasts and then as history. */

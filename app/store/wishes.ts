@@ -163,11 +163,13 @@ export const deleteTask = (db: Db, id: number): Promise<boolean> =>
     await giveKeyBack()
     await trx.deleteFrom('bg_run').where('task_id', '=', id).execute()
     await trx.deleteFrom('bg_artifact').where('task_id', '=', id).execute()
-    if (task.execType === 'FOREVER') await trx.deleteFrom('bg_sample').where('task_id', '=', id).execute()
+    if (task.execType === 'FOREVER') for (const table of ofLoops) await trx.deleteFrom(table).where('task_id', '=', id).execute()
     if (isFinal(task.state)) await noteRemoved(db, trx, [{ state: task.state, n: 1 }])
     await releaseSuccessors(db, trx, id, Date.now())
     return true
   })
+
+const ofLoops = ['bg_sample', 'bg_loop_error'] as const
 
 interface LoopChange {
   wanted?: 'up' | 'down'

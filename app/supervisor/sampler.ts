@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.ts'
-import { type BeatMinute, readBeat } from '../runs/beat.ts'
+import { type Beat, type BeatMinute, readBeat } from '../runs/beat.ts'
 import { printedBytes } from '../runs/printed-bytes.ts'
 import { processUse } from '../runs/process-use.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
@@ -25,6 +25,7 @@ interface Mark {
 export class Sampler {
   readonly #children: () => readonly Child[]
   readonly #trouble: (sentence: string) => void
+  readonly #read: (child: Child, beat: Beat | null) => void
   readonly #marks = new WeakMap<Child, Mark>()
   /** What runs that have ended did in the minute of their end and the one before. */
   #ended: Sample[] = []
@@ -32,10 +33,18 @@ export class Sampler {
   #unwritten: Sample[] = []
   #rolledUpAt = 0
 
-  /** @param children the live runs of loops */
-  constructor(children: () => readonly Child[], trouble: (sentence: string) => void) {
+  /**
+   * @param children the live runs of loops
+   * @param read told of each beat that is read: once a minute, and at the end of a run
+   */
+  constructor(
+    children: () => readonly Child[],
+    trouble: (sentence: string) => void,
+    read: (child: Child, beat: Beat | null) => void = () => undefined,
+  ) {
     this.#children = children
     this.#trouble = trouble
+    this.#read = read
   }
 
   /** What it used since its last sample is not known any more, and is in none; what it did is, since it says so itself. */
@@ -122,7 +131,9 @@ export class Sampler {
 
   #minutes(child: Child): Map<number, BeatMinute> {
     try {
-      return new Map((readBeat(runPaths(child.folder).beat)?.minutes ?? []).map(minute => [minute.at, minute]))
+      const beat = readBeat(runPaths(child.folder).beat)
+      this.#read(child, beat)
+      return new Map((beat?.minutes ?? []).map(minute => [minute.at, minute]))
     } catch (error) {
       this.#trouble(`run ${child.ticket.taskId}-${child.ticket.number}: reading its beat failed: ${messageOf(error)}`)
       return new Map()

@@ -21,6 +21,7 @@ import type { Residents } from './residents.ts'
 import { Sampler } from './sampler.ts'
 import { Schedules } from './schedules.ts'
 import { sweepLeaves } from './sweep-leaves.ts'
+import { ThrownErrors } from './thrown-errors.ts'
 
 export interface Log {
   info(sentence: string): void
@@ -52,6 +53,7 @@ export class Supervisor {
   readonly #onces: Onces
   readonly schedules: Schedules
   readonly #sampler: Sampler
+  readonly #thrown: ThrownErrors
   /** null while no action is resident and none was: then none of its code is loaded. */
   #residents: Residents | null = null
   #down: Down | null = null
@@ -94,9 +96,11 @@ export class Supervisor {
     this.#onces = new Onces(owner, this.#launcher, this.#recorder, this.database, log, why =>
       why === 'ended' ? this.#changed() : this.#act(),
     )
+    this.#thrown = new ThrownErrors(config, sentence => log.warn(sentence))
     this.#sampler = new Sampler(
       () => this.#loops.children,
       sentence => log.warn(sentence),
+      (child, beat) => this.#thrown.note(child, beat),
     )
     this.schedules = new Schedules(log, () => this.#dueNow())
   }
@@ -113,8 +117,10 @@ export class Supervisor {
           this.#loops.adopt(found.child)
           this.#sampler.adopted(found.child)
         } else this.#onces.adopt(found.child)
-      } else if (forever) this.#loops.foundEnded(found.ticket, found.end)
-      else this.#recorder.onceEnded(found.ticket.taskId, found.ticket.number, found.end)
+      } else if (forever) {
+        this.#thrown.foundEnded(found.ticket)
+        this.#loops.foundEnded(found.ticket, found.end)
+      } else this.#recorder.onceEnded(found.ticket.taskId, found.ticket.number, found.end)
     }
     const live = this.children.map(child => child.ticket)
     void sweepLeaves(this.#config.cgroups, this.owner.host, live, sentence => this.#log.warn(sentence))
@@ -177,7 +183,10 @@ export class Supervisor {
   /** Keeps what loops did in the minute before this one. */
   async sample(now = Date.now()): Promise<void> {
     this.#sampler.gather(now)
-    await this.database.use(db => this.#sampler.flush(db, now, [...this.#loops.ids]))
+    await this.database.use(async db => {
+      await this.#sampler.flush(db, now, [...this.#loops.ids])
+      await this.#thrown.flush(db)
+    })
   }
 
   /** When no supervisor ran on this host, before this one did: runs that were due then say so. */

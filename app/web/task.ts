@@ -8,6 +8,7 @@ import { redactionOf } from '../runs/redaction.ts'
 import { runHasEnded } from '../runs/run-has-ended.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { findRun, listRuns } from '../store/list-runs.ts'
+import { type LoopError, listLoopErrors } from '../store/loop-errors.ts'
 import { scheduleOfTask } from '../store/schedule-of-task.ts'
 import { wasCancelledWaiting } from '../task/cancelled-waiting.ts'
 import { levelPatterns, outputLevels, ownLevelPattern } from '../task/output-level.ts'
@@ -30,6 +31,7 @@ import { replacedBy, timelineModel } from './task-timeline.ts'
 import { thisIteration } from './this-iteration.ts'
 
 const runsOnPage = 20
+const errorsOnPage = 20
 /** Newest bytes of output on the page; all of it is a download away. */
 export const outputOnPage = 128 * 1024
 
@@ -107,9 +109,18 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     command: `${ourCommand} ${task.action} ${id}`,
     params: JSON.stringify(task.params, null, 2),
     charts,
+    errors: task.execType === 'FOREVER' ? await errorsModel(panel, stored) : null,
     thisIteration: thisIteration(beat, charts, Date.now()),
     policy: task.execType === 'FOREVER' ? policyModel : null,
   }
+}
+
+/** By which errors a loop's lives ended, and its iterations. */
+const errorsModel = async ({ config, background: { db } }: Pick<Panel, 'config' | 'background'>, { id, params }: Task) => {
+  const found = await listLoopErrors(db, id, errorsOnPage + 1)
+  const redactor = redactionOf(config).ofParams(params)
+  const shown = found.slice(0, errorsOnPage).map((error): LoopError => ({ ...error, sample: redactor.text(error.sample) }))
+  return { shown, isAll: found.length <= errorsOnPage }
 }
 
 /** The newest output of a run as HTML, and how far it goes, so that the live stream can go on from there. */

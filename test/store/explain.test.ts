@@ -20,6 +20,7 @@ import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
 import { listTasks, sliceTaskIds, type TaskFilter } from '../../app/store/list-tasks.ts'
+import { listLoopErrors, noteThrownErrors } from '../../app/store/loop-errors.ts'
 import { lastSuccessesOf, listMinutesOf } from '../../app/store/loop-minutes.ts'
 import { readMetricRows } from '../../app/store/metric-rows.ts'
 import { migrate } from '../../app/store/migrate.ts'
@@ -183,6 +184,23 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
     },
     // Ten seeded ones in a thousand are to be told, and are.
     most: 3_000,
+  },
+  {
+    name: 'errors of loops',
+    run: async db => {
+      const errors = Array.from({ length: 130 }, (_, n) => ({
+        pattern: `e${n}`,
+        sample: 'it broke',
+        n: 1,
+        firstAt: seedTime,
+        lastAt: seedTime + n,
+      }))
+      await noteThrownErrors(
+        db,
+        [1, 2, 3].map(taskId => ({ taskId, number: 1, errors })),
+      )
+      await listLoopErrors(db, 2, 21)
+    },
   },
   { name: 'list-running', run: db => listRunning(db, 'host-1') },
   { name: 'list-loops', most: 1_000, run: db => listLoops(db) },
