@@ -4,12 +4,11 @@ import { redactionOf } from '../runs/redaction.ts'
 import { type Bulk, type BulkAct, findBulk, insertBulk, noteUndone, sliceItems } from '../store/bulk.ts'
 import { findTask } from '../store/find-task.ts'
 import type { TaskFilter } from '../store/list-tasks.ts'
+import { bulkAction } from '../task/core-actions.ts'
 import { isFinal, type Task } from '../task/task.ts'
 import { told } from '../task/told.ts'
 import type { Background } from './background.ts'
 import type { AddedBy } from './store-tasks.ts'
-
-export const bulkAction = 'core/bulk'
 
 /** What an act can be done to, of the tasks that a filter lets through: null when none of them can be like that. */
 export const bulkFilter = (act: BulkAct, filter: TaskFilter): TaskFilter | null => {

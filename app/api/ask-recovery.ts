@@ -1,13 +1,12 @@
 import { BgtaskError } from '../errors.ts'
 import type { FailedFilter } from '../store/recover.ts'
+import { recoveryAction } from '../task/core-actions.ts'
 import { isErrorKey } from '../task/error-pattern.ts'
 import { told } from '../task/told.ts'
 import type { Background } from './background.ts'
 import type { Recovery } from './recover-failed.ts'
 import { showValue } from './show-value.ts'
 import type { AddedBy, StoredTask } from './store-tasks.ts'
-
-export const recoveryAction = 'core/recover'
 
 /**
  * Adds the task that retries, or discards, all failed tasks which the filter lets through.

@@ -1,6 +1,6 @@
 import type { StopRequest } from '../runs/stop-file.ts'
 import type { StopCause } from '../task/end-facts.ts'
-import { channels, notifyAction } from '../task/notify.ts'
+import { ownSlots } from '../task/own-slots.ts'
 import type { LoopState, Task, Wanted } from '../task/task.ts'
 
 /** What the supervisor knows at one moment, as plain values. Times are monotonic milliseconds. */
@@ -12,7 +12,7 @@ export interface Situation {
   onces: readonly OnceView[]
   /** Due ONCE tasks in the order in which they shall run. */
   due: readonly Task[]
-  /** ONCE runs at once, but for those that tell incidents: exports of hours must not silence what is wrong. */
+  /** ONCE runs at once, but for those that have slots of their own (task/own-slots.ts). */
   maxRunning: number
   /** Processes that may be on their way up at once; more would only slow one another. */
   maxStarting: number
@@ -106,15 +106,17 @@ const stopOnce = (once: OnceView, { mode, now }: Situation): Step[] => {
   return mode === 'leaving' ? stop('interrupted', 'leaving') : []
 }
 
-/** Those that tell have slots of their own, one for each channel. */
 const toClaim = ({ due, onces, maxRunning }: Situation): Task[] => {
-  const telling = onces.filter(tells).length
-  let free = maxRunning - (onces.length - telling)
-  let freeToTell = channels.length - telling
-  return due.filter(task => (tells(task) ? freeToTell-- > 0 : free-- > 0))
+  const free = new Map<string | null, number>([[null, maxRunning], ...Object.entries(ownSlots)])
+  const take = ({ action }: { action: string }): boolean => {
+    const slots = free.has(action) ? action : null
+    const left = free.get(slots)!
+    free.set(slots, left - 1)
+    return left > 0
+  }
+  for (const once of onces) take(once)
+  return due.filter(take)
 }
-
-const tells = ({ action }: { action: string }) => action === notifyAction
 
 const isToSettle = (loop: LoopView) => loop.wanted === 'down' && !loop.child && !loop.launching && loop.state !== 'stopped'
 const isToStart = (loop: LoopView, now: number) =>

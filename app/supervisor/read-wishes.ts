@@ -3,7 +3,7 @@ import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../store/
 import { listLoops } from '../store/list-loops.ts'
 import { listRunning } from '../store/list-running.ts'
 import { recentLives } from '../store/recent-lives.ts'
-import { channels, notifyAction } from '../task/notify.ts'
+import { ownSlots } from '../task/own-slots.ts'
 import type { Life } from '../task/restart-policy.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
@@ -30,14 +30,12 @@ export const readWishes = async (
   host: string,
   {
     slots,
-    tells,
     knownLoops,
     now,
     isResident,
   }: {
-    slots: number
-    /** Incidents are told, also when no slot is free. */
-    tells: boolean
+    /** null: nothing is begun any more. */
+    slots: number | null
     knownLoops: ReadonlySet<number>
     now: number
     /** Asked when something is due: whose tasks are handed to resident runners. */
@@ -52,15 +50,15 @@ export const readWishes = async (
     loops,
     lives: new Map([...runs].map(([id, lives]) => [id, lives.flatMap(lifeOf)])),
     running: await listRunning(db, host),
-    due:
-      slots > 0
-        ? await dueProcesses(db, slots + spareTasks, isResident)
-        : tells
-          ? await listDueOf(db, [notifyAction], channels.length)
-          : [],
+    due: slots === null ? [] : await dueNow(db, slots, isResident),
     nextDueAt: await nextDueAt(db),
   }
 }
+
+const dueNow = (db: Db, slots: number, isResident: () => Promise<(action: string) => boolean>): Promise<Task[]> =>
+  slots > 0 ? dueProcesses(db, slots + spareTasks, isResident) : listDueOf(db, Object.keys(ownSlots), mostOwn)
+
+const mostOwn = Object.values(ownSlots).reduce((sum, slots) => sum + slots)
 
 /** The due tasks that get processes of their own. Those for resident runners may be many, and must not stand in their way. */
 const dueProcesses = async (db: Db, limit: number, isResident: () => Promise<(action: string) => boolean>): Promise<Task[]> => {

@@ -253,8 +253,7 @@ export class Supervisor {
       if (this.#mode === 'running') await this.schedules.make(db)
       const claims = this.#residents?.claims ?? 0
       const wishes = await readWishes(db, this.owner.host, {
-        slots: this.#mode === 'leaving' ? 0 : Math.max(0, this.#config.maxRunning - this.#onces.count),
-        tells: this.#config.notify !== null,
+        slots: this.#mode === 'leaving' ? null : Math.max(0, this.#config.maxRunning - this.#onces.count),
         knownLoops: new Set(this.#knowsWishes ? this.#loops.ids : []),
         now: Date.now(),
         isResident: () => this.#whoIsResident(),

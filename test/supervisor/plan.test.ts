@@ -75,7 +75,7 @@ describe('the plan', () => {
     assert.equal(plan(situation({ due: due(9), maxRunning: 50, maxStarting: 2 })).length, 2)
     assert.equal(plan(situation({ due: due(9), maxRunning: 50, onces: [once({ ready: false }), once({ ready: false })] })).length, 2)
   })
-  test('what tells incidents has slots of its own, one a channel, and takes none of the others', () => {
+  test('what tells incidents, or acts on many, has slots of its own, and takes none of the others', () => {
     const teller = (id: number) => ({ id, action: 'core/notify' }) as Task
     const claimed = (more: Partial<Situation>) => plan(situation(more)).map(step => step.do === 'claim' && step.task.id)
     const full = Array.from({ length: 4 }, () => once())
@@ -85,6 +85,8 @@ describe('the plan', () => {
       [1],
     )
     assert.deepEqual(claimed({ maxRunning: 2, onces: [once(), once({ action: 'core/notify' })], due: due(3) }), [100])
+    const bulk = (id: number) => ({ id, action: 'core/bulk' }) as Task
+    assert.deepEqual(claimed({ maxRunning: 4, onces: full, due: [...due(3), bulk(1), bulk(2)] }), [1])
   })
   test('loops come before tasks when few may start', () => {
     const steps = plan(situation({ maxStarting: 1, loops: [loop()], due: due(3) }))
