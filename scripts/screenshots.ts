@@ -13,14 +13,16 @@ import { basename, delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Page } from 'playwright-core'
 import { askCron } from '../app/api/ask-cron.ts'
-import { openBackground } from '../app/api/background.ts'
+import { type Background, openBackground } from '../app/api/background.ts'
 import { queueOf } from '../app/api/queue.ts'
 import { makeToken, revokeToken } from '../app/api/tokens.ts'
 import { loadConfig } from '../app/config.ts'
 import type { Db } from '../app/store/database.ts'
+import { editTask } from '../app/store/edit-task.ts'
 import { findTask } from '../app/store/find-task.ts'
 import { insertSamples } from '../app/store/samples.ts'
 import { type Durations, noteDuration } from '../app/task/durations.ts'
+import { type TaskTerms, termsOf } from '../app/task/edit.ts'
 import { rollUp, type Sample, spanAt } from '../app/task/sample.ts'
 import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../test/helpers/browser.ts'
 import { until } from '../test/helpers/scene.ts'
@@ -86,7 +88,7 @@ async function takeAll() {
   const task = async (id: number) => (await findTask(background.db, id))!
 
   const mail = await background.addTask('mail/send', {}, 'FOREVER')
-  const orders = await background.addTask('shop/orders', {}, 'FOREVER')
+  const orders = await background.addTask('shop/orders', { supplier: 'north', atOnce: 50, apiKey: 'sk-orders-2026-a1' }, 'FOREVER')
   const prices = await background.addTask('shop/prices', {}, 'FOREVER')
   const ended = await background.addTask('report/month', { month: '2026-10' }, { type: 'report', creator: 'ada' })
   const later = await background.addTask('mail/remind', { user: 7 }, { delayMs: 3_600_000, unique: 'remind-7', creator: 'shop' })
@@ -112,6 +114,7 @@ async function takeAll() {
   await until('cron has run', async () => ['succeeded', 'failed'].includes((await task(cronRun.id)).state), 30_000)
   for (const to of ['cleo', 'dan']) await letters.createItem({ to, subject: 'Your order is on its way' })
   await insertSamples(background.db, shopSamples(orders.id, Date.now()))
+  await changeOrders(background, orders.id, Date.now())
   // Six hours that nobody waited for: the loop of prices has run all the time, and died twice.
   await until('prices are compared', async () => (await task(prices.id)).state === 'running')
   await setLives(background.db, prices.id, Date.now())
@@ -129,6 +132,9 @@ async function takeAll() {
     'tasks-key': '/admin/core/bgtask?unique=remind-7',
     'tasks-none': '/admin/core/bgtask?action=nothing/like-this',
     loop: `/admin/core/bgtask/${orders.id}`,
+    'edit-loop': `/admin/core/bgtask/${orders.id}/edit`,
+    'edit-conflict': `/admin/core/bgtask/${orders.id}/edit`,
+    'edit-task': `/admin/core/bgtask/${later.id}/edit`,
     'loop-week': `/admin/core/bgtask/${orders.id}?span=7d`,
     'tripped-loop': `/admin/core/bgtask/${mail.id}`,
     'failed-task': `/admin/core/bgtask/${failed.id}`,
@@ -218,6 +224,13 @@ async function takeAll() {
       await page.click('button[formaction$="/preview"]')
       await page.waitForLoadState()
     },
+    'loop-week': page => page.locator('#task-edits details.ask summary').last().click(),
+    'edit-conflict': async page => {
+      await page.locator('main input[name="seen"]').evaluate(input => input.setAttribute('value', '1.0'))
+      await page.fill('input[name="params.atOnce"]', '400')
+      await page.click('main button.primary')
+      await page.waitForLoadState()
+    },
     network: async page => {
       if ((await page.locator('[data-room] .tone-good').count()) === (await page.locator('[data-room]').count())) {
         await page.click('form[action="/demo/network"] button')
@@ -298,6 +311,19 @@ export const cronQueueInfo = () => ({ letters: { timeS: 15, maxFailures: 1, work
   return folder
 }
 
+/** What people changed of the loop of orders in the last hour. */
+async function changeOrders(background: Background, id: number, now: number) {
+  const change = async (by: string, minutesAgo: number, after: Partial<TaskTerms>, more: { revertOf?: number } = {}) => {
+    const seen = (await findTask(background.db, id))!
+    const touched = minutesAgo < 20 ? [['params', 'apiKey']] : []
+    const edit = { after: { ...termsOf(seen), ...after }, effect: 'next', by, via: 'form', revertOf: null, touched, ...more } as const
+    await editTask(background.db, seen, edit, now - minutesAgo * 60_000)
+  }
+  await change('ben', 47, { params: { supplier: 'north', atOnce: 200, apiKey: 'sk-orders-2026-a1' } })
+  await change('ada', 31, { params: { supplier: 'north', atOnce: 50, apiKey: 'sk-orders-2026-a1' }, graceMs: 30_000 }, { revertOf: 1 })
+  await change('ada', 12, { params: { supplier: 'north', atOnce: 50, apiKey: 'sk-orders-2026-b2' } })
+}
+
 /** Runs of a loop that were before its first one, which is the last of them then. */
 async function setLives(db: Db, taskId: number, now: number) {
   const [last] = await db.kysely.selectFrom('bg_run').selectAll().where('task_id', '=', taskId).execute()
@@ -357,13 +383,14 @@ function shopActions(): string {
     )
   }
   const month = `{ type: 'object', properties: { month: { type: 'string', title: 'Month', description: 'Like 2026-10', pattern: '^\\\\d{4}-\\\\d{2}$' }, draft: { type: 'boolean', title: 'Only a draft', default: false } }, required: ['month'] }`
+  const orders = `{ type: 'object', properties: { supplier: { enum: ['north', 'south'], title: 'Supplier' }, atOnce: { type: 'integer', title: 'Orders at once', minimum: 1, maximum: 1000 }, apiKey: { type: 'string', title: 'Key of the supplier' } }, required: ['supplier', 'atOnce'] }`
   write(
     'mail/send',
     `export default defineAction({ description: 'Sends what lies in the outbox.', execType: 'FOREVER', execute: () => { console.error('SMTP_HOST is not set'); process.exit(78) } })`,
   )
   write(
     'shop/orders',
-    `export default defineAction({ description: 'Fetches new orders.', execType: 'FOREVER', execute: () => execForeverInterval(({ number, log }) => { log('orders fetched', { round: number, found: number % 4 }); if (number % 5 === 0) log.warn('the supplier answered late', { ms: 1200 + number }) }, 400) })`,
+    `export default defineAction({ description: 'Fetches new orders.', execType: 'FOREVER', params: ${orders}, execute: () => execForeverInterval(({ number, log }) => { log('orders fetched', { round: number, found: number % 4 }); if (number % 5 === 0) log.warn('the supplier answered late', { ms: 1200 + number }) }, 400) })`,
   )
   write(
     'shop/prices',

@@ -61,7 +61,7 @@ const runOf = (given: string, options: OutputOptions): Promise<{ folder: string;
     if (number === 0) throw new BgtaskError('failed', `Task ${task.id} has not run yet, so there is no output.`)
     const { folder } = runtimePaths(config.runtime).run(runName(task.id, number))
     const name = `Run ${number} of task ${task.id}`
-    if (existsSync(folder)) return { folder, name, redactor: () => redactionOf(config).ofRun(folder, task.params) }
+    if (existsSync(folder)) return { folder, name, redactor: () => redactionOf(config).ofOutput(folder, task) }
     const run = await findRun(db, task.id, number)
     if (!run) throw new BgtaskError('not-found', `Task ${task.id} has no run ${number}; show ${task.id} lists its runs.`)
     if (run.host !== hostId(config.runtime))

@@ -23,6 +23,8 @@ export interface Redaction {
   ofParams(params: Json): Redactor
   /** Finds those of a run too, and what its action gave to `ctx.secret()` until now. @param params default: those of its ticket */
   ofRun(folder: string, params?: Json): Redactor
+  /** What hides in the output of a task's run: its params may have been changed since. Without a ticket, those that the task has now. */
+  ofOutput(folder: string, task: Pick<Task, 'params'>): Redactor
   /** The same, of a run that has no folder. */
   ofValues(params: Json, values: readonly string[]): Redactor
 }
@@ -58,6 +60,7 @@ const createRedaction = (config: SecretConfig): Redaction => {
     text: text => installation().redactor.text(text),
     ofParams,
     ofRun,
+    ofOutput: (folder, task) => ofRun(folder, readTicket(folder)?.params ?? task.params),
     ofValues,
     task(task) {
       const redactor = ofParams(task.params)

@@ -74,6 +74,7 @@ interface Row {
   run_at: number
   reason: string | null
   superseded: number
+  edits: number
 }
 
 const take = async (db: Db, trx: Transaction<Tables>, claim: Claim): Promise<Row[]> => {
@@ -109,10 +110,10 @@ const update = async (db: Db, trx: Transaction<Tables>, { owner, now }: Claim, r
 
 // Everybody locks in the order of ids, so that claims and ends never wait for each other.
 const wishedOf = (rows: readonly Row[]) =>
-  JSON.stringify(rows.map(({ id, number, superseded }) => [id, number, superseded].map(Number)).sort((a, b) => a[0]! - b[0]!))
+  JSON.stringify(rows.map(({ id, number, superseded, edits }) => [id, number, superseded, edits].map(Number)).sort((a, b) => a[0]! - b[0]!))
 
 const seenText = (table: string) => `SELECT id, uid, number, params, type, creator, attempt, timeout_ms, grace_ms,
-  unique_key IS NOT NULL AS keyed, run_at, reason, superseded
+  unique_key IS NOT NULL AS keyed, run_at, reason, superseded, edits
   FROM ${table} WHERE due = 'now' AND action = ? ORDER BY priority, run_at, id LIMIT ?`
 const sqliteSeen = seenText('bg_task')
 const mysqlSeen = seenText('bg_task FORCE INDEX (bg_task_due_action)')
@@ -120,11 +121,13 @@ const mysqlSeen = seenText('bg_task FORCE INDEX (bg_task_due_action)')
 // crash_count is counted before the run begins, so that no way to die escapes the count.
 const sqliteText = `UPDATE bg_task SET state = 'running', number = bg_task.number + 1, crash_count = crash_count + 1, host = ?, epoch = ?,
   started_at = ?, finished_at = NULL, reason = ? || (bg_task.number + 1) || '}', due = NULL, updated_at = ?
-  FROM (SELECT value ->> 0 AS id, value ->> 1 AS number, value ->> 2 AS superseded FROM json_each(?)) k
-  WHERE bg_task.id = k.id AND +bg_task.state = 'waiting' AND +bg_task.due = 'now' AND bg_task.number = k.number AND bg_task.superseded = k.superseded`
+  FROM (SELECT value ->> 0 AS id, value ->> 1 AS number, value ->> 2 AS superseded, value ->> 3 AS edits FROM json_each(?)) k
+  WHERE bg_task.id = k.id AND +bg_task.state = 'waiting' AND +bg_task.due = 'now' AND bg_task.number = k.number AND bg_task.superseded = k.superseded
+  AND bg_task.edits = k.edits`
 
-const wishedTable = "JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', number BIGINT PATH '$[1]', superseded BIGINT PATH '$[2]')) k"
-const isWaiting = "t.state = 'waiting' AND t.due = 'now' AND t.number = k.number AND t.superseded = k.superseded"
+const wishedTable =
+  "JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', number BIGINT PATH '$[1]', superseded BIGINT PATH '$[2]', edits BIGINT PATH '$[3]')) k"
+const isWaiting = "t.state = 'waiting' AND t.due = 'now' AND t.number = k.number AND t.superseded = k.superseded AND t.edits = k.edits"
 // Joined from the list, so that each row is come to by its id, whatever the server believes of the table.
 const mysqlText = `UPDATE ${wishedTable} STRAIGHT_JOIN bg_task t FORCE INDEX (PRIMARY) ON t.id = k.id
   SET t.state = 'running', t.number = k.number + 1, t.crash_count = t.crash_count + 1, t.host = ?, t.epoch = ?, t.started_at = ?,

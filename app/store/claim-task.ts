@@ -61,7 +61,7 @@ const asClaimed = (seen: Task, owner: Owner, now: number): Task => ({
 const claim = async (
   db: Db,
   trx: Executor,
-  { id, number, crashCount, host, epoch, startedAt, reason, updatedAt, attempt, superseded }: Task,
+  { id, number, crashCount, host, epoch, startedAt, reason, updatedAt, attempt, superseded, edits }: Task,
   late: { due_at: number; down_from?: number | null; down_to?: number },
 ): Promise<boolean> => {
   const { numUpdatedRows } = await trx
@@ -82,8 +82,9 @@ const claim = async (
     .where('state', '=', 'waiting')
     .where('due', '=', 'now')
     .where('number', '=', number - 1)
-    // Its params may have been overwritten since they were read; then it is read again.
+    // Its params may have been overwritten or edited since they were read; then it is read again.
     .where('superseded', '=', superseded)
+    .where('edits', '=', edits)
     .executeTakeFirst()
   if (numUpdatedRows !== 1n) return false
   await trx

@@ -10,7 +10,7 @@ import type { Executor } from './transact.ts'
 export const deleteByKey = async (
   db: Db,
   executor: Executor,
-  [table, column]: readonly ['bg_task', 'id'] | readonly ['bg_run' | 'bg_artifact', 'task_id'],
+  [table, column]: readonly ['bg_task', 'id'] | readonly ['bg_run' | 'bg_artifact' | 'bg_edit', 'task_id'],
   ids: readonly number[],
 ): Promise<number> => {
   if (ids.length === 0) return 0

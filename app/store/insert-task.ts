@@ -131,6 +131,7 @@ const newTask = (task: NewTask, now: number): Task => {
     number: 0,
     wish: 0,
     superseded: 0,
+    edits: 0,
     host: null,
     epoch: null,
     createdAt: now,

@@ -17,6 +17,7 @@ import * as incidents from './migrations/0014-incidents.ts'
 import * as bulk from './migrations/0016-bulk.ts'
 import * as endFacts from './migrations/0020-end-facts.ts'
 import * as loopErrors from './migrations/0021-loop-errors.ts'
+import * as edits from './migrations/0024-edits.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -46,6 +47,7 @@ export const migrations: readonly Migration[] = [
   bulk,
   endFacts,
   loopErrors,
+  edits,
 ]
 
 /**

@@ -44,6 +44,7 @@ const pruneTasks = (db: Db, state: string, endedBefore: number, limit: number): 
     if (state === 'failed') await forgetFailed(db, trx, ids)
     const runs = await deleteByKey(db, trx, ['bg_run', 'task_id'], ids)
     await deleteByKey(db, trx, ['bg_artifact', 'task_id'], ids)
+    await deleteByKey(db, trx, ['bg_edit', 'task_id'], ids)
     await deleteByKey(db, trx, ['bg_task', 'id'], ids)
     await noteRemoved(db, trx, [{ state, n: tasks.length }])
     return { tasks, runs }

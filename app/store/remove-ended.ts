@@ -5,7 +5,7 @@ import { forgetFailed } from './errors.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import type { Executor } from './transact.ts'
 
-/** Removes final ONCE tasks with their runs, files and counts. @param rows locked */
+/** Removes final ONCE tasks with their runs, files, edits and counts. @param rows locked */
 export const removeEnded = async (
   db: Db,
   trx: Executor,
@@ -21,6 +21,7 @@ export const removeEnded = async (
   )
   await deleteByKey(db, trx, ['bg_run', 'task_id'], ids)
   await deleteByKey(db, trx, ['bg_artifact', 'task_id'], ids)
+  await deleteByKey(db, trx, ['bg_edit', 'task_id'], ids)
   for (const { id, unique_key } of rows) if (unique_key !== null) await releaseSuccessors(db, trx, id, now)
   await deleteByKey(db, trx, ['bg_task', 'id'], ids)
   await noteRemoved(

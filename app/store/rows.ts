@@ -35,6 +35,7 @@ export const toTask = (row: Selectable<TaskRow>): Task => ({
   number: Number(row.number),
   wish: Number(row.wish),
   superseded: Number(row.superseded),
+  edits: Number(row.edits),
   host: row.host,
   epoch: row.epoch,
   createdAt: Number(row.created_at),

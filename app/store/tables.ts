@@ -25,6 +25,7 @@ export interface Tables {
   bg_cron_part: CronPartRow
   bg_error: ErrorRow
   bg_loop_error: LoopErrorRow
+  bg_edit: EditRow
   bg_sample: SampleRow
   bg_incident: IncidentRow
   bg_notice: NoticeRow
@@ -60,6 +61,8 @@ export interface TaskRow {
   next_key: Uint8Array | null
   /** Calls with keepLast whose params were overwritten by a newer one while the task waited. */
   superseded: Generated<number>
+  /** Number of its newest edit; 0: nobody has changed it. */
+  edits: Generated<number>
   attempt: number
   max_attempts: number
   timeout_ms: number | null
@@ -434,6 +437,25 @@ export interface CronPartRow {
   set_aside: Generated<number>
   /** When it last began and then ended well. */
   good_at: number | null
+}
+
+/** What somebody changed of a task that was there. */
+export interface EditRow {
+  task_id: number
+  /** 1, 2, 3 … within the task; the oldest are pruned. */
+  n: number
+  at: number
+  user_name: string | null
+  via: string
+  effect: string
+  /** Of the task's newest run at that time. */
+  number: number
+  revert_of: number | null
+  /** JSON, with secrets: either is given to runs, or was. */
+  before_terms: string
+  after_terms: string
+  /** JSON: places of the params. */
+  touched: string
 }
 
 export interface SampleRow {

@@ -163,6 +163,7 @@ export const deleteTask = (db: Db, id: number): Promise<boolean> =>
     await giveKeyBack()
     await trx.deleteFrom('bg_run').where('task_id', '=', id).execute()
     await trx.deleteFrom('bg_artifact').where('task_id', '=', id).execute()
+    await trx.deleteFrom('bg_edit').where('task_id', '=', id).execute()
     if (task.execType === 'FOREVER') for (const table of ofLoops) await trx.deleteFrom(table).where('task_id', '=', id).execute()
     if (isFinal(task.state)) await noteRemoved(db, trx, [{ state: task.state, n: 1 }])
     await releaseSuccessors(db, trx, id, Date.now())

@@ -27,6 +27,7 @@ export const taskOf = (ticket: Ticket): Task => ({
   number: ticket.number,
   wish: ticket.wish,
   superseded: 0,
+  edits: 0,
   host: ticket.host,
   epoch: ticket.epoch,
   createdAt: ticket.startedAt,

@@ -51,6 +51,8 @@ export interface Task {
   wish: number
   /** Calls with keepLast whose params were overwritten by a newer one while it waited. */
   superseded: number
+  /** How often people have changed its params or limits since it was added. */
+  edits: number
   /** Which supervisor has it: host and its epoch. */
   host: string | null
   epoch: string | null

@@ -417,6 +417,12 @@ export const toldZh: Readonly<Record<string, string>> = {
   'only a succeeded, failed or cancelled one can be retried': '只有已成功、已失败或已取消的才能重试',
   'only one that was cancelled while it waited can be put back': '只有在等待时被取消的才能放回',
   'Cancel it first, or wait for its end.': '请先取消它，或等它结束。',
+  'Nothing of this differs from what task {0} has, so there is nothing to change.': '所填内容与任务 {0} 现有的完全相同，无需修改。',
+  'Somebody else changed task {0} meanwhile, so nothing was stored.': '任务 {0} 其间已被他人修改，因此没有保存任何内容。',
+  'Task {0} has no edit {1}, or it is kept no longer.': '任务 {0} 没有第 {1} 次修改，或该记录已不再保留。',
+  'Task {0} is a command; it is not changed but run again, with other values.': '任务 {0} 是命令；命令不作修改，而是以其他值重新运行。',
+  'Task {0} is {1}; params and limits can be changed of a loop, and of a once-task as long as it waits.':
+    '任务 {0} 当前为“{1}”；只有循环以及仍在等待的一次性任务才能修改参数和限制。',
   'it has changed meanwhile': '其间它已改变',
   'Look at it again.': '请再看一下。',
   'only an ended task or a stopped loop can be deleted': '只有已结束的任务或已停止的循环才能删除',

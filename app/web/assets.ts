@@ -79,6 +79,7 @@ const styles = [
   'tasks',
   'tables',
   'charts',
+  'edits',
   'forms',
   'login',
   'notes',

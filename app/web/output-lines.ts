@@ -29,7 +29,7 @@ export const registerOutputLines = (app: FastifyInstance, panel: Panel) => {
     if (!run)
       throw new BgtaskError('not-found', told`Run ${number} of task ${stored.id} has no output here: it printed nothing, or it was pruned.`)
     const { folder } = runtimePaths(panel.config.runtime).run(runName(stored.id, number))
-    const output = { folder, redactor: () => redactionOf(panel.config).ofRun(folder, stored.params), ended: runHasEnded(folder) }
+    const output = { folder, redactor: () => redactionOf(panel.config).ofOutput(folder, stored), ended: runHasEnded(folder) }
     const sought = soughtIn(given)
     const path = `${panel.root}/core/bgtask/${stored.id}/lines`
     const extent = storedExtent(folder)

@@ -37,6 +37,7 @@ import { cronRefusal, registerCronAddress } from './cron-address.ts'
 import { runCronAfterRequests } from './cron-after-request.ts'
 import { registerCronKey } from './cron-key.ts'
 import { registerDebug } from './debug.ts'
+import { registerEditTask } from './edit-task.ts'
 import { registerErrorPages, registerNotThere, WebError } from './error-pages.ts'
 import { registerFailed } from './failed.ts'
 import { guardSocket } from './guard-socket.ts'
@@ -196,6 +197,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerTaskActs(app, panel)
   registerCommands(app, panel)
   registerMoveTask(app, panel)
+  registerEditTask(app, panel)
   registerStatus(app, panel)
   registerCron(app, panel)
   registerCronKey(app, panel)

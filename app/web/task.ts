@@ -26,6 +26,7 @@ import { outputDownload } from './output-download.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
 import { paramFaults } from './param-faults.ts'
+import { editsModel } from './task-edits.ts'
 import { parseTaskId, taskIdOf } from './task-id.ts'
 import { replacedBy, timelineModel } from './task-timeline.ts'
 import { thisIteration } from './this-iteration.ts'
@@ -59,7 +60,7 @@ export const registerTaskPage = (app: FastifyInstance, panel: Panel) => {
         outputDownload(
           paths,
           older ? 'older' : 'newer',
-          () => redactionOf(panel.config).ofRun(paths.folder, task.params),
+          () => redactionOf(panel.config).ofOutput(paths.folder, task),
           runHasEnded(paths.folder),
         ),
       )
@@ -112,6 +113,7 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     errors: task.execType === 'FOREVER' ? await errorsModel(panel, stored) : null,
     thisIteration: thisIteration(beat, charts, Date.now()),
     policy: task.execType === 'FOREVER' ? policyModel : null,
+    changes: await editsModel(panel, stored, newest, parseTaskId(given.edits ?? '')),
   }
 }
 

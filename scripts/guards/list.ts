@@ -34,6 +34,56 @@ const residents = 'app/supervisor/resident.ts'
 const openScrape = 'app/web/metrics/open-scrape.ts'
 
 export const guards: readonly Guard[] = [
+  // Edits
+  guard(
+    'Edits: what somebody else changed meanwhile is not overwritten',
+    'app/store/edit-task.ts',
+    "    if (task.edits !== seen.edits || task.superseded !== seen.superseded) return { done: 'changed' }\n",
+    '',
+    'store/edit-task.test.ts',
+  ),
+  guard(
+    'Edits: a form of an earlier state is not read, since its hidden values may have other names now',
+    'app/web/edit-task.ts',
+    'if (fields.seen !== seenOf(task))',
+    'if (false)',
+    'web/edit-task.test.ts',
+  ),
+  guard(
+    'Edits: a hidden value stays in its place',
+    'app/web/edit-task.ts',
+    'restoreParams(given.params, hidden, redactionOf(panel.config).ofParams)',
+    'restoreParams(given.params, hidden, () => redactionOf(panel.config).ofParams(task.params))',
+    'web/edit-task.test.ts',
+  ),
+  guard(
+    'Edits: the right guess of a hidden value looks like a wrong one',
+    'app/api/shown-changes.ts',
+    'changesBetween(before, after, touched)',
+    'changesBetween(before, after)',
+    'web/edit-task.test.ts',
+  ),
+  guard(
+    'Edits: a command is not changed around its file',
+    'app/api/edit-task.ts',
+    '  if (task.action === commandAction)\n',
+    '  if (task.id < 0)\n',
+    'web/edit-task.test.ts',
+  ),
+  guard(
+    'Edits: whoever read a task before it was changed does not get it',
+    'app/store/claim-task.ts',
+    "    .where('edits', '=', edits)\n",
+    '',
+    'store/edit-task.test.ts',
+  ),
+  guard(
+    'Edits: what was printed under an earlier secret stays hidden',
+    'app/runs/redaction.ts',
+    'readTicket(folder)?.params ?? task.params',
+    'task.params',
+    'web/edit-task.test.ts',
+  ),
   // Metrics
   guard(
     'Metrics: without a token only who BGTASK_METRICS lets in',

@@ -8,12 +8,14 @@ import { claimOfAction } from '../../app/store/claim-of-action.ts'
 import { claimTask } from '../../app/store/claim-task.ts'
 import { countEnded, countTasks } from '../../app/store/count-tasks.ts'
 import { type Db, openDatabase } from '../../app/store/database.ts'
+import { editTask } from '../../app/store/edit-task.ts'
 import { endOnce, endOnceMany } from '../../app/store/end-once.ts'
 import { endSucceeded } from '../../app/store/end-succeeded.ts'
 import { findError, listErrors } from '../../app/store/errors.ts'
 import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey, newestTaskId } from '../../app/store/find-task.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
+import { findEdit, listEditMarks, listEdits } from '../../app/store/list-edits.ts'
 import { listLives, listLivesOf } from '../../app/store/list-lives.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
 import { findPerson, listPeople } from '../../app/store/list-people.ts'
@@ -259,6 +261,17 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await returnTask(db, task.id, 'test', seedTime)
       await cancelTask(db, task.id, 'test', seedTime)
       await deleteTask(db, task.id)
+    },
+  },
+  {
+    name: 'edits',
+    run: async db => {
+      const loop = (await findTask(db, 1))!
+      const edit = { effect: 'restart', by: 'test', via: 'form', revertOf: null, touched: [] } as const
+      await editTask(db, loop, { ...edit, after: { ...loop, graceMs: 77 } }, seedTime)
+      await listEdits(db, 1, { limit: 10, before: 50 })
+      await listEditMarks(db, 1, 100)
+      await findEdit(db, 1, 1)
     },
   },
   { name: 'attention', run: db => listAttention(db, seedTime, 10) },

@@ -111,6 +111,12 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
       `FROM ${numbers(10_000)} WHERE n <= 10000`,
   )
   await run('UPDATE bg_task SET number = 10000 WHERE id = 1')
+  await run(
+    'INSERT INTO bg_edit (task_id, n, at, user_name, via, effect, number, revert_of, before_terms, after_terms, touched) ' +
+      `SELECT CASE WHEN n <= 100 THEN 1 ELSE n % 1000 + 2 END, n, ${seedTime}, 'user1', 'form', 'next', 1, NULL, '{}', '{}', '[]' ` +
+      `FROM ${numbers(100 + Math.trunc(rows / 10))} WHERE n > 0`,
+  )
+  await run('UPDATE bg_task SET edits = 100 WHERE id = 1')
   const audited = Math.max(1, Math.trunc(rows / 10))
   await run(
     'INSERT INTO bg_audit (id, at, user_name, ip, via, act, subject, detail, hash) ' +
@@ -142,5 +148,6 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
     'INSERT INTO bg_notice (incident_id, channel, event, pending, tell_at) ' +
       `SELECT id, 'webhook', 'opened', CASE WHEN id % 1000 = 0 THEN 1 ELSE NULL END, opened_at FROM bg_incident`,
   )
-  if (db.dialect === 'mysql') await run('ANALYZE TABLE bg_task, bg_error, bg_run, bg_audit, bg_session, bg_token, bg_incident, bg_notice')
+  if (db.dialect === 'mysql')
+    await run('ANALYZE TABLE bg_task, bg_error, bg_run, bg_edit, bg_audit, bg_session, bg_token, bg_incident, bg_notice')
 }

@@ -186,6 +186,7 @@ const task = (given: Partial<Task>): Task => ({
   number: 1,
   wish: 0,
   superseded: 0,
+  edits: 0,
   host: null,
   epoch: null,
   createdAt: at,

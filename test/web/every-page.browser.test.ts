@@ -7,12 +7,15 @@ import { type TestContext, test } from 'node:test'
 import type { Page } from 'playwright-core'
 import { askCron } from '../../app/api/ask-cron.ts'
 import { type Background, openBackground } from '../../app/api/background.ts'
+import { existing } from '../../app/api/control.ts'
+import { editTask } from '../../app/api/edit-task.ts'
 import { queueOf } from '../../app/api/queue.ts'
 import { createUser } from '../../app/api/users.ts'
 import { loadConfig } from '../../app/config.ts'
 import { insertBulk } from '../../app/store/bulk.ts'
 import { insertSamples } from '../../app/store/samples.ts'
 import { turnOnSecondFactor } from '../../app/store/second-factor.ts'
+import { termsOf } from '../../app/task/edit.ts'
 import { emptySample, spanAt } from '../../app/task/sample.ts'
 import { routeRoles } from '../../app/web/roles.ts'
 import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
@@ -229,6 +232,7 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
     `/admin/core/bgtask/${later.id}/move`,
     sending(`/admin/core/bgtask/${later.id}/move`, { when: 'at', at: '2027-01-01T00:00', zone: 'Mars' }),
   )
+  await everyEdit({ look, read, background }, loop.id, later.id)
   await look(`/admin/core/bgtask/${done.id}`, sending(`/admin/core/bgtask/${done.id}/cancellation`, {}))
   await look(`/admin/core/bgtask/${done.id}`, sending(`/admin/core/bgtask/${done.id}/start`, {}))
   await look(`/admin/core/bgtask/${later.id}`, sending(`/admin/core/bgtask/${later.id}/retry`, {}))
@@ -319,6 +323,26 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   })
 }
 
+/** The forms for params and limits of a loop and of a once-task, what is said of what is wrong, and the list of what was changed. */
+const everyEdit = async ({ look, read, background }: Pick<Scene, 'look' | 'read' | 'background'>, loop: number, once: number) => {
+  const edit = (id: number) => `/admin/core/bgtask/${id}/edit`
+  await look(edit(loop))
+  await look(edit(once))
+  await look(`${edit(loop)}?as=json`)
+  await read(edit(loop), sending(edit(loop), { seen: '0.0', 'params.intervalMs': 'soon' }))
+  await read(edit(loop), sending(edit(loop), { seen: '0.0', 'params.intervalMs': '500' }))
+  const actor = { name: 'kim', ip: null, via: 'form' } as const
+  for (const [intervalMs, graceMs] of [
+    [700, 2_000],
+    [500, 3_000],
+  ] as const) {
+    const task = await existing(background, loop)
+    await editTask(background, task, { ...termsOf(task), params: { intervalMs }, graceMs }, { actor, effect: 'next' })
+  }
+  await look(edit(loop), sending(edit(loop), { seen: '0.0', 'params.intervalMs': '900', grace_s: '5' }))
+  await look(`/admin/core/bgtask/${loop}`, page => page.locator('#task-edits details.ask summary').first().click())
+}
+
 /** Lets it be long ago that anybody gave the password. */
 const ageProofs = ({ runtime }: ServedPanel) => {
   const database = new DatabaseSync(join(runtime, 'bgtask.sqlite'), { timeout: 10_000 })
@@ -347,7 +371,7 @@ const excepted: RegExp[] = [
   /\b[0-9a-f]{8,}\b|\b(?:[A-Z2-7]{4} ){3,}[A-Z2-7]{1,4}\b|flock(?: from [\w-]+)?/,
   // What the examples in app/actions/demo say of themselves, and what they say when they have ended.
   /Greets someone[^.]*\.|A loop that [^.]*\.|Fails at its first tries[^.]*\.|Writes a (?:large )?(?:CSV )?file[^.]*\.|Removes exports of [^.]*\./,
-  /Switches the network of [^.]*\.|Counts the view of [^.]*\.|A folder on the disk to watch|Warn below so many percent free|Milliseconds between two looks/,
+  /Switches the network of [^.]*\.|Counts the view of [^.]*\.|A folder on the disk to watch|Warn below so many percent free|Milliseconds between two l(?:ooks|ines)/,
   /Hello, {2}?b ?you|Hello, [^.]*\.|[Tt]ry \d+(?: of \d+)? failed, as [^\u4e00-\u9fff<.]*shall\.?|letter without an address|rates\.example\.com answered/,
   // Code, by its looks: what is in quotes, paths, names with signs in them, names of keys and variables.
   /"[^"]*"/,

@@ -9,6 +9,7 @@ import { hold, releaseHold } from '../../app/runs/flags.ts'
 import { hostId } from '../../app/runs/host-id.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
+import { editTask } from '../../app/store/edit-task.ts'
 import { findUser } from '../../app/store/users.ts'
 import { EXEC_TYPE_FOREVER, type Json } from '../../app/task/task.ts'
 import { makeLoginLink } from '../../app/web/first-link.ts'
@@ -379,6 +380,21 @@ const lines: Record<string, Line> = {
     role: 'operator',
     good: 303,
     make: async () => ({ url: `/admin/core/bgtask/${await waiting()}/move`, body: { when: 'in', delay: '5', delay_unit: 'minutes' } }),
+  },
+  'GET /admin/core/bgtask/:id/edit': {
+    role: 'operator',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/${await loopThat('running', 'up')}/edit` }),
+  },
+  'POST /admin/core/bgtask/:id/edit': {
+    role: 'operator',
+    good: 303,
+    make: async () => ({ url: `/admin/core/bgtask/${await loopThat('running', 'up')}/edit`, body: { seen: '0.0', params: '{"x":1}' } }),
+  },
+  'POST /admin/core/bgtask/:id/edits/:n/reversal': {
+    role: 'operator',
+    good: 303,
+    make: async () => ({ url: `/admin/core/bgtask/${await editedLoop()}/edits/1/reversal?seen=1.0` }),
   },
   ...onTask('clone', async () => ended()),
   ...onTask('deletion', async () => ended()),
@@ -921,6 +937,13 @@ const bulkTask = async () => {
   )
   panel.sql('INSERT INTO bg_bulk_item (bulk_id, task_id) VALUES (?, 1)', task.id)
   return task.id
+}
+const editedLoop = async () => {
+  const id = await loopThat('running', 'up')
+  const terms = (graceMs: number) => ({ params: {}, priority: 0, maxAttempts: 1, timeoutMs: null, graceMs, rerunAfterCrash: true })
+  const after = { after: terms(77), effect: 'next', by: 'kim', via: 'form', revertOf: null, touched: [] } as const
+  assert.equal((await editTask(panel.background.db, { id, edits: 0, superseded: 0 }, after, Date.now())).done, 'edited')
+  return id
 }
 const declared = async () => {
   const id = await ended()

@@ -23,7 +23,7 @@ export const registerOutputApi = (api: Api, panel: Panel) => {
     const number = run ?? task.number
     const folder = await folderOf(panel, task, number)
     const ended = runHasEnded(folder)
-    const redactor = () => redactionOf(panel.config).ofRun(folder, task.params)
+    const redactor = () => redactionOf(panel.config).ofOutput(folder, task)
     const piece = readShownOutput(folder, redactor, { ended, maxBytes, ...(offset === undefined ? {} : { from: offset, continued: true }) })
     const text = tail === undefined ? piece.text : lastLines(piece.text, tail)
     return reply

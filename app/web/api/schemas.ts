@@ -66,6 +66,7 @@ export const taskSchema = Type.Object(
     number: count('Number of its newest run; 0 before the first.'),
     wish: count('Grows with each wish for a fresh process.'),
     superseded: count('Calls with keepLast whose params were overwritten by a newer one while it waited.'),
+    edits: count('How often people have changed its params or limits.'),
     host: orNull(Type.String()),
     epoch: orNull(Type.String()),
     createdAt: ms('When it was added.'),
