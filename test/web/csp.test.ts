@@ -165,6 +165,7 @@ const raw: [RegExp, string][] = [
   [/^it\.time\(/, 'an element made in render.ts; the words of the time are escaped there'],
   [/^it\.sentence\(/, 'a sentence made in render.ts; every part of it is escaped there'],
   [/^it\.outputHtml$/, 'the output of a run as ansiToHtml gives it, which is fuzzed'],
+  [/^line\.html$/, 'a line of output as ansiToHtml gives it, with marks put around its text, which is fuzzed too'],
   [/^it\.(outputMark|endMark)$/, 'comments at which debug.ts cuts its page'],
 ]
 
