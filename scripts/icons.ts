@@ -8,7 +8,7 @@ import { join } from 'node:path'
 const names =
   `activity arrow-right ban bell braces bug calendar-clock chevron-down chevron-left chevron-right chevron-up circle-check circle-pause circle-stop circle-user circle-x clipboard-check
 clock copy copy-plus download eye fast-forward file-spreadsheet flask-conical gauge heart-pulse history hourglass inbox infinity info
-key-round layers list loader-circle log-in log-out mail message-square-text monitor moon octagon-alert package pause pencil play plus refresh-cw rocket rotate-cw
+key-round keyboard layers list loader-circle log-in log-out mail message-square-text monitor moon octagon-alert package pause pencil play plus refresh-cw rocket rotate-cw
 search send server shield shield-check shield-off sliders-horizontal smartphone sprout square square-terminal sun terminal timer-reset trash-2
 triangle-alert undo-2 user-plus users wifi wifi-off wrench x`.split(/\s+/)
 

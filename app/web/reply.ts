@@ -24,6 +24,7 @@ export const pageModel = (panel: Panel, request: FastifyRequest, reply: FastifyR
     here: request.url,
     flash: flash ?? null,
     csrf: hasForms ? reply.generateCsrf() : null,
+    keysOff: request.cookies?.['bgtask-keys'] === 'off',
     bar: request.user ? barModel(panel) : null,
     ...model,
   }

@@ -32,6 +32,7 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'POST /admin/preferences': 'public',
   'GET /admin': 'viewer',
   'GET /admin/live': 'viewer',
+  'GET /admin/keys': 'viewer',
   'GET /admin/account': 'viewer',
   'POST /admin/account': 'viewer',
   'POST /admin/prove': 'viewer',

@@ -44,6 +44,7 @@ import { guardSocket } from './guard-socket.ts'
 import { registerHealthz } from './healthz.ts'
 import { isForUs } from './host-guard.ts'
 import { createHttpServer, httpLimits } from './http-server.ts'
+import { registerKeys } from './keys.ts'
 import { registerLive } from './live.ts'
 import { createLiveHub } from './live-hub.ts'
 import { registerLogin } from './login.ts'
@@ -184,6 +185,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerTokens(app, panel)
   registerNotifications(app, panel)
   registerPreferences(app, panel)
+  registerKeys(app)
   registerOverview(app, panel)
   registerLoop(app, panel)
   registerTaskList(app, panel)

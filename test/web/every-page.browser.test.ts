@@ -289,6 +289,8 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   await look('/admin/config/users/2', page => page.locator('details.ask summary').last().click())
   await look('/admin/config/users/99')
   await look('/admin/account', page => page.click('.menu summary'))
+  await look('/admin/keys')
+  await look('/admin/keys', page => page.click('main form button').then(() => page.waitForLoadState()))
   await look('/admin/account/second-factor')
   await look('/admin/account/second-factor', sending('/admin/account/second-factor', { code: '000000' }))
   await look('/admin/reports/status')

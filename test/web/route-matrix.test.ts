@@ -210,6 +210,7 @@ const lines: Record<string, Line> = {
       'a look from another port': '403 origin',
     },
   },
+  'GET /admin/keys': { role: 'viewer', good: 200 },
   'GET /admin/account': { role: 'viewer', good: 200 },
   'POST /admin/account': {
     role: 'viewer',
