@@ -62,6 +62,15 @@ export type ActionLimits = { maxAttempts: number | null; timeoutMs: number | nul
 
 const dayMs = 86_400_000
 
+/** The least and the most that each number may be. */
+export const optionBounds = {
+  delayMs: [0, 3650 * dayMs],
+  priority: [-1000, 1000],
+  maxAttempts: [1, 1000],
+  timeoutMs: [1, 24 * dayMs],
+  graceMs: [0, 3_600_000],
+} as const
+
 /** @throws BgtaskError `refused`, naming the option, what was given and what is allowed */
 export const checkOptions = (given: unknown, limits: ActionLimits, now: number): CheckedOptions => {
   const options = asOptions(given)
@@ -83,13 +92,10 @@ export const checkOptions = (given: unknown, limits: ActionLimits, now: number):
     runAt: dueTime(options, execType, now),
     uniqueKey,
     onConflict: oneOf('onConflict', options.onConflict, ['replace', 'keep', 'keepLast', 'reject'], 'keep'),
-    priority: whole('priority', options.priority, -1000, 1000) ?? taskDefaults.priority,
-    maxAttempts: whole('maxAttempts', options.maxAttempts, 1, 1000) ?? limits.maxAttempts ?? taskDefaults.maxAttempts,
-    timeoutMs:
-      options.timeoutMs === null
-        ? null
-        : (whole('timeoutMs', options.timeoutMs, 1, 24 * dayMs) ?? limits.timeoutMs ?? taskDefaults.timeoutMs),
-    graceMs: whole('graceMs', options.graceMs, 0, 3_600_000) ?? limits.graceMs ?? taskDefaults.graceMs,
+    priority: whole('priority', options.priority) ?? taskDefaults.priority,
+    maxAttempts: whole('maxAttempts', options.maxAttempts) ?? limits.maxAttempts ?? taskDefaults.maxAttempts,
+    timeoutMs: options.timeoutMs === null ? null : (whole('timeoutMs', options.timeoutMs) ?? limits.timeoutMs ?? taskDefaults.timeoutMs),
+    graceMs: whole('graceMs', options.graceMs) ?? limits.graceMs ?? taskDefaults.graceMs,
     rerunAfterCrash: trueOrFalse('rerunAfterCrash', options.rerunAfterCrash, taskDefaults.rerunAfterCrash),
     trx: transaction(options.trx),
   }
@@ -160,7 +166,7 @@ const dueTime = ({ runAt, delayMs }: Given, execType: ExecType, now: number): nu
   if ((runAt != null || delayMs != null) && execType === EXEC_TYPE_FOREVER) {
     throw refused(told`${name} is given for a FOREVER task, which starts at once; leave it out, or make it ONCE.`)
   }
-  if (delayMs != null) return now + whole('delayMs', typeof delayMs === 'number' ? Math.round(delayMs) : delayMs, 0, 3650 * dayMs)!
+  if (delayMs != null) return now + whole('delayMs', typeof delayMs === 'number' ? Math.round(delayMs) : delayMs)!
   return runAt == null ? now : moment('runAt', runAt)
 }
 
@@ -190,8 +196,9 @@ const oneOf = <Value extends string>(field: string, given: unknown, allowed: rea
   )
 }
 
-const whole = (field: string, given: unknown, least: number, most: number): number | undefined => {
+const whole = (field: keyof typeof optionBounds, given: unknown): number | undefined => {
   if (given === undefined) return undefined
+  const [least, most] = optionBounds[field]
   if (Number.isInteger(given) && (given as number) >= least && (given as number) <= most) return given as number
   throw refused(told`${field} is ${showValue(given)}; allowed are whole numbers from ${least} to ${most}.`)
 }

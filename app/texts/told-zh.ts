@@ -347,6 +347,12 @@ export const toldZh: Readonly<Record<string, string>> = {
   '{0} is {1}; allowed are {2}.{3}': '{0} 是 {1}；允许 {2}。{3}',
   '{0} is {1}; allowed are {2}.': '{0} 是 {1}；允许 {2}。',
   '{0} is {1}; allowed are whole numbers from {2} to {3}.': '{0} 是 {1}；允许 {2} 到 {3} 的整数。',
+  '{0} is {1}; allowed are numbers from {2} to {3}.': '{0} 是 {1}；允许 {2} 到 {3} 的数字。',
+  Priority: '优先级',
+  Tries: '尝试次数',
+  'Time limit in seconds': '时限（秒）',
+  'Grace in seconds': '宽限（秒）',
+  'How long from now': '从现在起多久',
   '{0} is {1}; allowed are true and false.': '{0} 是 {1}；允许 true 和 false。',
   'trx is {0}; it must be a Kysely transaction that has begun (db.transaction().execute(trx => ...)).':
     'trx 是{0}；必须是已经开始的 Kysely 事务（db.transaction().execute(trx => ...)）。',

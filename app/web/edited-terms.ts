@@ -1,9 +1,8 @@
 import type { ActionEntry } from '../catalog/catalog.ts'
-import { BgtaskError } from '../errors.ts'
 import { isPlaceholder } from '../secrets/prefill.ts'
 import { limitsOfKind, sameJson, type TaskTerms, termsOf } from '../task/edit.ts'
 import type { Json, Task } from '../task/task.ts'
-import { told } from '../task/told.ts'
+import { numberField } from './number-field.ts'
 import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
 
 /** The form for the params and limits of a task that is there, and what it says when it comes back. */
@@ -35,16 +34,12 @@ export const fieldsOfTerms = (task: TaskTerms, shown: Json): Record<string, stri
 /** What the form says, with `[redacted 1]` and the like where a hidden value was left as it is. @throws BgtaskError `refused`, naming the field */
 export const readTerms = (task: Task, shown: Json, { schema }: TermsForm, fields: Record<string, string>): TaskTerms => {
   const offered = new Set<string>(limitsOfKind(task))
-  const seconds = (name: string): number | null => {
-    const value = numberIn(fields, name)
-    return value === null ? null : Math.round(value * 1000)
-  }
   const given: TaskTerms = {
     params: schema === null ? readParams(null, fields) : readFields(schema, shown, fields),
-    timeoutMs: seconds('timeout_s'),
-    graceMs: seconds('grace_s') ?? task.graceMs,
-    maxAttempts: numberIn(fields, 'max_attempts') ?? task.maxAttempts,
-    priority: numberIn(fields, 'priority') ?? task.priority,
+    timeoutMs: numberField(fields, 'timeout_s') ?? null,
+    graceMs: numberField(fields, 'grace_s') ?? task.graceMs,
+    maxAttempts: numberField(fields, 'max_attempts') ?? task.maxAttempts,
+    priority: numberField(fields, 'priority') ?? task.priority,
     rerunAfterCrash: fields.rerun !== undefined,
   }
   const kept = termsOf(task)
@@ -81,13 +76,5 @@ const readFields = (schema: object, shown: Json, fields: Record<string, string>)
 }
 
 const isSameText = (one = '', other = '') => one.replaceAll('\r\n', '\n') === other.replaceAll('\r\n', '\n')
-
-const numberIn = (fields: Record<string, string>, name: string): number | null => {
-  const text = (fields[name] ?? '').trim()
-  if (text === '') return null
-  const value = Number(text)
-  if (Number.isFinite(value)) return value
-  throw new BgtaskError('refused', told`${name} is ${JSON.stringify(text.slice(0, 60))}; it must be a number.`)
-}
 
 const isObject = (value: Json): value is { [key: string]: Json } => typeof value === 'object' && value !== null && !Array.isArray(value)

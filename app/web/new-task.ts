@@ -15,6 +15,7 @@ import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { commandPath } from './commands.ts'
 import { fieldsOf } from './fields.ts'
+import { delayField, numberField } from './number-field.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
 import { parseTaskId } from './task-id.ts'
@@ -127,32 +128,23 @@ const unitsMs = { seconds: 1000, minutes: 60_000, hours: 3_600_000, days: 86_400
 
 const readOptions = (fields: Record<string, string>, by: string, language: Language): TaskOptions => {
   const given = (name: string) => (fields[name] ?? '').trim()
-  const number = (name: string): number | undefined => {
-    if (given(name) === '') return undefined
-    const value = Number(given(name))
-    if (!Number.isFinite(value))
-      throw new BgtaskError('refused', told`${name} is ${JSON.stringify(given(name).slice(0, 60))}; it must be a number.`)
-    return value
-  }
   const options: TaskOptions = { type: given('type'), creator: given('creator') || by }
   const isLoop = given('exec_type') === 'FOREVER'
   if (isLoop) options.execType = 'FOREVER'
   if (!isLoop && given('when') === 'in') {
     const unit = given('delay_unit') in unitsMs ? (given('delay_unit') as keyof typeof unitsMs) : 'minutes'
-    const delay = number('delay')
-    if (delay === undefined) throw new BgtaskError('refused', translate(language, 'new.delayMissing'))
-    options.delayMs = Math.round(delay * unitsMs[unit])
+    const delayMs = delayField(fields.delay, unitsMs[unit])
+    if (delayMs === undefined) throw new BgtaskError('refused', translate(language, 'new.delayMissing'))
+    options.delayMs = delayMs
   }
   if (!isLoop && given('when') === 'at') options.runAt = instantOf(given('at_instant') || given('at'), language)
   if (given('unique') !== '') Object.assign(options, { unique: given('unique'), onConflict: given('on_conflict') || 'keep' })
-  const priority = number('priority')
-  const maxAttempts = number('max_attempts')
-  const timeoutS = number('timeout_s')
-  const graceS = number('grace_s')
+  const [priority, maxAttempts] = [numberField(fields, 'priority'), numberField(fields, 'max_attempts')]
+  const graceMs = numberField(fields, 'grace_s')
   if (priority !== undefined) options.priority = priority
   if (maxAttempts !== undefined) options.maxAttempts = maxAttempts
-  options.timeoutMs = timeoutS === undefined ? null : Math.round(timeoutS * 1000)
-  if (graceS !== undefined) options.graceMs = Math.round(graceS * 1000)
+  options.timeoutMs = numberField(fields, 'timeout_s') ?? null
+  if (graceMs !== undefined) options.graceMs = graceMs
   return options
 }
 

@@ -4,10 +4,10 @@ import { BgtaskError } from '../errors.ts'
 import { newestDue, upcoming } from '../task/due-times.ts'
 import { nextOffsetChange } from '../task/offset-change.ts'
 import type { DueRule, Schedule } from '../task/schedule.ts'
-import { told } from '../task/told.ts'
 import type { Language } from '../texts/format.ts'
 import { formatZoned } from '../texts/format-zoned.ts'
 import { translate } from '../texts/translate.ts'
+import { numberField } from './number-field.ts'
 
 const unitsMs = { seconds: 1_000, minutes: 60_000, hours: 3_600_000, days: 86_400_000 } as const
 export const everyUnits = Object.keys(unitsMs)
@@ -64,14 +64,8 @@ export const readWhen = (fields: Record<string, string>, language: Language): Pi
 /** All but its params. @throws BgtaskError `refused` */
 export const readScheduleOptions = (fields: Record<string, string>, action: string, language: Language): ScheduleOptions => {
   const given = (name: string) => (fields[name] ?? '').trim()
-  const number = (name: string): number | undefined => {
-    if (given(name) === '') return undefined
-    const value = Number(given(name))
-    if (!Number.isFinite(value))
-      throw new BgtaskError('refused', told`${name} is ${JSON.stringify(given(name).slice(0, 60))}; it must be a number.`)
-    return value
-  }
-  const [priority, maxAttempts, timeoutS, graceS] = [number('priority'), number('max_attempts'), number('timeout_s'), number('grace_s')]
+  const [priority, maxAttempts] = [numberField(fields, 'priority'), numberField(fields, 'max_attempts')]
+  const graceMs = numberField(fields, 'grace_s')
   return {
     ...readWhen(fields, language),
     action,
@@ -84,8 +78,8 @@ export const readScheduleOptions = (fields: Record<string, string>, action: stri
       : { unique: given('unique'), onConflict: (given('on_conflict') || 'keep') as NonNullable<ScheduleOptions['onConflict']> }),
     ...(priority === undefined ? {} : { priority }),
     ...(maxAttempts === undefined ? {} : { maxAttempts }),
-    timeoutMs: timeoutS === undefined ? null : Math.round(timeoutS * 1000),
-    ...(graceS === undefined ? {} : { graceMs: Math.round(graceS * 1000) }),
+    timeoutMs: numberField(fields, 'timeout_s') ?? null,
+    ...(graceMs === undefined ? {} : { graceMs }),
   }
 }
 

@@ -109,10 +109,10 @@ test('what does not fit is said as of a new task, above the form that keeps what
   for (const [id, given, words] of [
     [loopId, { 'params.rows': '700' }, /The params do not fit my\/strict: rows must be &lt;= 99, but is 700\./],
     [loopId, { 'params.rows': 'many' }, /rows is .*many.*; it must be a number/],
-    [loopId, { grace_s: '99999' }, /graceMs is 99999000; allowed are whole numbers from 0 to 3600000/],
-    [loopId, { grace_s: 'long' }, /grace_s is .*long.*; it must be a number/],
+    [loopId, { grace_s: '99999' }, /Grace in seconds is .*99999.*; allowed are numbers from 0 to 3600\./],
+    [loopId, { grace_s: 'long' }, /Grace in seconds is .*long.*; allowed are numbers/],
     [loopId, {}, /Nothing of this differs from what task/],
-    [onceId, { priority: '9999' }, /priority is 9999/],
+    [onceId, { priority: '9999' }, /Priority is &quot;9999&quot;/],
     [onceId, { timeout_s: '0' }, /timeoutMs is 0/],
     [onceId, { max_attempts: '0' }, /maxAttempts is 0/],
   ] as [number, Record<string, string>, RegExp][]) {

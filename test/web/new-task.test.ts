@@ -29,13 +29,17 @@ test('a time that is chosen and not given, or is none, is asked for again, with 
     [{ when: 'at', at: '2026-13-45T99:00' }, /is no date and time/],
     [{ when: 'at', at: '<script>' }, /“&lt;script&gt;” is no date/],
     [{ when: 'in', delay: '' }, /Under When you chose In, but not how long/],
-    [{ when: 'in', delay: 'soon' }, /delay is &quot;soon&quot;; it must be a number/],
+    [{ when: 'in', delay: 'soon' }, /How long from now is &quot;soon&quot;; allowed are numbers from 0 to 5256000\./],
+    [{ when: 'in', delay: '-5' }, /How long from now is &quot;-5&quot;; allowed/],
+    [{ priority: '9999' }, /Priority is &quot;9999&quot;; allowed are whole numbers from -1000 to 1000\./],
+    [{ max_attempts: '2.5' }, /Tries is &quot;2\.5&quot;; allowed are whole numbers from 1 to 1000\./],
+    [{ timeout_s: '0' }, /Time limit in seconds is &quot;0&quot;; allowed are numbers from 0\.001 to 2073600\./],
   ] as [Record<string, string>, RegExp][]) {
     const { status, body } = await add(fields)
     assert.equal(status, 422, JSON.stringify(fields))
     assert.match(mainOf(body), problem)
     assert.match(mainOf(body), /value="kept so"/)
-    assert.match(mainOf(body), new RegExp(`name="when" value="${fields.when}" checked`))
+    assert.match(mainOf(body), new RegExp(`name="when" value="${fields.when ?? 'now'}" checked`))
   }
   assert.deepEqual(tasks(), [])
   assert.equal((await add({ when: 'at', at: '2999-01-01T08:00' })).status, 303)
