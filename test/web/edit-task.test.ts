@@ -114,7 +114,7 @@ test('what does not fit is said as of a new task, above the form that keeps what
     [loopId, {}, /Nothing of this differs from what task/],
     [onceId, { priority: '9999' }, /Priority is &quot;9999&quot;/],
     [onceId, { timeout_s: '0' }, /Time limit in seconds is &quot;0&quot;/],
-    [onceId, { max_attempts: '0' }, /maxAttempts is 0/],
+    [onceId, { max_attempts: '0' }, /Tries is &quot;0&quot;/],
   ] as [number, Record<string, string>, RegExp][]) {
     const { status, body } = await send(id, given)
     assert.equal(status, 422, JSON.stringify(given))
