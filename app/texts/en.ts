@@ -730,6 +730,8 @@ export const en = {
   'new.unknown': 'There is no action {action}. Choose one of these.',
   'new.noActions':
     'There are no actions yet. Put a file into the actions folder, my/first.ts for example, that exports an async function execute.',
+  'new.own':
+    'Yours is in this list as soon as its file lies in the actions folder: my/first.ts, which exports an async function execute, is my/first.',
   'new.noDescription': 'No description.',
   'new.otherAction': 'Choose another action',
   'new.noParams': 'This action takes no params.',
@@ -1385,7 +1387,6 @@ export const en = {
 
   'error.home': 'To the overview',
   'error.back': 'Back to where you were',
-  'error.tasks': 'All tasks',
   'error.again': 'Try again',
   'error.since': 'Since',
   'error.title.400': 'This request cannot be read',

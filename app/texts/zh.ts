@@ -700,6 +700,7 @@ export const zh: Record<keyof typeof en, string> = {
   'new.choose': '要运行什么？以下是动作文件夹中的动作。',
   'new.unknown': '没有动作 {action}。请从以下选择。',
   'new.noActions': '还没有动作。请在动作文件夹中放一个文件，例如 my/first.ts，导出异步函数 execute。',
+  'new.own': '您自己的动作文件一放进动作文件夹，就会出现在此列表中：导出异步函数 execute 的 my/first.ts 就是 my/first。',
   'new.noDescription': '没有说明。',
   'new.otherAction': '选择其他动作',
   'new.noParams': '此动作没有参数。',
@@ -1330,7 +1331,6 @@ export const zh: Record<keyof typeof en, string> = {
 
   'error.home': '前往概览',
   'error.back': '回到刚才的页面',
-  'error.tasks': '所有任务',
   'error.again': '重试',
   'error.since': '始于',
   'error.title.400': '无法读取此请求',

@@ -38,9 +38,11 @@ export const registerNotThere = (app: FastifyInstance, panel: Panel, methodsAt: 
 
 const answer = (panel: Panel, request: FastifyRequest, reply: FastifyReply, { status, text, since }: ExplainedError) => {
   if (status === 503) reply.header('retry-after', '5')
+  const back = cameFrom(panel, request)
   const html = panel.pages.render('error', request, {
     path: request.url.split('?', 1)[0],
-    here: request.url,
+    // What was pressed is not tried again by a link.
+    here: request.method === 'GET' ? request.url : (back ?? panel.root),
     flash: null,
     csrf: null,
     bar: null,
@@ -48,7 +50,8 @@ const answer = (panel: Panel, request: FastifyRequest, reply: FastifyReply, { st
     title: titleOf(request, status),
     text,
     since: since ?? null,
-    back: cameFrom(panel, request),
+    back,
+    section: status === 403 ? null : sectionOf(panel, request),
   })
   return reply.code(status).type('text/html; charset=utf-8').send(html)
 }
@@ -58,9 +61,30 @@ const cameFrom = ({ root }: Panel, request: FastifyRequest): string | null => {
   const { referer, host } = request.headers
   const from = referer === undefined ? null : URL.parse(referer)
   if (from === null || from.host !== host || !from.pathname.startsWith(root)) return null
-  const path = nextPath(from.pathname + from.search, root)
-  return path === request.url ? null : path
+  const path = nextPath(from.pathname + from.search.replaceAll('/', '%2F').replaceAll('+', '%20'), root)
+  // What does not look like an address of ours became the root.
+  return path === request.url || (path === root && from.pathname !== root) ? null : path
 }
+
+/** The list to which the address belongs: what is not there is looked for there. */
+const sectionOf = ({ root }: Panel, { url }: FastifyRequest): { path: string; name: TextKey } | null => {
+  const [path = '', query] = url.split('?', 2)
+  const own = path.slice(root.length)
+  const found = sections.find(([from]) => own.startsWith(`${from}/`) || (own === from && query !== undefined))
+  return found && path.startsWith(root) ? { path: root + found[1], name: found[2] } : null
+}
+
+/** The first that fits. */
+const sections: readonly (readonly [from: string, to: string, name: TextKey])[] = [
+  ['/core/bgtask/recovery', '/core/bgtask/failed', 'failed.title'],
+  ['/core/bgtask', '/core/bgtask', 'nav.tasks'],
+  ['/core/commands', '/core/commands', 'nav.commands'],
+  ['/config/schedules', '/config/schedules', 'nav.schedules'],
+  ['/config/system/cron', '/config/system/cron', 'nav.cron'],
+  ['/config/users', '/config/users', 'nav.users'],
+  ['/config/tokens', '/config/tokens', 'nav.tokens'],
+  ['/reports/audit', '/reports/audit', 'nav.audit'],
+]
 
 const titleOf = (request: FastifyRequest, status: number): string => {
   const key = `error.title.${status}`
