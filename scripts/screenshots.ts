@@ -137,6 +137,8 @@ async function takeAll() {
     'edit-task': `/admin/core/bgtask/${later.id}/edit`,
     'loop-week': `/admin/core/bgtask/${orders.id}?span=7d`,
     'tripped-loop': `/admin/core/bgtask/${mail.id}`,
+    lives: `/admin/core/bgtask/${prices.id}`,
+    'post-mortem': `/admin/core/bgtask/${mail.id}/runs/1`,
     'failed-task': `/admin/core/bgtask/${failed.id}`,
     'running-task': `/admin/core/bgtask/${running.id}`,
     'cron-run': `/admin/core/bgtask/${cronRun.id}`,

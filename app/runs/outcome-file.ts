@@ -1,5 +1,6 @@
 import type { EndFacts } from '../task/end-facts.ts'
 import { type Outcome, outcomeKinds } from '../task/outcome.ts'
+import type { StartFacts } from '../task/start-facts.ts'
 import type { KeptArtifact } from './artifacts-file.ts'
 import { writeHanded } from './handed-files.ts'
 import type { runPaths } from './runtime-folder.ts'
@@ -16,6 +17,8 @@ export interface RunEnd extends Outcome {
   cpuMs: number | null
   /** What lies in output.log and output.log.1 at the end. */
   outputBytes?: number | null
+  /** With what it was started; read from its ticket when it has ended badly. */
+  startFacts?: StartFacts
   /** The files that it declared to have made; read from its folder when it has ended. */
   artifacts?: KeptArtifact[]
 }

@@ -4,6 +4,7 @@ import type { Bounds } from './bounds.ts'
 import { makeFolder } from './make-folder.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { runPaths } from './runtime-folder.ts'
+import type { StartedWith } from './started-with.ts'
 import { readJson, writeJson } from './write-file.ts'
 
 /** What a run is: written by the supervisor before the spawn, and once more when the process is known. */
@@ -34,6 +35,8 @@ export interface Ticket {
   /** What the action asks of the machine, and how that is given; absent when it asks for nothing. */
   limits?: Limits
   bounds?: Bounds
+  /** The code and the versions that it is started with; absent in tickets of older versions, and of tasks of a resident runner. */
+  startedWith?: StartedWith
   /** Why the action may not be run here: the runner only says so. */
   refusal?: string
   /** The run is handed to a resident runner, as its so-manieth task. */

@@ -18,6 +18,7 @@ import * as bulk from './migrations/0016-bulk.ts'
 import * as endFacts from './migrations/0020-end-facts.ts'
 import * as loopErrors from './migrations/0021-loop-errors.ts'
 import * as edits from './migrations/0024-edits.ts'
+import * as startFacts from './migrations/0026-start-facts.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -48,6 +49,7 @@ export const migrations: readonly Migration[] = [
   endFacts,
   loopErrors,
   edits,
+  startFacts,
 ]
 
 /**

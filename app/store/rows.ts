@@ -116,6 +116,7 @@ export const fromEnd = (end: RunEnd) => ({
   output_bytes: end.outputBytes ?? null,
   recycled: end.recycled ? 1 : 0,
   end_facts: factsText(end.facts),
+  ...(end.startFacts ? { start_facts: JSON.stringify(end.startFacts) } : {}),
 })
 
 export const fromProcess = (identity: ProcessIdentity) => ({

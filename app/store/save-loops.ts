@@ -1,6 +1,7 @@
 import { CompiledQuery } from 'kysely'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import type { Run } from '../task/run.ts'
+import type { StartFacts } from '../task/start-facts.ts'
 import type { LoopState, Reason } from '../task/task.ts'
 import { saveArtifacts } from './artifacts.ts'
 import type { Db } from './database.ts'
@@ -10,6 +11,9 @@ import { releaseSuccessors } from './replace-task.ts'
 import { fromEnd, fromReason, fromRun } from './rows.ts'
 import type { RunRow } from './tables.ts'
 import { type Executor, transact } from './transact.ts'
+
+/** @property startFacts with what it was started, where that is known */
+export type StartedRun = Run & { startFacts?: StartFacts | null }
 
 /** Where a loop stands. Times are milliseconds since 1970. */
 export interface LoopFact {
@@ -27,7 +31,7 @@ export interface LoopFact {
 
 export interface LoopFacts {
   facts: readonly LoopFact[]
-  starts: readonly Run[]
+  starts: readonly StartedRun[]
   ends: readonly { taskId: number; number: number; end: RunEnd }[]
 }
 
@@ -52,11 +56,11 @@ export const saveLoops = (
 const startsAtOnce = 50
 
 // A run that is there already only learns what was not known of it.
-const insertStarts = async (db: Db, trx: Executor, runs: readonly Run[]) => {
-  const rows = byTask(runs).map(fromRun)
+const insertStarts = async (db: Db, trx: Executor, runs: readonly StartedRun[]) => {
+  const rows = byTask(runs).map(run => ({ ...fromRun(run), start_facts: run.startFacts ? JSON.stringify(run.startFacts) : null }))
   const columns = Object.keys(rows[0]!) as (keyof RunRow)[]
   const given = (column: string) => (db.dialect === 'sqlite' ? `excluded.${column}` : `VALUES(${column})`)
-  const learnt = ['pid', 'start_ticks', 'boot_id'].map(column => `${column} = COALESCE(bg_run.${column}, ${given(column)})`)
+  const learnt = ['pid', 'start_ticks', 'boot_id', 'start_facts'].map(column => `${column} = COALESCE(bg_run.${column}, ${given(column)})`)
   const sql = [
     `INSERT INTO bg_run (${columns.map(column => `\`${column}\``).join(', ')})`,
     `VALUES ${rows.map(() => `(${columns.map(() => '?').join(', ')})`).join(', ')}`,

@@ -121,6 +121,8 @@ export interface RunRow {
   resident_task: number | null
   /** JSON: who or what stopped it, and how; what is known of its end besides. */
   end_facts: string | null
+  /** JSON: with what it was started. Of loops, and of other runs that ended badly. */
+  start_facts: string | null
 }
 
 /** A file that a run declared to have made. */

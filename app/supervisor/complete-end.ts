@@ -5,14 +5,21 @@ import type { RunEnd } from '../runs/outcome-file.ts'
 import { readShownOutput } from '../runs/read-shown-output.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
+import { startFactsOf } from '../runs/started-with.ts'
 import type { Ticket } from '../runs/ticket.ts'
 import { lastErrorLine } from '../task/last-error-line.ts'
+import { isBadEnd } from '../task/outcome.ts'
 import { harmless } from '../texts/control-characters.ts'
 import { hideSecrets } from './hide-secrets.ts'
 
 /** The end of a run as it goes into the database: with the files that it declared, also when it died since, and without secrets. */
-export const completeEnd = (config: SecretConfig, folder: string, ticket: Pick<Ticket, 'params' | 'bounds'>, end: RunEnd): RunEnd => {
-  const shown = withLastError(config, folder, ticket, hideSecrets(config, folder, ticket, end))
+export const completeEnd = (
+  config: SecretConfig,
+  folder: string,
+  ticket: Pick<Ticket, 'params' | 'bounds'> & Partial<Ticket>,
+  end: RunEnd,
+): RunEnd => {
+  const shown = withStart(ticket, withLastError(config, folder, ticket, hideSecrets(config, folder, ticket, end)))
   try {
     const declared = readArtifacts(runPaths(folder).artifacts)
     if (declared.length === 0) return shown
@@ -25,13 +32,22 @@ export const completeEnd = (config: SecretConfig, folder: string, ticket: Pick<T
   }
 }
 
+/** Its folder may be gone when somebody asks what was other than before. Of a loop its row knows already; of what went well nobody asks so much later. */
+const withStart = (ticket: Pick<Ticket, 'params'> & Partial<Ticket>, end: RunEnd): RunEnd => {
+  const startFacts = isBadEnd(end.kind) && ticket.execType === 'ONCE' ? startFactsOf(ticket) : null
+  return startFacts ? { ...end, startFacts } : end
+}
+
 /** A program that leaves by itself has mostly printed why; its output may be gone when somebody asks. */
 const withLastError = (config: SecretConfig, folder: string, { params }: Pick<Ticket, 'params'>, end: RunEnd): RunEnd => {
   if (end.kind !== 'exited') return end
   try {
     const { text } = readShownOutput(folder, () => redactionOf(config).ofRun(folder, params), { maxBytes: 16_384, ended: true })
-    const line = lastErrorLine(harmless(text))
-    return line === null ? end : { ...end, error: [end.error, `Last error printed: ${line}`].filter(Boolean).join('\n') }
+    const printed = harmless(text)
+    const error = lastErrorLine(printed)
+    const line = printed.trimEnd().split('\n').at(-1)!.trim().slice(0, 300)
+    const said = error !== null ? `Last error printed: ${error}` : line ? `Last line printed: ${line}` : null
+    return said === null ? end : { ...end, error: [end.error, said].filter(Boolean).join('\n') }
   } catch {
     return end // its output tells it all the same
   }

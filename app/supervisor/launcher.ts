@@ -11,6 +11,7 @@ import { makeTicket } from '../runs/make-ticket.ts'
 import type { OpenRuns } from '../runs/open-runs.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import type { ProcessIdentity } from '../runs/process-identity.ts'
+import { startedWith } from '../runs/started-with.ts'
 import type { Ticket } from '../runs/ticket.ts'
 import { outputSentence } from '../task/limits.ts'
 import { runName } from '../task/run.ts'
@@ -99,7 +100,10 @@ export class Launcher {
       stallMs: null,
       stallRestart: false,
     }
-    const ticket = makeTicket(task, action, { number, ...this.#owner, marked: true })
+    const ticket: Ticket = {
+      ...makeTicket(task, action, { number, ...this.#owner, marked: true }),
+      startedWith: startedWith(action.file),
+    }
     if (entry?.isAmbiguous) return { ...ticket, refusal: `The action ${entry.name} ${faultOf(entry)}.` }
     if (!entry?.limits) return ticket
     const answer = await this.#limiter.boundsOf(entry.limits, runName(task.id, number), entry.file)

@@ -6,9 +6,9 @@ import { endOnceMany } from '../store/end-once.ts'
 import { noteAdopted } from '../store/note-adopted.ts'
 import { noteIncidents } from '../store/note-incidents.ts'
 import { noteProcess } from '../store/note-process.ts'
-import { type LoopFact, saveLoops } from '../store/save-loops.ts'
+import { type LoopFact, type StartedRun, saveLoops } from '../store/save-loops.ts'
 import { afterOnce } from '../task/after-once.ts'
-import { type Run, runName } from '../task/run.ts'
+import { runName } from '../task/run.ts'
 import type { Incidents } from './incidents.ts'
 import type { LoopEntry } from './loop-entry.ts'
 
@@ -35,7 +35,7 @@ export class Recorder {
   readonly #incidents: Incidents | null
   readonly #onceEnds = new Map<string, EndedRun>()
   readonly #loopEnds = new Map<string, EndedRun>()
-  readonly #loopStarts = new Map<string, Run>()
+  readonly #loopStarts = new Map<string, StartedRun>()
   readonly #processes = new Map<string, { taskId: number; number: number; identity: ProcessIdentity; adopted: boolean; at: number }>()
   readonly #loops = new Set<LoopEntry>()
 
@@ -67,7 +67,7 @@ export class Recorder {
     this.#processes.delete(name)
     this.#onceEnds.set(name, { taskId, number, end, ...(noted ? { process: noted.identity } : {}), ...(recorded ? { recorded } : {}) })
   }
-  loopStarted(run: Run): void {
+  loopStarted(run: StartedRun): void {
     this.#loopStarts.set(runName(run.taskId, run.number), run)
   }
   loopEnded(taskId: number, number: number, end: RunEnd): void {

@@ -6,7 +6,7 @@ import type { Task } from './task.ts'
 export type EndKey =
   | 'end.replaced'
   | `end.${'running' | 'recycled' | 'recycledIterations' | 'recycledAge' | 'recycledMemory' | 'misconfigured'}`
-  | `end.${'failed' | 'failedSilently' | 'exited' | 'exitedSaying' | 'killed' | 'memoryLimit'}`
+  | `end.${'failed' | 'failedSilently' | 'exited' | 'exitedSaying' | 'exitedPrinting' | 'said' | 'killed' | 'memoryLimit'}`
   | `end.${'succeeded' | 'timed-out' | 'out-of-memory' | 'cancelled' | 'interrupted' | 'lost'}`
   | `end.${'stopped' | 'cancelled' | 'restarted' | 'reloaded' | 'left'}By`
   | `end.${'stopped' | 'restarted' | 'reloaded' | 'left' | 'stalled'}`
@@ -39,6 +39,12 @@ export const explainEnd = (run: EndedRun, task?: Pick<Task, 'reason' | 'number'>
   }
 }
 
+/** What a run that has left by itself printed last, where its code is told already. @returns null when it printed nothing */
+export const explainSaid = ({ outcome, error }: EndedRun): Message<EndKey> | null => {
+  const { detail } = lastPrinted(error)
+  return outcome === 'exited' && detail ? say('end.said', { detail }) : null
+}
+
 const say = (key: EndKey, values: Message['values'] = {}): Message<EndKey> => ({ key, values })
 
 // execForeverInterval says so in these words, unless the action has something to say itself.
@@ -53,8 +59,15 @@ const explainRecycling = ({ content }: EndedRun): Message<EndKey> => {
 // A supervisor that watched its end says the code; what it printed last it says in the words of supervisor/complete-end.ts.
 const explainExit = ({ exitCode, error }: EndedRun): Message<EndKey> => {
   if (exitCode === null) return say('end.lost')
-  const detail = /(?:^|\n)Last error printed: ([^\n]{1,300})/.exec(error ?? '')?.[1]
-  return detail ? say('end.exitedSaying', { exitCode: String(exitCode), detail }) : say('end.exited', { exitCode: String(exitCode) })
+  const values = { exitCode: String(exitCode) }
+  const { what, detail } = lastPrinted(error)
+  if (!detail) return say('end.exited', values)
+  return say(what === 'error' ? 'end.exitedSaying' : 'end.exitedPrinting', { ...values, detail })
+}
+
+const lastPrinted = (error: string | null): { what?: string; detail?: string } => {
+  const [, what, detail] = /(?:^|\n)Last (error|line) printed: ([^\n]{1,300})/.exec(error ?? '') ?? []
+  return what && detail ? { what, detail } : {}
 }
 
 const explainOutOfMemory = ({ error }: EndedRun): Message<EndKey> => {

@@ -1,5 +1,5 @@
 import { type CauseKey, causeOf, type EndedRun } from './cause.ts'
-import { type EndKey, explainEnd } from './explain-end.ts'
+import { type EndKey, explainEnd, explainSaid } from './explain-end.ts'
 import type { Message } from './message.ts'
 import { isBadEnd } from './outcome.ts'
 import type { Run } from './run.ts'
@@ -38,12 +38,13 @@ export const explainTask = (task: Task, facts: ExplainFacts): Explanation => {
     next,
     withEnd = false,
     withCause = withEnd,
+    withSaid = false,
     cause,
   } = task.execType === 'ONCE' ? explainOnce(task, facts) : explainLoop(task, facts)
   const lastRun = facts.lastRun?.outcome ? facts.lastRun : null
   return {
     why,
-    end: withEnd && lastRun ? explainEnd(lastRun) : null,
+    end: !lastRun ? null : withEnd ? explainEnd(lastRun) : withSaid ? explainSaid(lastRun) : null,
     cause: cause ?? (withCause && lastRun ? causeOf(lastRun) : null),
     next,
   }
@@ -87,6 +88,8 @@ interface Words {
   next: Message<NextKey> | null
   /** How its last run ended is part of the reason. */
   withEnd?: boolean
+  /** What it printed last is, since its code is told already. */
+  withSaid?: boolean
   /** Why it ended so is worth telling. Default: with how it ended */
   withCause?: boolean
   cause?: Message<CauseKey>
@@ -179,7 +182,8 @@ const explainOnce = (task: Task, facts: ExplainFacts): Words => {
           withEnd: true,
         }
       }
-      if (reason?.code === 'misconfigured') return { why: say('why.once.misconfigured'), next: say('next.retryAfterMending') }
+      if (reason?.code === 'misconfigured')
+        return { why: say('why.once.misconfigured'), next: say('next.retryAfterMending'), withSaid: true }
       if (reason?.code === 'cannot-load') {
         return { why: say('why.once.cannotLoad', { detail: reason.detail ?? task.action }), next: say('next.retryAfterMending') }
       }
@@ -233,7 +237,7 @@ const explainLoop = (task: Task, facts: ExplainFacts): Words => {
       }
     case 'tripped':
       return reason?.code === 'misconfigured'
-        ? { why: say('why.loop.misconfigured'), next: whenUp(facts, say('next.probeOrMend', { until: task.runAt })) }
+        ? { why: say('why.loop.misconfigured'), next: whenUp(facts, say('next.probeOrMend', { until: task.runAt })), withSaid: true }
         : {
             why: tooSoon('why.loop.tripped', { failures, at }, facts),
             next: whenUp(facts, say('next.probe', { until: task.runAt })),

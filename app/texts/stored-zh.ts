@@ -67,6 +67,7 @@ export const storedZh: Readonly<Record<string, string>> = {
   'It did not end within {0#} ms after SIGTERM and was ended by SIGKILL.': '它在 SIGTERM 之后 {0} 毫秒内没有结束，已被 SIGKILL 终止。',
   'Killed by {0}.': '被 {0} 终止。',
   'Last error printed: {0}': '最后打印的错误：{0}',
+  'Last line printed: {0}': '最后打印的一行：{0}',
   'It needed more memory than its limit of {0#} MB (memoryMb).': '它需要的内存超过了 {0} MB 的上限（memoryMb）。',
   'It printed more than its limit of {0#} bytes (killOnOutputBytes) and was ended.':
     '它的输出超过了 {0} 字节的上限（killOnOutputBytes），已被结束。',

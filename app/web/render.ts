@@ -3,6 +3,7 @@ import { BgtaskError } from '../errors.ts'
 import { inPackage, ourCommand } from '../paths.ts'
 import { type CauseKey, causeOf } from '../task/cause.ts'
 import { type EndKey, explainEnd, explainLateness, type LateKey, type Message } from '../task/explain.ts'
+import { isBadEnd } from '../task/outcome.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import type { ToldValue } from '../task/told.ts'
@@ -77,6 +78,7 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
     /** HTML */ sentence,
     /** HTML */ icon: (name: string, label?: string) => iconTag(assets, name, label),
     endOf: (run: Run, task?: Task): Message<EndKey> => explainEnd(run, task),
+    isBadRun: (run: Run) => run.outcome !== null && isBadEnd(run.outcome),
     causeOf: (run: Run): Message<CauseKey> | null => causeOf(run),
     lateness: (run: Run): Message<LateKey> | null => explainLateness(run),
     actIcon: (noun: string) => actIcons[noun] ?? 'play',

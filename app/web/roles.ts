@@ -90,6 +90,8 @@ export const routeRoles: Readonly<Record<string, Role | 'public'>> = {
   'GET /admin/core/bgtask/:id/output': 'viewer',
   'GET /admin/core/bgtask/:id/lines': 'viewer',
   'GET /admin/core/bgtask/:id/artifacts/:number/:n': 'viewer',
+  'GET /admin/core/bgtask/:id/runs/:number': 'viewer',
+  'GET /admin/core/bgtask/:id/runs/:number/report': 'viewer',
   'POST /admin/core/bgtask/:id/start': 'operator',
   'POST /admin/core/bgtask/:id/stop': 'operator',
   'POST /admin/core/bgtask/:id/restart': 'operator',

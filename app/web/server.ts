@@ -60,6 +60,7 @@ import { registerNotifications } from './notifications.ts'
 import { registerOutputLines } from './output-lines.ts'
 import { registerOverview } from './overview.ts'
 import { type Panel, themes, timeForms } from './panel.ts'
+import { registerPostMortem } from './post-mortem.ts'
 import { registerPreferences } from './preferences.ts'
 import { guardProof, registerProve } from './prove.ts'
 import { rateLimiting } from './rate-limits.ts'
@@ -196,6 +197,7 @@ const registerOwnPages = (app: FastifyInstance, panel: Panel) => {
   registerTaskPage(app, panel)
   registerOutputLines(app, panel)
   registerArtifacts(app, panel)
+  registerPostMortem(app, panel)
   registerTaskActs(app, panel)
   registerCommands(app, panel)
   registerMoveTask(app, panel)

@@ -11,6 +11,7 @@ import { findRun, listRuns } from '../store/list-runs.ts'
 import { type LoopError, listLoopErrors } from '../store/loop-errors.ts'
 import { scheduleOfTask } from '../store/schedule-of-task.ts'
 import { wasCancelledWaiting } from '../task/cancelled-waiting.ts'
+import { isBadEnd } from '../task/outcome.ts'
 import { levelPatterns, outputLevels, ownLevelPattern } from '../task/output-level.ts'
 import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
@@ -105,6 +106,11 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     olderRuns: runs.length === runsOnPage && runs.at(-1)!.number > 1 ? runs.at(-1)!.number : null,
     beat,
     entry: entry ?? null,
+    // Where its sentences speak of a bad end, all that is known of that is a click away.
+    postMortem:
+      lastEnded?.outcome && isBadEnd(lastEnded.outcome) && (explained.end ?? explained.cause ?? stored.reason?.code === 'misconfigured')
+        ? lastEnded.number
+        : null,
     paramFaults: await paramFaults(panel, entry ?? null, stored),
     buttons: buttonsOf(stored),
     command: `${ourCommand} ${task.action} ${id}`,

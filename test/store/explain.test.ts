@@ -31,6 +31,7 @@ import { noteIncidentsAlone } from '../../app/store/note-incidents.ts'
 import { noteProcess } from '../../app/store/note-process.ts'
 import { claimDeliveries, countPending, listIncidents, listLasting, noteTold, pruneIncidents } from '../../app/store/notices.ts'
 import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
+import { findStartFacts, runsBefore, succeededBefore } from '../../app/store/post-mortem.ts'
 import { pruneRows } from '../../app/store/prune.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
 import { discardFailed, retryFailed, sliceFailed } from '../../app/store/recover.ts'
@@ -234,6 +235,14 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   {
     name: 'list-runs',
     run: async db => [await listRuns(db, 1, { limit: 50 }), await listRuns(db, 1, { limit: 50, before: 5_000 }), await findRun(db, 1, 77)],
+  },
+  {
+    name: 'what was before a run',
+    run: async db => [
+      await runsBefore(db, 1, 5_000, 200),
+      await findStartFacts(db, 1, 77),
+      await succeededBefore(db, 'demo/action1', 5_000),
+    ],
   },
   { name: 'list-lives', run: db => listLives(db, 1, 200) },
   { name: 'lives of a page of loops', run: db => listLivesOf(db, pageOfLoops, 100) },

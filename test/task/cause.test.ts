@@ -148,6 +148,11 @@ test('how lives ended, in the words of the table of lives', () => {
     [{ outcome: 'timed-out', ...stop('timeout') }, 'It was stopped at its time limit.', '到达时限，被停止。'],
     [{ outcome: 'lost', exitCode: null }, 'It ended while nobody watched and left no trace.', '在无人监视时结束，没有留下痕迹。'],
     [
+      { outcome: 'exited', exitCode: 3, error: 'Last line printed: SMTP_HOST is not set' },
+      'It left with code 3 without an outcome. Its last line of output: SMTP_HOST is not set',
+      '以代码 3 退出，未留下结果。输出的最后一行：SMTP_HOST is not set',
+    ],
+    [
       { outcome: 'exited', exitCode: 3, error: 'The process left with code 3 without an outcome.\nLast error printed: Error: no queue' },
       'It left with code 3 without an outcome. Its last error line: Error: no queue',
       '以代码 3 退出，未留下结果。最后一行错误：Error: no queue',

@@ -93,7 +93,7 @@ const noPages = [
 ]
 const isPage = (route: string) => {
   const [method, url = ''] = route.split(' ')
-  return method === 'GET' && !noPages.includes(url) && !/\/output$|\/artifacts\/|\.csv$|^\/api\//.test(url)
+  return method === 'GET' && !noPages.includes(url) && !/\/output$|\/report$|\/artifacts\/|\.csv$|^\/api\//.test(url)
 }
 const isAt = (route: string, path: string) => new RegExp(`^${route.split(' ')[1]!.replace(/:\w+/g, '[^/]+')}$`).test(path)
 
@@ -223,6 +223,8 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   await look(`/admin/core/bgtask/${loop.id}?span=7d`)
   for (const { id } of [loop, done, failed, gone, backing, cancelled, file, command, cron]) await look(`/admin/core/bgtask/${id}`)
   await look(`/admin/core/bgtask/${later.id}`, page => page.click('details.ask summary'))
+  for (const { id } of [done, failed, gone, backing, command]) await look(`/admin/core/bgtask/${id}/runs/1`)
+  await look(`/admin/core/bgtask/${loop.id}/runs/99`)
   await look(`/admin/core/bgtask/${loop.id}/lines`)
   for (const query of ['q=beat', 'level=warn', 'last=error', 'q=nothing-is-like-this', 'at=0'])
     await look(`/admin/core/bgtask/${loop.id}/lines?${query}`)

@@ -365,6 +365,16 @@ const lines: Record<string, Line> = {
     good: 200,
     make: async () => ({ url: `/admin/core/bgtask/${await declared()}/artifacts/1/1` }),
   },
+  'GET /admin/core/bgtask/:id/runs/:number': {
+    role: 'viewer',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/${await ran()}/runs/1` }),
+  },
+  'GET /admin/core/bgtask/:id/runs/:number/report': {
+    role: 'viewer',
+    good: 200,
+    make: async () => ({ url: `/admin/core/bgtask/${await ran()}/runs/1/report` }),
+  },
   ...onTask('start', async () => loopThat('stopped', 'down')),
   ...onTask('stop', async () => loopThat('running', 'up')),
   ...onTask('restart', async () => loopThat('running', 'up')),
