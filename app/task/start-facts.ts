@@ -27,11 +27,8 @@ export interface Change {
   after: string | null
 }
 
-/**
- * What differs between the beginnings of two runs. Nothing when all is as it was.
- * @param shown the params as people may see them
- */
-export const changesBetween = (before: StartFacts, after: StartFacts, shown: { before?: Json; after?: Json }): Change[] => {
+/** What differs between the beginnings of two runs. Nothing when all is as it was. */
+export const changedAtStart = (before: StartFacts, after: StartFacts): Change[] => {
   const changes: Change[] = []
   const note = (what: Change['what'], was: string | null, is: string | null) => {
     if (was !== is) changes.push({ what, before: was, after: is })
@@ -43,27 +40,21 @@ export const changesBetween = (before: StartFacts, after: StartFacts, shown: { b
   note('limits', before.limits && namesOf(before.limits), after.limits && namesOf(after.limits))
   note('timeoutMs', numberText(before.timeoutMs), numberText(after.timeoutMs))
   note('graceMs', numberText(before.graceMs), numberText(after.graceMs))
-  return [...changes, ...changesInParams(before.params, after.params, shown)]
+  return [...changes, ...changesInParams(before.params, after.params)]
 }
 
 // Not the time of the file: whoever deploys writes the same file anew.
 const codeOf = ({ code }: StartFacts): string | null => code && `${code.file} (${code.hash})`
 const numberText = (value: number | null) => (value === null ? null : String(value))
 
-const changesInParams = (before: Json | undefined, after: Json | undefined, shown: { before?: Json; after?: Json }): Change[] => {
+const changesInParams = (before: Json | undefined, after: Json | undefined): Change[] => {
   if (before === undefined || after === undefined || JSON.stringify(before) === JSON.stringify(after)) return []
-  if (!isObject(before) || !isObject(after))
-    return [{ what: 'params', name: '', before: shortJson(shown.before), after: shortJson(shown.after) }]
+  if (!isObject(before) || !isObject(after)) return [{ what: 'params', name: '', before: shortJson(before), after: shortJson(after) }]
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])]
   const differing = names.filter(name => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
-  const shownValue = (params: Json | undefined, name: string) =>
-    shortJson(params !== undefined && isObject(params) && Object.hasOwn(params, name) ? params[name] : undefined)
   return differing.slice(0, mostNames).map(name => ({
-    what: 'params',
-    // A name that is a secret is not among those that may be seen.
-    name: [shown.before, shown.after].some(params => shownValue(params, name) !== null) ? name.slice(0, 100) : '',
-    before: shownValue(shown.before, name),
-    after: shownValue(shown.after, name),
+    ...{ what: 'params', name: name.slice(0, 100) },
+    ...{ before: shortJson(before[name]), after: shortJson(after[name]) },
   }))
 }
 

@@ -21,7 +21,7 @@ import { explainEnd } from '../task/explain.ts'
 import { isBadEnd } from '../task/outcome.ts'
 import { isHealthy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
-import { type Change, changesBetween, type StartFacts } from '../task/start-facts.ts'
+import { type Change, changedAtStart, type StartFacts } from '../task/start-facts.ts'
 import type { Json, Task } from '../task/task.ts'
 import { told } from '../task/told.ts'
 import { harmless } from '../texts/control-characters.ts'
@@ -125,13 +125,10 @@ const changesSince = async (
   const goodTask = good.taskId === task.id ? task : await findTask(db, good.taskId)
   const paramsAfter = after.params ?? task.params
   const paramsBefore = before.params ?? goodTask?.params ?? paramsAfter
-  const redaction = redactionOf(panel.config)
-  const shown = (params: Json) => redactJson(params, redaction.ofParams(params))
-  return changesBetween(
-    { ...before, params: paramsBefore },
-    { ...after, params: paramsAfter },
-    { before: shown(paramsBefore), after: shown(paramsAfter) },
-  )
+  // As people may see them: would it be told that what is hidden differs, a right guess would show by nothing being told.
+  const redactor = redactionOf(panel.config).ofParams([paramsBefore, paramsAfter])
+  const shown = (params: Json) => redactJson(params, redactor)
+  return changedAtStart({ ...before, params: shown(paramsBefore) }, { ...after, params: shown(paramsAfter) })
 }
 
 // The ticket tells it as long as it is there, the row longer.
@@ -145,7 +142,7 @@ const startFacts = async (
 }
 
 /** `kept`: it may be empty. `pruned`: the folder of the run is gone. `elsewhere`: it lies on another host. */
-const lastOutput = ({ config }: Pick<Panel, 'config'>, { params }: Task, { taskId, number, host }: Run) => {
+const lastOutput = ({ config }: Pick<Panel, 'config'>, task: Task, { taskId, number, host }: Run) => {
   const paths = runtimePaths(config.runtime).run(runName(taskId, number))
   const nothing = { text: '', html: '', lines: 0 }
   if (readTicket(paths.folder) === null) {
@@ -153,7 +150,7 @@ const lastOutput = ({ config }: Pick<Panel, 'config'>, { params }: Task, { taskI
     const isHere = existsSync(config.runtime) && host === hostId(config.runtime)
     return { is: isHere ? ('pruned' as const) : ('elsewhere' as const), ...nothing }
   }
-  const { text } = readShownOutput(paths.folder, () => redactionOf(config).ofRun(paths.folder, params), {
+  const { text } = readShownOutput(paths.folder, () => redactionOf(config).ofOutput(paths.folder, task), {
     maxBytes: bytesRead,
     ended: runHasEnded(paths.folder),
   })

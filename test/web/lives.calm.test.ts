@@ -19,7 +19,7 @@ const open = async (t: TestContext) => {
     const rows = /<section id="task-runs"[\s\S]*?<\/section>/.exec(body)?.[0].split('<tr') ?? []
     const row = rows.find(html => html.includes(`run=${number}#output`)) ?? ''
     return (/<span class="ended[\s\S]*?<\/td>/.exec(row)?.[0] ?? '')
-      .replace(/<[^>]+>/g, ' ')
+      .replace(/<a [\s\S]*?<\/a>|<[^>]+>/g, ' ')
       .replace(/\s+/g, ' ')
       .trim()
   }

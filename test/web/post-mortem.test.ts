@@ -15,6 +15,8 @@ import { openPanel } from '../helpers/open-panel.ts'
 import { makeScene, until } from '../helpers/scene.ts'
 
 const password = 'correct-horse-battery'
+/** What it is changed to. */
+const other = 'staple-of-the-stable'
 
 const good = `import { execForeverInterval } from 'bgtask'
 export const execute = () => execForeverInterval(() => {}, 50)\n`
@@ -74,7 +76,7 @@ test('a loop that fails after a deploy: what changed, its last lines, its curve,
   const second = deploy(bad)
   await db.kysely
     .updateTable('bg_task')
-    .set({ params: JSON.stringify({ mode: 'fast', password }) })
+    .set({ params: JSON.stringify({ mode: 'fast', password: other }) })
     .where('id', '=', id)
     .execute()
   await appendAudit(db, {
@@ -114,7 +116,8 @@ test('a loop that fails after a deploy: what changed, its last lines, its curve,
   assert.match(said, /Code \S+poll\.ts \(([0-9a-f]{12})\) \S+poll\.ts \((?!\1)[0-9a-f]{12}\)/)
   assert.match(body, /<path class="chart-line" d="M[^"]+"\/>/)
   assert.ok(!said.includes('line 50 '), 'only the last 200 lines are there')
-  for (const hidden of [password, '10.1.2.3', 'signed in', '<b>bold</b>']) assert.ok(!body.includes(hidden), hidden)
+  assert.doesNotMatch(said, /Params password/)
+  for (const hidden of [password, other, '10.1.2.3', 'signed in', '<b>bold</b>']) assert.ok(!body.includes(hidden), hidden)
 
   const chinese = textOf((await ask(`${id}/runs/2`, 'zh-CN')).body)
   for (const expected of ['自上次正常运行以来的变化', '退出码 1：失败。', '直到结束的内存与 CPU'])
@@ -131,7 +134,7 @@ test('a loop that fails after a deploy: what changed, its last lines, its curve,
     '| 61 MB | 2 % | 7 |',
   ])
     assert.ok(file.body.includes(expected), `${expected} is not in: ${file.body}`)
-  assert.ok(!file.body.includes(password))
+  assert.ok(!file.body.includes(password) && !file.body.includes(other))
   // What was printed stands in a fence that nothing in it can end.
   const headings = file.body.replace(/^(`{3,})\n[\s\S]*?\n\1$/gm, '').match(/^#+ .*$/gm)!
   assert.ok(headings.length >= 6)
@@ -139,6 +142,14 @@ test('a loop that fails after a deploy: what changed, its last lines, its curve,
 
   for (const page of [await ask(String(id)), await ask(`${id}?run=2`)])
     assert.ok(page.body.includes(`/admin/core/bgtask/${id}/runs/2"`), 'the page of the loop leads there, from its sentence and its table')
+
+  // What it printed stays hidden when the task has another secret by now.
+  await db.kysely
+    .updateTable('bg_task')
+    .set({ params: JSON.stringify({ mode: 'fast', password }) })
+    .where('id', '=', id)
+    .execute()
+  for (const url of [`${id}/runs/2`, `${id}/runs/2/report`]) assert.ok(!(await ask(url)).body.includes(other), url)
 
   // Its folder is gone, what its row knows is not.
   rmSync(runtimePaths(scene.runtime).run(`${id}-2`).folder, { recursive: true })
