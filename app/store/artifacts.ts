@@ -60,12 +60,10 @@ export const listArtifactsOf = async (
       .selectFrom('bg_artifact')
       .selectAll()
       .where(row => row.or(runs.map(({ taskId, number }) => row.and({ task_id: taskId, number }))))
-      .orderBy('task_id')
-      .orderBy('n', 'desc')
       .execute(),
   )
   const byTask = Map.groupBy(rows.map(toArtifact), artifact => artifact.taskId)
-  for (const [id, artifacts] of byTask) byTask.set(id, artifacts.slice(0, most))
+  for (const [id, artifacts] of byTask) byTask.set(id, artifacts.sort((a, b) => b.n - a.n).slice(0, most))
   return byTask
 }
 

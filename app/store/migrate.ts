@@ -19,6 +19,7 @@ import * as endFacts from './migrations/0020-end-facts.ts'
 import * as loopErrors from './migrations/0021-loop-errors.ts'
 import * as edits from './migrations/0024-edits.ts'
 import * as startFacts from './migrations/0026-start-facts.ts'
+import * as aside from './migrations/0028-aside.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -50,6 +51,7 @@ export const migrations: readonly Migration[] = [
   loopErrors,
   edits,
   startFacts,
+  aside,
 ]
 
 /**

@@ -63,12 +63,13 @@ export const sliceFailed = (
     return { ids: fits.map(({ id }) => Number(id)), next: rows.length < atOnce ? null : Number(rows.at(-1)!.id) }
   })
 
-/** How many there are, or at least so many when more than `readAtMost` rows would have to be read. */
+/** How many there are, or at least so many when more than `readAtMost` rows would have to be read, or reading took longer than `withinMs`. */
 export const countFailed = async (
   db: Db,
   filter: FailedFilter,
-  { readAtMost = 100_000, ...bounds }: FailedBounds & { readAtMost?: number },
+  { readAtMost = 100_000, withinMs = Number.POSITIVE_INFINITY, ...bounds }: FailedBounds & { readAtMost?: number; withinMs?: number },
 ): Promise<{ count: number; isAll: boolean; first: number[] }> => {
+  const beganAt = performance.now()
   let count = 0
   const first: number[] = []
   let after: number | null = null
@@ -78,6 +79,7 @@ export const countFailed = async (
     first.push(...slice.ids.slice(0, 5 - first.length))
     if (slice.next === null) return { count, isAll: true, first }
     after = slice.next
+    if (count > 0 && performance.now() - beganAt > withinMs) break
   }
   return { count, isAll: false, first }
 }

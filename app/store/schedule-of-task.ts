@@ -19,7 +19,8 @@ export const scheduleOfTask = (db: Db, taskId: number): Promise<MadeBySchedule |
       .leftJoin('bg_schedule', 'bg_schedule.id', 'bg_schedule_due.schedule_id')
       .select(['schedule_id', 'name', 'due_at', 'by_hand'])
       .where('task_id', '=', taskId)
-      // With a unique key it may have been kept for several due times.
+      // With a unique key it may have been kept for several due times: the first of them, in the order of the index.
+      .orderBy('schedule_id')
       .orderBy('due_at')
       .limit(1)
       .executeTakeFirst()

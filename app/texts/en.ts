@@ -510,6 +510,8 @@ export const en = {
   'tasks.none': 'There are no tasks yet. Add one here, from your own code, or in the terminal.',
   'tasks.noneCode': 'In code:',
   'tasks.noneMatch': 'No task matches these filters.',
+  'tasks.searched':
+    'A text is looked for in the newest {n} tasks, a second of action, type, creator and unique key in as many that fit the first.',
   'tasks.unknownFilter': 'There is no state or kind “{given}”. Choose one of the list, or clear the filters.',
   'pager.label': 'Pages',
   'pager.newest': 'Newest',

@@ -488,6 +488,7 @@ export const zh: Record<keyof typeof en, string> = {
   'tasks.none': '还没有任务。可在此处、在您的代码中或在终端里添加。',
   'tasks.noneCode': '代码：',
   'tasks.noneMatch': '没有符合筛选条件的任务。',
+  'tasks.searched': '文本只在最新的 {n} 个任务中查找；动作、类型、创建者和唯一键中的第二个条件，只在符合第一个条件的同样多个任务中查找。',
   'tasks.unknownFilter': '没有“{given}”这种状态或类型。请从列表中选择，或清除筛选。',
   'pager.label': '分页',
   'pager.newest': '最新',

@@ -20,6 +20,9 @@ import { type Panel, redirectWith } from './panel.ts'
 import { type ChosenTasks, chosenFields, readTaskFilter } from './task-filter.ts'
 import { taskIdOf } from './task-id.ts'
 
+/** A page is not to wait longer for a count. */
+const countMs = 30
+
 /** A look at what would be done is worth so long: then what it told may have become wrong. */
 const previewMs = 15 * 60_000
 
@@ -33,7 +36,7 @@ export const registerBulk = (app: FastifyInstance, panel: Panel) => {
     const { count, isAll, first } =
       filter === null
         ? { count: 0, isAll: true, first: [] }
-        : await countMatching(panel.config, background.db, filter, { before: upTo + 1 })
+        : await countMatching(panel.config, background.db, filter, { before: upTo + 1, withinMs: countMs })
     const explain = createExplainer(panel)
     const tasks = await Promise.all(first.map(id => findTask(background.db, id)))
     const preview: Preview = { upTo, count, isAll, at: Date.now() }

@@ -15,6 +15,8 @@ import { fieldsOf } from './fields.ts'
 import { type Panel, redirectWith } from './panel.ts'
 
 const pageSize = 50
+/** A page is not to wait longer for a count. */
+const countMs = 30
 
 /** What failed, by error; and retrying or discarding as many of them as a filter lets through. */
 export const registerFailed = (app: FastifyInstance, panel: Panel) => {
@@ -46,7 +48,7 @@ export const registerFailed = (app: FastifyInstance, panel: Panel) => {
 
   app.get('/core/bgtask/recovery', async (request, reply) => {
     const { act, filter } = wishOf(request.query)
-    const { count, isAll, first } = await countFailed(db, filter, recoveryBounds(act, Date.now()))
+    const { count, isAll, first } = await countFailed(db, filter, { ...recoveryBounds(act, Date.now()), withinMs: countMs })
     const error = filter.error === undefined ? null : await findError(db, filter.error)
     const explain = createExplainer(panel)
     const tasks = await Promise.all(first.map(id => findTask(db, id)))

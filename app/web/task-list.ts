@@ -4,6 +4,7 @@ import { redactionOf } from '../runs/redaction.ts'
 import { listArtifactsOf } from '../store/artifacts.ts'
 import { findError } from '../store/errors.ts'
 import { findSchedule } from '../store/find-schedule.ts'
+import { mostRead } from '../store/list-tasks.ts'
 import type { FailedFilter } from '../store/recover.ts'
 import { loopStates } from '../task/task.ts'
 import { bulkLinks } from './bulk.ts'
@@ -14,7 +15,7 @@ import { findNamed } from './find-named.ts'
 import { loopRows } from './loop-rows.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
-import { chosenFields, readTaskFilter, taskStates } from './task-filter.ts'
+import { type ChosenTasks, chosenFields, readTaskFilter, taskStates } from './task-filter.ts'
 
 const pageSize = 50
 /** Newest files of a task in its row; its page has all. */
@@ -77,12 +78,18 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     )
       ? (act: string) => recoveryAddress(panel, act, failedFilterOf(chosen))
       : null,
+    /** So far back a text, or a second condition, is looked for; null: all tasks are. */
+    searched: chosen.text !== '' || isNarrowed(chosen) ? mostRead : null,
     bulk: unknown === null ? bulkLinks(panel, chosen, filter) : [],
     newer: page.newer === null ? null : address({ before: page.newer }),
     older: page.older === null ? null : address({ after: page.older }),
     actions: (await panel.background.catalog()).entries.map(entry => entry.name),
   }
 }
+
+/** More than one of those by which tasks are indexed. */
+const isNarrowed = ({ type, action, creator, unique, error }: ChosenTasks) =>
+  [type, action, creator, unique, error].filter(value => value !== '').length > 1
 
 const isRecoverable = (state: string, filters: readonly string[]) =>
   state === 'failed' && filters.every(name => ['state', 'action', 'type', 'creator', 'error'].includes(name))

@@ -131,6 +131,24 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
     'INSERT INTO bg_token (name, token_hash, scopes, created_by, created_at) ' +
       `SELECT 'deploy', n, '[]', concat('user', n % 1000), 0 FROM ${numbers(Math.max(1, rows / 10))} WHERE n > 0`,
   )
+  const made = Math.max(1, Math.trunc(rows / 10))
+  await run(
+    'INSERT INTO bg_artifact (task_id, number, n, name, path, size_bytes, declared_at, device, inode, born_ns) ' +
+      `SELECT n, 1, 1, 'made.csv', '/made.csv', 9, ${seedTime}, '1', '1', '1' FROM ${numbers(made)} WHERE n > 0`,
+  )
+  await run(
+    'INSERT INTO bg_queue_item (queue, data, created_at, free_at, failures, aside_at) ' +
+      `SELECT concat('queue', n % 3), '{}', ${seedTime} + n, CASE WHEN n % 2 = 0 THEN ${seedTime} ELSE NULL END, 0, ` +
+      `CASE WHEN n % 2 = 0 THEN NULL ELSE ${seedTime} + n END FROM ${numbers(made)} WHERE n > 0`,
+  )
+  await run(
+    'INSERT INTO bg_schedule (name, every_ms, anchor_at, action, params, options, missed, overlap, wanted, next_at, made_by, made_from, revision, created_at, updated_at) ' +
+      `SELECT concat('schedule', n), 1000, 0, 'a/b', '{}', '{}', 'once', 'allow', 'up', ${seedTime} + n, 'kim', 'panel', 0, 0, 0 FROM ${numbers(Math.max(1, Math.trunc(rows / 100)))} WHERE n > 0`,
+  )
+  await run(
+    'INSERT INTO bg_schedule_due (schedule_id, due_at, by_hand, task_id, made_at) ' +
+      `SELECT n % 50 + 1, ${seedTime} + n, 0, n + 1200, ${seedTime} FROM ${numbers(made)} WHERE n > 0`,
+  )
   await run(
     'INSERT INTO bg_error (error_key, action, sample, n, first_at, last_at, last_task) ' +
       `SELECT concat('error', n), concat('demo/action', n % 20), 'it broke', 1000000, 0, ${seedTime} + n, n FROM ${numbers(Math.max(30, rows / 100))} WHERE n > 0`,
