@@ -32,24 +32,25 @@ const steps = (html: string) =>
 
 test('a task’s page draws what happened to it, through a failed try, an end, and being asked for again', async () => {
   const { id } = await panel.background.addTask('test/fails', {}, { maxAttempts: 2, creator: 'kim' })
-  assert.deepEqual(steps(await page(id)), ['Added', 'Waits for its turn began'])
+  assert.deepEqual(steps(await page(id)), ['Added by kim', 'Waits for its turn began'])
   await panel.ask({ method: 'POST', url: '/admin/core/bgtask/loop/start', as: operator, body: {} })
   await stateIs(id, 'failed')
-  const failed = ['Run 1 … It failed: it did not work out', 'Waited for the next try …', 'Run 2 … It failed: it did not work out', 'Failed']
+  const failed = ['Run 1 … It failed: it did not work out', 'Waited for the next try …', 'Run 2 … It failed: it did not work out']
   const first = await page(id)
-  assert.deepEqual(steps(first), ['Added', 'Waited for its turn …', ...failed])
+  assert.deepEqual(steps(first), ['Added by kim', 'Waited for its turn …', ...failed, 'Failed Given up after 2 tries.'])
   assert.match(first, /<p class="hint">It took [\d.]+ s from being added to its end; it ran for [\d.]+ m?s of that\.<\/p>/)
   assert.equal(first.match(/class="step-share"/g)?.length, 4)
   assert.match(first, new RegExp(`href="/admin/core/bgtask/${id}\\?run=1#output">Run 1<`))
   await panel.ask({ method: 'POST', url: `/admin/core/bgtask/${id}/retry`, as: operator, body: {} })
   await stateIs(id, 'failed')
-  assert.deepEqual(steps(await page(id)).slice(6), [
+  assert.deepEqual(steps(await page(id)).slice(5), [
+    'Failed',
     'Asked for again',
     'Waited for its turn …',
     'Run 3 … It failed: it did not work out',
     'Waited for the next try …',
     'Run 4 … It failed: it did not work out',
-    'Failed',
+    'Failed Given up after 2 tries.',
   ])
   // Of a page of older runs, the timeline is the same.
   const older = (await panel.ask({ url: `/admin/core/bgtask/${id}?before=2`, as: operator })).body
@@ -74,14 +75,30 @@ test('a task that replaced another one, and that one, name each other; so does w
   const between = await page(middle.id)
   assert.ok(between.includes(`<dt>Replaces</dt><dd>${link(old.id)}`))
   assert.ok(between.includes(`<dt>Replaced by</dt><dd>${link(newest.id)}`))
-  assert.deepEqual(steps(between), ['Added', 'Waited for its time …', 'Cancelled'])
+  assert.deepEqual(steps(between), [
+    `Added in place of #${old.id}`,
+    'Waited for its time …',
+    `Cancelled Replaced by #${newest.id} , which has the same unique key.`,
+  ])
   const last = await page(newest.id)
   assert.ok(last.includes(`<dt>Replaces</dt><dd>${link(middle.id)}`))
   assert.doesNotMatch(last, /Replaced by/)
-  assert.deepEqual(steps(last), ['Added', 'Waits for its time began until'])
+  assert.deepEqual(steps(last), [`Added in place of #${middle.id}`, 'Waits for its time began until'])
   // Of another key.
   const other = await page((await add('replace', 'lesson <2>')).id)
   assert.doesNotMatch(other, /Replace[sd]/)
+})
+
+test('what a schedule has made names it, also when that was removed', async () => {
+  await panel.background.addSchedule('nightly', { everyMs: 3_600_000, action: 'test/ok' })
+  const schedule = Number(panel.sql('SELECT id FROM bg_schedule')[0]!.id)
+  await panel.ask({ method: 'POST', url: `/admin/config/schedules/${schedule}/run`, as: operator, body: {} })
+  const id = Number(panel.sql('SELECT MAX(task_id) AS id FROM bg_schedule_due')[0]!.id)
+  const made = await page(id)
+  assert.match(steps(made)[0]!, /^Added .*by the schedule nightly$/)
+  assert.match(made, new RegExp(`by the schedule <a href="/admin/config/schedules#schedule-${schedule}">nightly</a>`))
+  await panel.ask({ method: 'POST', url: `/admin/config/schedules/${schedule}/removal`, as: operator, body: {} })
+  assert.match(steps(await page(id))[0]!, /^Added .*by a schedule that was removed$/)
 })
 
 test('with other params: the form begins with this task, its secrets hidden, and adds a task that has them', async () => {
