@@ -4,6 +4,7 @@ import type { CallerTransaction, Db } from './database.ts'
 import { forUpdate } from './for-update.ts'
 import { toTask } from './rows.ts'
 import { type Executor, transact } from './transact.ts'
+import { reasonAskedBy } from './wishes.ts'
 
 /** Edits that are kept of a task; older ones are removed as new ones come. */
 export const editsKept = 100
@@ -59,7 +60,7 @@ export const editTask = (
         grace_ms: graceMs,
         rerun_after_crash: rerunAfterCrash ? 1 : 0,
         edits: edit.n,
-        ...(edit.effect === 'restart' ? { wish: task.wish + 1 } : {}),
+        ...(edit.effect === 'restart' ? { wish: task.wish + 1, ...reasonAskedBy(task, edit.by) } : {}),
         updated_at: now,
       })
       .where('id', '=', task.id)

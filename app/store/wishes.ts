@@ -34,10 +34,17 @@ export const wishDown = (db: Db, id: number, by: string, now: number): Promise<b
 export const wishFresh = (db: Db, id: number, by: string, now: number): Promise<boolean> =>
   changeLoop(db, id, task => ({
     // What runs is replaced, and its run will tell by whom.
-    ...(task.reason && task.state !== 'stopped' ? { reason: fromReason({ ...task.reason, by }) } : {}),
+    ...reasonAskedBy(task, by),
     ...up(task, by, now),
     wish: task.wish + 1,
   }))
+
+/** What runs says why it does, and from now on also who wants another process in its place. */
+export const reasonAskedBy = ({ reason, state }: Pick<Task, 'reason' | 'state'>, by: string | null): { reason?: string | null } => {
+  if (!reason || state === 'stopped') return {}
+  const { by: _before, ...rest } = reason
+  return { reason: fromReason({ ...rest, ...(by === null ? {} : { by }) }) }
+}
 
 export type Cancelled = 'cancelled' | 'cancelling' | 'already-final'
 

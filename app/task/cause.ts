@@ -48,8 +48,9 @@ const causeInWords = ({ outcome, content, error, endFacts }: EndedRun): Message<
   return endFacts?.uncaught ? say(`cause.${endFacts.uncaught}`) : null
 }
 
-const causeOfExit = ({ outcome, exitCode }: EndedRun): Message<CauseKey> | null => {
-  if (outcome !== 'exited' || exitCode === null || exitCode === 78) return null
+// The runner says so when its process leaves by itself; what ends without its knowing is no process.exit().
+const causeOfExit = ({ outcome, exitCode, content }: EndedRun): Message<CauseKey> | null => {
+  if (outcome !== 'exited' || exitCode === null || exitCode === 78 || !content?.startsWith('The process left with exit code ')) return null
   return exitCode === 0 ? say('cause.exitZero') : say('cause.exit', { exitCode: String(exitCode) })
 }
 

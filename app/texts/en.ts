@@ -59,7 +59,7 @@ export const en = {
   'end.lost': 'It ended while nobody watched and left no trace.',
 
   'cause.ignoredStop':
-    'It ignored the stop: SIGKILL ended it {afterMs, duration} after SIGTERM. Let its action look at ctx.signal, and let what it awaits end with that.',
+    'SIGKILL ended it {afterMs, duration} after SIGTERM: it ignored the stop, or did not come to an end within its grace. Let its action look at ctx.signal, or give it more grace.',
   'cause.blocked':
     'It computed without a pause, so its event loop was blocked: a loop in its code without an end, or work to be cut into pieces with an await in between.',
   'cause.blocks':

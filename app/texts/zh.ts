@@ -61,7 +61,7 @@ export const zh: Record<keyof typeof en, string> = {
   'end.lost': '在无人监视时结束，没有留下痕迹。',
 
   'cause.ignoredStop':
-    '它无视停止要求：在 SIGTERM 之后 {afterMs, duration}被 SIGKILL 终止。请让其动作留意 ctx.signal，并让所等待的操作随之结束。',
+    '在 SIGTERM 之后 {afterMs, duration}被 SIGKILL 终止：它无视停止要求，或未能在宽限时间内结束。请让其动作留意 ctx.signal，或延长宽限。',
   'cause.blocked': '它不停地计算，事件循环被阻塞：代码中有无尽的循环，或工作需要拆成小块，其间加入 await。',
   'cause.blocks': '它正不停地计算，事件循环被阻塞：代码中有无尽的循环，或工作需要拆成小块，其间加入 await。',
   'cause.hung': '它在等待，几乎不占用 CPU：某个应答、锁或 Promise 一直没有到来。请为所等待的操作设置时限。',

@@ -37,8 +37,9 @@ test('what ended a run: by its signal, its code, who stopped it, and the words o
     [{ outcome: 'killed', exitCode: null, signal: 'SIGKILL', endFacts: { kernelKills: 2 } }, 'kernelMemory'],
     [{ outcome: 'out-of-memory', exitCode: null, signal: 'SIGABRT', iterations: 0 }, 'memory'],
     [{ outcome: 'out-of-memory', exitCode: null, signal: 'SIGABRT', iterations: 1_000 }, 'leak', 1_000],
-    [{ outcome: 'exited', exitCode: 0 }, 'exitZero'],
-    [{ outcome: 'exited', exitCode: 3 }, 'exit', '3'],
+    [{ outcome: 'exited', exitCode: 0, content: 'The process left with exit code 0 before its action had ended.' }, 'exitZero'],
+    [{ outcome: 'exited', exitCode: 3, content: 'The process left with exit code 3 before its action had ended.' }, 'exit', '3'],
+    [{ outcome: 'exited', exitCode: 3, error: 'The process left with code 3 without an outcome.' }, null],
     [{ outcome: 'exited', exitCode: 78 }, null],
     [
       { outcome: 'exited', exitCode: 1, error: 'Last error printed: Error: connect ECONNREFUSED 10.0.0.7:5432' },

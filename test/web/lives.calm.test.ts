@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { ring } from '../../app/runs/doorbell.ts'
 import { askReload } from '../../app/runs/flags.ts'
+import { editTask } from '../../app/store/edit-task.ts'
 import { wishDown, wishFresh } from '../../app/store/wishes.ts'
+import { termsOf } from '../../app/task/edit.ts'
 import { openPanel } from '../helpers/open-panel.ts'
 import { makeScene, until } from '../helpers/scene.ts'
 
@@ -55,37 +57,51 @@ test('the table of lives: who or what ended each, and how', { timeout: 120_000 }
   await tells(well, 1, /^Restarted by kim\.$/, /^被 kim 重启。$/)
 
   await runs(well, 2)
+  const seen = await scene.task(well)
+  const edit = {
+    after: { ...termsOf(seen), graceMs: 3_000 },
+    effect: 'restart',
+    by: 'ben',
+    via: 'form',
+    revertOf: null,
+    touched: [],
+  } as const
+  assert.equal((await editTask(background.db, seen, edit, Date.now())).done, 'edited')
+  ring(runtime)
+  await tells(well, 2, /^Restarted by ben\.$/, /^被 ben 重启。$/)
+
+  await runs(well, 3)
   await runs(stubborn, 1)
   askReload(runtime, { epoch: supervisor.info.epoch, by: 'leo', at: Date.now() })
-  await tells(well, 2, /^Replaced by fresh code \(reload by leo\)\.$/, /leo 要求重新加载/)
+  await tells(well, 3, /^Replaced by fresh code \(reload by leo\)\.$/, /leo 要求重新加载/)
   await tells(
     stubborn,
     1,
-    /^Replaced by fresh code \(reload by leo\)\. It ignored the stop: SIGKILL ended it (?:\d{3} ms|[\d.]+ s) after SIGTERM\./,
+    /^Replaced by fresh code \(reload by leo\)\. SIGKILL ended it (?:\d{3} ms|[\d.]+ s) after SIGTERM: it ignored the stop/,
   )
   const forced = (await scene.runs(stubborn)).find(run => run.number === 1)!.endFacts!.stop!
   assert.equal(forced.by, 'leo')
   assert.ok(forced.killedAfterMs! >= 600)
 
-  await runs(well, 3)
+  await runs(well, 4)
   await supervisor.stop()
   supervisor = await scene.supervise()
-  await tells(well, 3, /^Stopped with the supervisor\.$/, /^随监管进程一同停止。$/)
+  await tells(well, 4, /^Stopped with the supervisor\.$/, /^随监管进程一同停止。$/)
 
   // Nobody is there to see its end.
-  await runs(well, 4)
+  await runs(well, 5)
   await supervisor.kill()
-  const pid = scene.marked().find(({ mark }) => mark.includes(`/${well}-4/`))!.pid
+  const pid = scene.marked().find(({ mark }) => mark.includes(`/${well}-5/`))!.pid
   process.kill(pid, 'SIGKILL')
   await until('it is gone', () => scene.marked().every(process => process.pid !== pid))
   supervisor = await scene.supervise()
-  await tells(well, 4, /^It ended while nobody watched and left no trace\.$/, /在无人监视时结束/)
+  await tells(well, 5, /^It ended while nobody watched and left no trace\.$/, /在无人监视时结束/)
 
-  await runs(well, 5)
+  await runs(well, 6)
   await wishDown(background.db, well, 'anna', Date.now())
   ring(runtime)
-  await tells(well, 5, /^Stopped by anna\.$/, /^被 anna 停止。$/)
-  assert.equal((await scene.runs(well)).find(run => run.number === 5)!.endFacts!.stop!.killedAfterMs, null)
+  await tells(well, 6, /^Stopped by anna\.$/, /^被 anna 停止。$/)
+  assert.equal((await scene.runs(well)).find(run => run.number === 6)!.endFacts!.stop!.killedAfterMs, null)
 
   const once = await background.addTask('fails/runs-well')
   await scene.untilState(once.id, 'running')
