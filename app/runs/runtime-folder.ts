@@ -14,6 +14,8 @@ export const runtimePaths = (runtime: string) => ({
   reload: join(runtime, 'bgtask.reload'),
   hold: join(runtime, 'bgtask.hold'),
   wake: join(runtime, 'bgtask.wake'),
+  /** Touched by the supervisor when it has written that tasks have changed, so that open pages need not ask all the time. */
+  changed: join(runtime, 'bgtask.changed'),
   log: join(runtime, 'bgtask.log'),
   /** Of a panel in the background: who it is, what it says, and who is just starting, stopping or reloading it. */
   panel: join(runtime, 'panel.pid'),

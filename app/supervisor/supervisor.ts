@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
+import { ringPanels } from '../runs/doorbell.ts'
 import { openRuns } from '../runs/open-runs.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { dataVersion } from '../store/data-version.ts'
@@ -30,6 +31,8 @@ export interface Log {
 
 /** What ends within this time is recorded together. */
 const recordAfterMs = 15
+/** What changes within this time is told to panels together. */
+const ringAfterMs = 5
 /** A database that says that nobody changed it is read all the same this often: the clock may have been set, and tasks come due. */
 const readAnywayMs = 5_000
 const readBusyMs = 250
@@ -66,6 +69,7 @@ export class Supervisor {
   #refreshing: Promise<void> | null = null
   #refreshAgain = false
   #recordTimer: NodeJS.Timeout | null = null
+  #bellTimer: NodeJS.Timeout | null = null
   #readTimer: NodeJS.Timeout | null = null
   #finishing = false
   /** Who asked us to leave, and to reload; null when it was no person. */
@@ -83,6 +87,8 @@ export class Supervisor {
     this.#recorder = new Recorder(owner, incidents, name => this.#open.remove(name))
     this.#launcher = new Launcher(config, owner, this.#open, log, {
       ready: child => {
+        // That it runs was written when it was claimed.
+        if (child.ticket.execType === 'ONCE') this.#tellPanels()
         this.#loops.ready(child)
         this.#act()
       },
@@ -228,6 +234,14 @@ export class Supervisor {
     this.#left.resolve()
   }
 
+  /** Not more often than pages look. */
+  #tellPanels(): void {
+    this.#bellTimer ??= setTimeout(() => {
+      this.#bellTimer = null
+      ringPanels(this.#config.runtime)
+    }, ringAfterMs).unref()
+  }
+
   // Acting comes first: a loop that died is up again before its end is written.
   #changed(): void {
     this.#act()
@@ -241,8 +255,10 @@ export class Supervisor {
     await this.database.use(async db => {
       const trouble = (sentence: string) => this.#log.warn(sentence)
       const hadWork = this.#recorder.hasWork
+      const changed = hadWork || (this.#residents?.held ?? 0) > 0
       await this.#recorder.flush(db, trouble)
       await this.#residents?.flush(db)
+      if (changed) this.#tellPanels()
       if (this.#residents && this.#residents.held > busyTasks && performance.now() - this.#lastRead.at < readBusyMs) return this.#readSoon()
       const read = { version: await dataVersion(db), at: performance.now() }
       const unchanged = read.version !== null && read.version === this.#lastRead.version
@@ -260,7 +276,9 @@ export class Supervisor {
       })
       this.#take(wishes, claims)
       this.#residents?.wake()
-      if (this.#recorder.hasWork) await this.#recorder.flush(db, trouble)
+      if (!this.#recorder.hasWork) return
+      await this.#recorder.flush(db, trouble)
+      this.#tellPanels()
     })
   }
 

@@ -7,7 +7,9 @@ import { BgtaskError, messageOf } from '../errors.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { isAway } from '../store/is-away.ts'
 import { findSession } from '../store/sessions.ts'
+import { tasksById } from '../store/tasks-by-id.ts'
 import { findUserById } from '../store/users.ts'
+import { changesOf, type LiveRegion, readRegion } from './live-region.ts'
 import { createLiveView, type LiveView } from './live-view.ts'
 import { type OutputTail, openTail } from './output-tail.ts'
 import type { Pages, Reader } from './render.ts'
@@ -35,6 +37,8 @@ interface LiveTools {
   /** Of the panel. */
   root: string
   report: (error: unknown) => void
+  /** Between two looks at all pages while nobody says that something has changed. Default 1,000. */
+  pollMs?: number
 }
 
 export interface JoiningClient {
@@ -71,13 +75,15 @@ interface Group {
   reader: Reader
   view: LiveView
   clients: Set<JoiningClient>
-  /** Last rendered HTML by region, and that text without what changes by the mere passing of time. */
-  regions: Map<string, { html: string; essence: string }>
+  /** As they were made last. */
+  regions: Map<string, LiveRegion>
+  /** How its task stood when it was looked at because something had changed. */
+  mark: string
   tail: OutputTail | null
 }
 
 /** @param tools.report told of what should not have happened; it ends no stream and no process */
-export const createLiveHub = ({ config, background, pages, root, report }: LiveTools): LiveHub => {
+export const createLiveHub = ({ config, background, pages, root, report, pollMs = liveLimits.pollMs }: LiveTools): LiveHub => {
   const groups = new Map<string, Group>()
   const clients = new Set<JoiningClient>()
   let beat: NodeJS.Timeout | undefined
@@ -88,23 +94,29 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
   let notBefore = 0
   let looking = false
   let poked = false
+  let soonest: NodeJS.Timeout | undefined
+  let stirred = false
+  let notStirredBefore = 0
   let lastGood = Date.now()
   let closed = false
 
   const start = () => {
-    lookIn(liveLimits.pollMs)
+    lookIn(pollMs)
     beat ??= setInterval(() => broadcast(clients, ': beat\n\n'), liveLimits.heartbeatMs)
     check ??= setInterval(checkReaders, liveLimits.checkMs)
-    const watched = basename(runtimePaths(config.runtime).pid)
+    const { pid, wake, changed } = runtimePaths(config.runtime)
+    const bells = [basename(wake), basename(changed)]
     watcher ??= watch(config.runtime, (_event, name) => {
-      if (name === watched) poke()
+      if (name === basename(pid)) poke()
+      else if (name !== null && bells.includes(name)) stir()
     }).on('error', error => report(new Error(`${config.runtime} is not watched any more (${messageOf(error)}); pages follow by polling`)))
   }
 
   const pause = () => {
-    for (const timer of [beat, check, next?.timer]) clearTimeout(timer)
+    for (const timer of [beat, check, next?.timer, soonest]) clearTimeout(timer)
     watcher?.close()
-    beat = check = next = watcher = undefined
+    beat = check = next = watcher = soonest = undefined
+    stirred = false
   }
 
   /** Looks then, if nothing makes it look earlier. */
@@ -122,14 +134,72 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
     poked = false
     const from = performance.now()
     for (const some of inPieces([...groups.values()], liveLimits.atOnce)) {
-      await Promise.all(some.map(group => refresh(group).catch(report)))
-      await nextTurn()
+      await refreshAll(some)
+      // Who waits for a change of state does not wait for all the others.
+      if (stirred) await lookAtChanged()
     }
     looking = false
     if (clients.size === 0) return
+    stirAgain()
     const now = performance.now()
     notBefore = Math.max(from + liveLimits.mostOftenMs, now + liveLimits.rest * (now - from))
-    lookIn(poked ? 0 : from + liveLimits.pollMs - now)
+    lookIn(poked ? 0 : from + pollMs - now)
+  }
+
+  /** The supervisor, or somebody else, says that tasks have changed. */
+  const stir = () => {
+    if (clients.size === 0 || stirred) return
+    stirred = true
+    if (looking) return
+    soonest = setTimeout(
+      async () => {
+        // A look that has begun meanwhile does it.
+        if (looking || !stirred) return
+        looking = true
+        await lookAtChanged()
+        looking = false
+        if (clients.size === 0) return
+        stirAgain()
+        lookIn(poked ? 0 : pollMs)
+      },
+      Math.max(0, notStirredBefore - performance.now()),
+    )
+  }
+
+  /** It was said while the last pages were made. */
+  const stirAgain = () => {
+    if (!stirred) return
+    stirred = false
+    stir()
+  }
+
+  /** Only at pages of tasks that have changed, and at those that show many. */
+  const lookAtChanged = async () => {
+    clearTimeout(soonest)
+    const from = performance.now()
+    stirred = false
+    try {
+      const shown = [...groups.values()]
+      const tasks = await tasksById(background.db, [...new Set(shown.flatMap(({ view }) => view.taskId ?? []))])
+      const isDue = (group: Group) => {
+        if (group.view.taskId === null) return group.view.regions.length > 0
+        const task = tasks.get(group.view.taskId)
+        const mark = task ? [task.state, task.number, task.wanted, task.updatedAt].join() : 'gone'
+        if (group.mark === mark) return false
+        group.mark = mark
+        return true
+      }
+      for (const some of inPieces(shown.filter(isDue), liveLimits.atOnce)) await refreshAll(some)
+    } catch (error) {
+      if (!isAway(error)) report(error)
+    }
+    const now = performance.now()
+    notStirredBefore = Math.max(from + liveLimits.mostOftenMs, now + liveLimits.rest * (now - from))
+  }
+
+  const refreshAll = async (some: readonly Group[]) => {
+    await Promise.all(some.map(group => refresh(group).catch(report)))
+    await nextTurn()
   }
 
   const poke = () => {
@@ -139,10 +209,10 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
 
   const refresh = async (group: Group) => {
     for (const { id, html } of await render(group)) {
-      const essence = withoutTimes(html)
-      if (group.regions.get(id)?.essence === essence) continue
-      group.regions.set(id, { html, essence })
-      send(group.clients, stream('replace', id, html))
+      const region = readRegion(html)
+      const changes = changesOf(id, group.regions.get(id), region)
+      group.regions.set(id, region)
+      for (const change of changes) send(group.clients, stream('replace', change.id, change.html))
     }
   }
 
@@ -184,7 +254,10 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
 
   const catchUp = (group: Group, client: JoiningClient) => {
     for (const [id, { html }] of group.regions) write(client, stream('replace', id, html))
-    const { tail } = group
+    catchUpOutput(group, client)
+  }
+
+  const catchUpOutput = ({ tail }: Group, client: JoiningClient) => {
     if (!tail) return
     tail.pump()
     if (client.seen !== `${tail.number}:${tail.position}`)
@@ -256,6 +329,7 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
         view: createLiveView(client.page, root),
         clients: new Set(),
         regions: new Map(),
+        mark: '',
         tail: null,
       }
       groups.set(key, group)
@@ -265,7 +339,8 @@ export const createLiveHub = ({ config, background, pages, root, report }: LiveT
       start()
       write(client, 'retry: 1000\n\n')
       if (known) catchUp(group, client)
-      else refresh(group).then(() => group.clients.has(client) && catchUp(group, client), report)
+      // What is made now is sent to all that are there, so also to this one.
+      else refresh(group).then(() => group.clients.has(client) && catchUpOutput(group, client), report)
     },
     poke,
     endSession,
@@ -294,5 +369,3 @@ const inPieces = <Item>(items: readonly Item[], size: number): Item[][] =>
 
 /** Requests that have come in meanwhile are answered first. */
 const nextTurn = () => new Promise<void>(resolve => setImmediate(resolve))
-
-const withoutTimes = (html: string) => html.replace(/(<time[^>]*>)[^<]*/g, '$1')

@@ -23,6 +23,7 @@ const measurements = {
   'cron-after-request': () => import('./cron-after-request.ts'),
   'loop-samples': () => import('./loop-samples.ts'),
   'page-times': () => import('./page-times.ts'),
+  'live-pages': () => import('./live-pages.ts'),
 } satisfies Record<string, () => Promise<{ measure(): Promise<Figure[]> }>>
 type Name = keyof typeof measurements
 

@@ -1,27 +1,26 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { launcher } from '../../app/paths.ts'
 import { liveLimits } from '../../app/web/live-hub.ts'
-import { freePort } from '../../test/helpers/browser.ts'
 import { moreSessions } from '../../test/helpers/more-sessions.ts'
 import type { Attack, Molested } from './attack.ts'
 import { type Figure, makeFigure } from './figure.ts'
+import { type MeasuredPanel, openPanel } from './open-panel.ts'
 import { percentile, spread } from './statistics.ts'
 import { until } from './until.ts'
 
-const password = 'a lantern over the harbour'
 const looks = 150
 const betweenMs = 40
 const most = 300
 
 /** How long the overview takes for an operator at work, while others do their worst; beside the same page in quiet. */
 export const measure = async (): Promise<Figure[]> => {
-  await using panel = await openPanel()
+  await using folder = temporaryFolder()
+  await using panel = await openPanel(join(folder.path, 'runtime'))
   const quiet = await timeLooks(panel)
   const memoryMb = { quiet: panel.residentMb() }
   const cookies = [panel.cookie, ...moreSessions(panel.runtime, panel.cookie, liveLimits.inAll / liveLimits.perSession)].slice(1)
@@ -55,67 +54,15 @@ export const measure = async (): Promise<Figure[]> => {
   return figures
 }
 
-interface MeasuredPanel extends AsyncDisposable {
-  port: number
-  runtime: string
-  cookie: string
-  residentMb(): number
-  descriptors(): number
-}
-
-const openPanel = async (): Promise<MeasuredPanel> => {
-  const folder = mkdtempSync(join(tmpdir(), 'bgtask-bench-'))
-  const runtime = join(folder, 'runtime')
-  const port = await freePort()
-  const child = spawn(process.execPath, [launcher, 'serve'], {
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME ?? '/',
-      BGTASK_RUNTIME: runtime,
-      PORT: String(port),
-      BGTASK_AUTOSTART: 'off',
-      BGTASK_ADMIN_PASSWORD: password,
-      BGTASK_TRUST_PROXY: '127.0.0.1',
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const clean = () => {
-    child.kill('SIGKILL')
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-  }
-  process.once('exit', clean)
-  const address = `http://127.0.0.1:${port}`
-  await until('the panel answers', () =>
-    fetch(`${address}/healthz`).then(
-      ({ ok }) => ok,
-      () => false,
-    ),
-  )
-  const form = await fetch(`${address}/admin/login`)
-  const token = /name="_csrf" value="([^"]+)"/.exec(await form.text())![1]!
-  const cookieOf = (answer: Response) =>
-    answer.headers
-      .getSetCookie()
-      .map(one => one.split(';')[0])
-      .join('; ')
-  const signedIn = await fetch(`${address}/admin/login`, {
-    method: 'POST',
-    redirect: 'manual',
-    headers: { origin: address, cookie: cookieOf(form) },
-    body: new URLSearchParams({ _csrf: token, name: 'admin', password }),
-  })
-  if (signedIn.status !== 303) throw new Error(`Signing in was answered by ${signedIn.status}.`)
+const temporaryFolder = () => {
+  const path = mkdtempSync(join(tmpdir(), 'bgtask-bench-'))
+  const remove = () => rmSync(path, { recursive: true, force: true, maxRetries: 5 })
+  process.once('exit', remove)
   return {
-    port,
-    runtime,
-    cookie: cookieOf(signedIn),
-    residentMb: () => (Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) * 1024) / 1e6,
-    descriptors: () => readdirSync(`/proc/${child.pid}/fd`).length,
+    path,
     [Symbol.asyncDispose]: async () => {
-      process.off('exit', clean)
-      const ended = once(child, 'exit')
-      clean()
-      await ended
+      process.off('exit', remove)
+      remove()
     },
   }
 }
