@@ -114,6 +114,8 @@ async function takeAll() {
   await until('cron has run', async () => ['succeeded', 'failed'].includes((await task(cronRun.id)).state), 30_000)
   for (const to of ['cleo', 'dan']) await letters.createItem({ to, subject: 'Your order is on its way' })
   await insertSamples(background.db, shopSamples(orders.id, Date.now()))
+  await until('orders are fetched', async () => (await task(orders.id)).state === 'running')
+  await setLives(background.db, orders.id, Date.now())
   await changeOrders(background, orders.id, Date.now())
   // Six hours that nobody waited for: the loop of prices has run all the time, and died twice.
   await until('prices are compared', async () => (await task(prices.id)).state === 'running')
@@ -321,6 +323,17 @@ async function changeOrders(background: Background, id: number, now: number) {
     const edit = { after: { ...termsOf(seen), ...after }, effect: 'next', by, via: 'form', revertOf: null, touched, ...more } as const
     await editTask(background.db, seen, edit, now - minutesAgo * 60_000)
   }
+  // The run under way took the place of one that a reload had ended.
+  await background.db.kysely
+    .updateTable('bg_run')
+    .set({
+      outcome: 'interrupted',
+      exit_code: null,
+      end_facts: JSON.stringify({ stop: { because: 'reload', by: 'ada', at: now, killedAfterMs: null } }),
+    })
+    .where('task_id', '=', id)
+    .where('outcome', '=', 'exited')
+    .execute()
   await change('ben', 47, { params: { supplier: 'north', atOnce: 200, apiKey: 'sk-orders-2026-a1' } })
   await change('ada', 31, { params: { supplier: 'north', atOnce: 50, apiKey: 'sk-orders-2026-a1' }, graceMs: 30_000 }, { revertOf: 1 })
   await change('ada', 12, { params: { supplier: 'north', atOnce: 50, apiKey: 'sk-orders-2026-b2' } })

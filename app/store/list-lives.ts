@@ -6,11 +6,7 @@ import { withRetries } from './transact.ts'
 /** When a run was, and how it ended; without its texts, which may be long. */
 export type Life = Pick<Run, 'number' | 'startedAt' | 'endedAt' | 'outcome'>
 
-/** The newest runs of a task, newest first, the one under way included. */
-export const listLives = async (db: Db, taskId: number, limit: number): Promise<Life[]> =>
-  (await listLivesOf(db, [taskId], limit)).get(taskId) ?? []
-
-/** The same of several tasks, by one statement: `limit` of each. Those without a run are not in it. */
+/** The newest runs of several tasks, the ones under way included, by one statement: `limit` of each, newest first. Those without a run are not in it. */
 export const listLivesOf = async (db: Db, taskIds: readonly number[], limit: number): Promise<ReadonlyMap<number, Life[]>> => {
   if (taskIds.length === 0) return new Map()
   const newest = `SELECT task_id, number, started_at, ended_at, outcome FROM bg_run WHERE task_id = ? ORDER BY number DESC LIMIT ${limit}`

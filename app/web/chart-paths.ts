@@ -30,6 +30,9 @@ export const barPath = (values: Values, most: number): string =>
 /** Upright lines at these slots, which may be broken numbers. */
 export const markPath = (slots: readonly number[]): string => slots.map(slot => `M${round(slot)} 0V100`).join('')
 
+/** A point at the top of each of these lines, which the page draws as a head: it keeps its shape however the chart is stretched. */
+export const headPath = (slots: readonly number[]): string => slots.map(slot => `M${round(slot)} 0h0`).join('')
+
 /** The end of a scale: 1, 2 or 5 with noughts behind, at least as much as the highest value. 1 when there is none above 0. */
 export const scaleOf = (values: Values): number => {
   const highest = Math.max(0, ...values.map(value => value ?? 0))

@@ -1,10 +1,9 @@
 import type { Db } from '../store/database.ts'
-import { type Life, listLives } from '../store/list-lives.ts'
 import { listSamples } from '../store/samples.ts'
 import { addDurations, type Durations, percentileMs } from '../task/durations.ts'
-import { isBadEnd } from '../task/outcome.ts'
 import { type Sample, type SampleSpanMs, spanAt } from '../task/sample.ts'
-import { barPath, linePath, markPath, scaleOf } from './chart-paths.ts'
+import { barPath, headPath, linePath, markPath, scaleOf } from './chart-paths.ts'
+import { type EventKind, eventKinds, type LoopEvent, listLoopEvents } from './loop-events.ts'
 
 /** What can be looked at: how many spans of which length. */
 export const chartSpans = {
@@ -13,9 +12,6 @@ export const chartSpans = {
   '7d': { spanMs: 3_600_000, slots: 168 },
 } as const satisfies Record<string, { spanMs: SampleSpanMs; slots: number }>
 export type ChartSpan = keyof typeof chartSpans
-
-/** More lives than that are not marked: the page tells how many there were. */
-const mostMarks = 200
 
 export interface LoopChart {
   /** Its text is `charts.<key>`; also says what unit it has. */
@@ -37,7 +33,9 @@ export interface LoopCharts {
   /** Starts in this time, and how many of them followed a bad end. */
   starts: number
   badStarts: number
-  marks: { className: string; path: string }[]
+  /** What happened, oldest first, and the upright lines that stand for it; those of a kind that others are to be told from have heads. */
+  events: LoopEvent[]
+  marks: { kind: EventKind; path: string; heads: string }[]
   iterations: number
   errors: number
   /** Half of the iterations, and 95 of 100, took at most so long; null when there was none. */
@@ -53,14 +51,13 @@ export const loopCharts = async (db: Db, taskId: number, given: string | undefin
   const to = spanAt(now, spanMs)
   const from = to - slots * spanMs
   const samples = await listSamples(db, taskId, spanMs, from)
-  const lives = await listLives(db, taskId, mostMarks)
-  return drawLoop(samples, lives, { span, from, to })
+  return drawLoop(samples, await listLoopEvents(db, taskId, from, to), { span, from, to })
 }
 
-/** Pure: the same samples and lives make the same charts. @param lives newest first */
+/** Pure: the same samples and events make the same charts. @param events within the time shown */
 export const drawLoop = (
   samples: readonly Sample[],
-  lives: readonly Pick<Life, 'number' | 'startedAt' | 'outcome'>[],
+  events: readonly LoopEvent[],
   { span, from, to }: { span: ChartSpan; from: number; to: number },
 ): LoopCharts => {
   const { spanMs, slots } = chartSpans[span]
@@ -74,9 +71,7 @@ export const drawLoop = (
   const halves = valuesOf(({ durations }) => percentileMs(durations, 50))
   const nearlyAll = valuesOf(({ durations }) => percentileMs(durations, 95))
   const errors = valuesOf(sample => sample.errors / minutes)
-  const started = lives.filter(({ startedAt }) => startedAt >= from && startedAt < to)
-  const bad = started.filter(({ number }) => endedBadly(lives.find(life => life.number === number - 1)))
-  const slotOf = ({ startedAt }: Pick<Life, 'startedAt'>) => (startedAt - from) / spanMs
+  const slotsOf = (kind: EventKind) => events.filter(event => event.kind === kind).map(({ at }) => (at - from) / spanMs)
   const all: Durations = {}
   for (const { durations } of samples) addDurations(all, durations)
   return {
@@ -114,12 +109,12 @@ export const drawLoop = (
         valuesOf(sample => sample.outputBytes / minutes),
       ),
     ],
-    starts: started.length,
-    badStarts: bad.length,
-    marks: [
-      { className: 'chart-mark', path: markPath(started.filter(life => !bad.includes(life)).map(slotOf)) },
-      { className: 'chart-mark bad', path: markPath(bad.map(slotOf)) },
-    ].filter(({ path }) => path !== ''),
+    starts: events.filter(({ kind }) => kind !== 'edit').length,
+    badStarts: slotsOf('bad-start').length,
+    events: [...events],
+    marks: eventKinds
+      .map(kind => ({ kind, path: markPath(slotsOf(kind)), heads: kind === 'start' ? '' : headPath(slotsOf(kind)) }))
+      .filter(({ path }) => path !== ''),
     iterations: samples.reduce((sum, { iterations }) => sum + iterations, 0),
     errors: samples.reduce((sum, sample) => sum + sample.errors, 0),
     p50Ms: percentileMs(all, 50),
@@ -148,7 +143,5 @@ const chart = (
 
 const oneShape = (key: LoopChart['key'], className: string, draw: Draw, values: Values) =>
   chart(key, values, [], [[className, draw, values]])
-
-const endedBadly = (life: Pick<Life, 'outcome'> | undefined) => life !== undefined && life.outcome !== null && isBadEnd(life.outcome)
 
 const isSpan = (given: string | undefined): given is ChartSpan => given !== undefined && Object.hasOwn(chartSpans, given)

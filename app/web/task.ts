@@ -13,7 +13,6 @@ import { scheduleOfTask } from '../store/schedule-of-task.ts'
 import { wasCancelledWaiting } from '../task/cancelled-waiting.ts'
 import { isBadEnd } from '../task/outcome.ts'
 import { levelPatterns, outputLevels, ownLevelPattern } from '../task/output-level.ts'
-import { backoffMs, restartPolicy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
 import { isFinal, type Task } from '../task/task.ts'
 import { told } from '../task/told.ts'
@@ -31,6 +30,7 @@ import { editsModel } from './task-edits.ts'
 import { parseTaskId, taskIdOf } from './task-id.ts'
 import { replacedBy, timelineModel } from './task-timeline.ts'
 import { thisIteration } from './this-iteration.ts'
+import { timetable } from './timetable.ts'
 
 const runsOnPage = 20
 const errorsOnPage = 20
@@ -118,7 +118,7 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     charts,
     errors: task.execType === 'FOREVER' ? await errorsModel(panel, stored) : null,
     thisIteration: thisIteration(beat, charts, Date.now()),
-    policy: task.execType === 'FOREVER' ? policyModel : null,
+    policy: task.execType === 'FOREVER' ? timetable(task) : null,
     changes: await editsModel(panel, stored, newest, parseTaskId(given.edits ?? '')),
   }
 }
@@ -166,14 +166,4 @@ const buttonsOf = (task: Task) => {
     if (isFinal(task.state)) danger.push('deletion')
   }
   return { acts, danger }
-}
-
-/** The restart policy as a timetable: what happens after the first, second, third … failure in a row. */
-const policyModel = {
-  policy: restartPolicy,
-  waits: [1, 2, 3, 4, 5].map(failures => ({
-    failures,
-    fromMs: failures === 1 ? 0 : backoffMs(failures - 1, 0),
-    toMs: failures === 1 ? 0 : backoffMs(failures - 1, 0.999),
-  })),
 }

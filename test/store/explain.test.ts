@@ -23,13 +23,14 @@ import { findTask, findTaskByKey, findTaskByUid, findTaskNextByKey, newestTaskId
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { actionsDue, listDue, listDueOf, nextDueAt, promoteDue } from '../../app/store/list-due.ts'
 import { findEdit, listEditMarks, listEdits } from '../../app/store/list-edits.ts'
-import { listLives, listLivesOf } from '../../app/store/list-lives.ts'
+import { listLivesOf } from '../../app/store/list-lives.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
 import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
 import { listNextSchedules, listSchedules } from '../../app/store/list-schedules.ts'
 import { countByIndex, listTasks, sliceTaskIds, type TaskFilter } from '../../app/store/list-tasks.ts'
+import { listStarts } from '../../app/store/list-starts.ts'
 import { listLoopErrors, noteThrownErrors } from '../../app/store/loop-errors.ts'
 import { lastSuccessesOf, listMinutesOf } from '../../app/store/loop-minutes.ts'
 import { readMetricRows } from '../../app/store/metric-rows.ts'
@@ -257,7 +258,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await succeededBefore(db, 'demo/action1', 5_000),
     ],
   },
-  { name: 'list-lives', run: db => listLives(db, 1, 200) },
+  { name: 'list-starts', run: db => listStarts(db, 1, 200) },
   { name: 'lives of a page of loops', run: db => listLivesOf(db, pageOfLoops, 100) },
   {
     name: 'what a page of loops did',

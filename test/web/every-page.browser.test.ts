@@ -344,7 +344,10 @@ const everyEdit = async ({ look, read, background }: Pick<Scene, 'look' | 'read'
     await editTask(background, task, { ...termsOf(task), params: { intervalMs }, graceMs }, { actor, effect: 'next' })
   }
   await look(edit(loop), sending(edit(loop), { seen: '0.0', 'params.intervalMs': '900', grace_s: '5' }))
-  await look(`/admin/core/bgtask/${loop}`, page => page.locator('#task-edits details.ask summary').first().click())
+  await look(`/admin/core/bgtask/${loop}`, async page => {
+    await page.locator('#marks-list summary').click()
+    await page.locator('#task-edits details.ask summary').first().click()
+  })
 }
 
 /** Lets it be long ago that anybody gave the password. */

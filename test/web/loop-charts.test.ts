@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { editTask } from '../../app/store/edit-task.ts'
+import type { Start } from '../../app/store/list-starts.ts'
 import { insertSamples } from '../../app/store/samples.ts'
-import type { Run } from '../../app/task/run.ts'
+import { termsOf } from '../../app/task/edit.ts'
 import { emptySample, type Sample, type SampleSpanMs, spanAt } from '../../app/task/sample.ts'
 import { chartSpans, drawLoop } from '../../app/web/loop-charts.ts'
+import { eventsIn } from '../../app/web/loop-events.ts'
 import { thisIteration } from '../../app/web/this-iteration.ts'
 import { openPanel } from '../helpers/open-panel.ts'
 
@@ -12,7 +15,10 @@ const to = 1_700_002_800_000
 const hour = { span: '1h', from: to - 60 * minuteMs, to } as const
 
 const sample = (at: number, more: Partial<Sample>, spanMs: SampleSpanMs = minuteMs): Sample => ({ ...emptySample(1, at, spanMs), ...more })
-const run = (number: number, startedAt: number, outcome: Run['outcome']) => ({ number, startedAt, outcome }) as Run
+const run = (number: number, startedAt: number, outcome: Start['outcome'], more: Partial<Start> = {}): Start => ({
+  ...{ number, startedAt, outcome, stop: null },
+  ...more,
+})
 
 test('each figure is drawn in the span it belongs to, and the newest one is told', () => {
   const drawn = drawLoop(
@@ -61,24 +67,77 @@ test('in longer spans rates stay those of a minute', () => {
   )
 })
 
-test('starts are marked where they were, in red after a bad end; what lies outside is not', () => {
-  const drawn = drawLoop(
-    [sample(hour.from, {})],
-    [
-      run(6, to + 1, null),
-      run(5, to - 30_000, 'interrupted'),
-      run(4, hour.from + 90_000, 'interrupted'),
-      run(3, hour.from + minuteMs, 'killed'),
-      run(2, hour.from, 'exited'),
-      run(1, hour.from - 1, 'succeeded'),
-    ],
-    hour,
-  )
+test('starts are marked where they were, another way after a bad end; what lies outside is not', () => {
+  const starts = [
+    run(6, to + 1, null),
+    run(5, to - 30_000, 'interrupted'),
+    run(4, hour.from + 90_000, 'interrupted'),
+    run(3, hour.from + minuteMs, 'killed'),
+    run(2, hour.from, 'exited'),
+    run(1, hour.from - 1, 'succeeded'),
+  ]
+  const drawn = drawLoop([sample(hour.from, {})], eventsIn({ starts }, hour.from, hour.to), hour)
   assert.deepEqual(drawn.marks, [
-    { className: 'chart-mark', path: 'M59.5 0V100M0 0V100' },
-    { className: 'chart-mark bad', path: 'M1.5 0V100M1 0V100' },
+    { kind: 'start', path: 'M0 0V100M59.5 0V100', heads: '' },
+    { kind: 'bad-start', path: 'M1 0V100M1.5 0V100', heads: 'M1 0h0M1.5 0h0' },
   ])
   assert.deepEqual([drawn.starts, drawn.badStarts], [4, 2])
+})
+
+test('a start is what the end before it made it: fresh code after a reload or another supervisor, a wish, or nothing of that', () => {
+  const eventAfter = (before: Partial<Start>) =>
+    eventsIn({ starts: [run(2, hour.from + 1, null), run(1, hour.from - 1, 'interrupted', before)] }, hour.from, hour.to)[0]!
+  const start = { at: hour.from + 1, number: 2 }
+  assert.deepEqual(eventAfter({ stop: { because: 'reload', by: 'ann' } }), { kind: 'reload', ...start, because: 'reload', by: 'ann' })
+  assert.deepEqual(eventAfter({ stop: { because: 'leaving', by: null } }), { kind: 'reload', ...start, because: 'leaving', by: null })
+  assert.deepEqual(eventAfter({ stop: { because: 'fresh-wish', by: 'kim' } }), { kind: 'start', ...start, by: 'kim' })
+  assert.deepEqual(eventAfter({}), { kind: 'start', ...start, by: null })
+  assert.deepEqual(eventAfter({ outcome: 'killed', stop: { because: 'reload', by: 'ann' } }), { kind: 'bad-start', ...start })
+  assert.equal(eventAfter({ number: 0, stop: { because: 'reload', by: 'ann' } }).kind, 'start', 'the run before is not known')
+})
+
+test('edits and reloads are marked, each kind by a line and a head of its own, named below and listed in words', async t => {
+  const panel = await openPanel(t)
+  const { db } = panel.background
+  const viewer = await panel.signIn('viewer')
+  const loop = await panel.background.addTask('test/forever', {}, { execType: 'FOREVER' })
+  const { id } = loop
+  const page = async () => (await panel.ask({ url: `/admin/core/bgtask/${id}`, as: viewer })).body
+  const now = Date.now()
+  const ago = (minutes: number) => spanAt(now, minuteMs) - minutes * minuteMs
+  await insertSamples(db, [{ ...sample(ago(1), { iterations: 12 }), taskId: id }])
+  assert.doesNotMatch(await page(), /marks-key/, 'nothing has happened')
+  for (const [number, minutes, outcome, stop] of [
+    [1, 40, 'exited', null],
+    [2, 30, 'interrupted', { because: 'reload', by: '<ann>' }],
+    [3, 20, 'interrupted', { because: 'leaving', by: null }],
+    [4, 10, 'interrupted', { because: 'fresh-wish', by: 'lee' }],
+    [5, 5, null, null],
+  ] as const)
+    panel.sql(
+      "INSERT INTO bg_run (task_id, number, host, epoch, started_at, ended_at, outcome, end_facts) VALUES (?, ?, 'h', 'e', ?, ?, ?, ?)",
+      ...[id, number, ago(minutes), outcome ? ago(minutes) + 1 : null, outcome, stop && JSON.stringify({ stop })],
+    )
+  const edit = { after: { ...termsOf(loop), graceMs: 5 }, effect: 'next', by: 'kim', via: 'form', revertOf: null, touched: [] } as const
+  await editTask(db, loop, edit, ago(15))
+  const html = await page()
+  for (const kind of ['start', 'bad-start', 'reload', 'edit']) {
+    assert.equal(html.split(`class="chart-mark mark-${kind}"`).length - 1, 5 + 1, `${kind} in five charts and the key`)
+    assert.equal(html.split(`class="chart-head mark-${kind}"`).length - 1, kind === 'start' ? 0 : 5 + 1)
+  }
+  const list = html.slice(html.indexOf('id="marks-list"'), html.indexOf('</details>', html.indexOf('id="marks-list"')))
+  assert.match(list, /What the lines are: 6 in this time/)
+  assert.deepEqual(
+    [...list.matchAll(/<li><time[^>]*>[^<]*<\/time> <span[^>]*>([^<]*)/g)].map(([, words]) => words),
+    [
+      'Run 5 began, since lee asked for it.',
+      'Run 4 began, the first under a fresh supervisor.',
+      'kim changed params or limits.',
+      'Run 3 began with fresh code, since &lt;ann&gt; asked for that.',
+      'Run 2 began, after the one before it had ended badly.',
+      'Run 1 began.',
+    ],
+  )
 })
 
 test('a page of a loop shows them for the time that is asked for, a once-task has none, and what is no time is an hour', async t => {
