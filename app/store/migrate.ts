@@ -20,6 +20,7 @@ import * as loopErrors from './migrations/0021-loop-errors.ts'
 import * as edits from './migrations/0024-edits.ts'
 import * as startFacts from './migrations/0026-start-facts.ts'
 import * as aside from './migrations/0028-aside.ts'
+import * as auditSubject from './migrations/0029-audit-subject.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -52,6 +53,7 @@ export const migrations: readonly Migration[] = [
   edits,
   startFacts,
   aside,
+  auditSubject,
 ]
 
 /**

@@ -37,7 +37,17 @@ export const createLiveView = (page: string, root: string): LiveView => {
   const id = parseTaskId(/^\/core\/bgtask\/(\d+)$/.exec(path)?.[1] ?? '')
   if (id === null) return { regions: [], taskId: null, build: async () => ({}) }
   return {
-    regions: ['task-head', 'task-timeline', 'loop-charts', 'loop-errors', 'task-runs', 'task-policy', 'task-edits', 'output-head'],
+    regions: [
+      'task-head',
+      'task-timeline',
+      'loop-charts',
+      'loop-errors',
+      'task-runs',
+      'task-policy',
+      'task-edits',
+      'task-audit',
+      'output-head',
+    ],
     taskId: id,
     build: panel => taskModel(panel, id, query),
   }

@@ -26,6 +26,7 @@ import { outputDownload } from './output-download.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
 import { paramFaults } from './param-faults.ts'
+import { taskAudit } from './task-audit.ts'
 import { editsModel } from './task-edits.ts'
 import { parseTaskId, taskIdOf } from './task-id.ts'
 import { replacedBy, timelineModel } from './task-timeline.ts'
@@ -119,6 +120,7 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     errors: task.execType === 'FOREVER' ? await errorsModel(panel, stored) : null,
     thisIteration: thisIteration(beat, charts, Date.now()),
     policy: task.execType === 'FOREVER' ? timetable(task) : null,
+    audit: await taskAudit(db, id),
     changes: await editsModel(panel, stored, newest, parseTaskId(given.edits ?? '')),
   }
 }

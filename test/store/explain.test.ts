@@ -29,8 +29,9 @@ import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
 import { findRun, listRuns } from '../../app/store/list-runs.ts'
 import { listNextSchedules, listSchedules } from '../../app/store/list-schedules.ts'
-import { countByIndex, listTasks, sliceTaskIds, type TaskFilter } from '../../app/store/list-tasks.ts'
 import { listStarts } from '../../app/store/list-starts.ts'
+import { listTaskAudit } from '../../app/store/list-task-audit.ts'
+import { countByIndex, listTasks, sliceTaskIds, type TaskFilter } from '../../app/store/list-tasks.ts'
 import { listLoopErrors, noteThrownErrors } from '../../app/store/loop-errors.ts'
 import { lastSuccessesOf, listMinutesOf } from '../../app/store/loop-minutes.ts'
 import { readMetricRows } from '../../app/store/metric-rows.ts'
@@ -67,6 +68,7 @@ import { cancelByKey, cancelTask, deleteTask, moveDue, retryTask, runNow, wishDo
 import { afterOnce } from '../../app/task/after-once.ts'
 import type { Notify } from '../../app/task/notify.ts'
 import { emptySample } from '../../app/task/sample.ts'
+import { taskActs } from '../../app/web/task-audit.ts'
 import { type MariaDb, startMariaDb } from '../helpers/mariadb.ts'
 import { dialects } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
@@ -436,6 +438,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
     name: 'audit of one user until then',
     run: db => listAudit(db, { limit: 50, userName: 'user7', until: seedTime + 900_000, before: 800 }),
   },
+  { name: 'audit of one task', run: db => listTaskAudit(db, 7, taskActs, 8) },
   { name: 'the end of the audit', most: 4_000, run: async db => [await oldestAuditAt(db), await checkAuditChain(db, { newest: 1_000 })] },
   {
     name: 'people, one of whom did a lot but never signed in',

@@ -122,7 +122,13 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
     'INSERT INTO bg_audit (id, at, user_name, ip, via, act, subject, detail, hash) ' +
       `SELECT n, ${seedTime} + n * 1000, concat('user', n % 50), NULL, 'form', concat('act', n % 20), n % 1000, NULL, '' FROM ${numbers(audited)} WHERE n > 0`,
   )
-  await run(`UPDATE bg_audit_chain SET last_id = ${audited}`)
+  // To a number that is the id of a task, and also how many tasks were added, time and again.
+  await run(
+    'INSERT INTO bg_audit (id, at, user_name, ip, via, act, subject, detail, hash) ' +
+      `SELECT ${audited} + n, ${seedTime} + (${audited} + n) * 1000, 'user1', NULL, 'token', CASE WHEN n % 5 = 0 THEN 'task-restart' ELSE 'tasks-added' END, '7', NULL, '' ` +
+      `FROM ${numbers(audited)} WHERE n > 0`,
+  )
+  await run(`UPDATE bg_audit_chain SET last_id = ${2 * audited}`)
   await run(
     'INSERT INTO bg_session (id_hash, user_id, data, expires_at, created_at, seen_at) ' +
       `SELECT concat('s', n), n % 100, '{}', ${seedTime} + n, 0, 0 FROM ${numbers(Math.max(1, rows / 100))} WHERE n > 0`,
