@@ -37,6 +37,8 @@ export interface Ticket {
   bounds?: Bounds
   /** The code and the versions that it is started with; absent in tickets of older versions, and of tasks of a resident runner. */
   startedWith?: StartedWith
+  /** Nothing was known of its file yet: whether it asks to be watched for stalls is learnt while it runs. */
+  guessed?: true
   /** Why the action may not be run here: the runner only says so. */
   refusal?: string
   /** The run is handed to a resident runner, as its so-manieth task. */

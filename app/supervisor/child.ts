@@ -39,7 +39,7 @@ export interface ChildEvents {
 
 /** The supervisor's handle on one live run, spawned here or adopted from an earlier life. */
 export class Child {
-  readonly ticket: Ticket
+  #ticket: Ticket
   readonly folder: string
   readonly adopted: boolean
   /** The action is loaded (or the process is old enough to be taken for up). */
@@ -61,7 +61,7 @@ export class Child {
   #ended = false
 
   private constructor(ticket: Ticket, folder: string, identity: ProcessIdentity, adopted: boolean, on: ChildEvents) {
-    this.ticket = ticket
+    this.#ticket = ticket
     this.folder = folder
     this.#identity = identity
     this.adopted = adopted
@@ -105,6 +105,18 @@ export class Child {
       child.#escalate(leftMs)
     }
     return child
+  }
+
+  get ticket(): Ticket {
+    return this.#ticket
+  }
+
+  /** From now on it is watched for stalls, as its action asks. */
+  watch({ stallMs, stallRestart }: Pick<Ticket, 'stallMs' | 'stallRestart'>): void {
+    const { guessed: _, ...ticket } = this.#ticket
+    this.#ticket = { ...ticket, stallMs, stallRestart }
+    // For whoever adopts it.
+    this.#tryTo('completing its ticket', () => writeTicket(this.folder, { ...this.#ticket, process: this.#identity }))
   }
 
   get pid(): number {

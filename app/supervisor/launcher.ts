@@ -88,6 +88,12 @@ export class Launcher {
     return (await this.#catalog())?.entries ?? []
   }
 
+  /** A run that began before its file was described is watched for stalls from the moment on at which that is known. */
+  learnWatch(child: Child): void {
+    const entry = child.ticket.guessed && this.#known?.get(child.ticket.action)
+    if (entry) child.watch(entry)
+  }
+
   close(): void {
     this.#guards.close()
   }
@@ -103,6 +109,7 @@ export class Launcher {
     const ticket: Ticket = {
       ...makeTicket(task, action, { number, ...this.#owner, marked: true }),
       startedWith: startedWith(action.file),
+      ...(entry ? {} : { guessed: true as const }),
     }
     if (entry?.isAmbiguous) return { ...ticket, refusal: `The action ${entry.name} ${faultOf(entry)}.` }
     if (!entry?.limits) return ticket

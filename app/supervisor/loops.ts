@@ -190,6 +190,7 @@ export class Loops {
   /** Looks for loops that finished no iteration for longer than they said they would. */
   look(now: number): void {
     for (const entry of this.#entries.values()) {
+      if (entry.child) this.#launcher.learnWatch(entry.child)
       const stallChanged = noticeStall(entry, now)
       if (stallChanged) this.#tellStall(entry)
       const isHealthy = this.#incidents?.noticeHealth(entry) ?? false

@@ -178,8 +178,6 @@ test('nineteen ways to fail: the first screen of the loop names the right cause,
   const scene = await makeScene(t, { env: { BGTASK_ACTIONS: [fixtures, brokenActions(t)].join(delimiter) } })
   const panel = await openPanel(t, { env: { BGTASK_RUNTIME: scene.runtime, BGTASK_ACTIONS: scene.config.actions.join(delimiter) } })
   const viewer = await panel.signIn('viewer')
-  // As in any folder that has been in use: a run that begins while its file is described for the first time is not watched for stalls.
-  await scene.background.catalog()
   const supervisor = await scene.supervise()
   const all = await failures(t)
   const open = new Map<Failure, { id: number; en: string; zh: string }>()
