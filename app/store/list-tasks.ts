@@ -4,6 +4,7 @@ import { type ExecType, loopStates, onceStates, type Task, type TaskState, type 
 import { told } from '../task/told.ts'
 import type { Db } from './database.ts'
 import { newestTaskId } from './find-task.ts'
+import { meetIndexes } from './meet-indexes.ts'
 import { toTask } from './rows.ts'
 import { withRetries } from './transact.ts'
 
@@ -36,7 +37,7 @@ export interface TaskPage {
   older: string | null
 }
 
-/** Rows read at most for a condition that no index answers: text, or a second one of unique key, type, action and creator. So many take some 40 ms. */
+/** Rows read at most for a condition that no index answers, a text say, and entries of indexes where several conditions meet. So many take some 40 ms. */
 export const mostRead = 50_000
 
 /** Newest first. @param page.after cursor of the page before this one; @param page.before of the page that follows it */
@@ -103,6 +104,7 @@ interface Slice {
 // Each state is one range of an index, in the order of ids; the newest of all ranges are the page.
 const findIds = async (db: Db, filter: TaskFilter, slice: Slice): Promise<number[]> => {
   if (filter.scheduleId !== undefined) return idsOfSchedule(db, filter.scheduleId, filter, slice)
+  if (!filter.text && columns.filter(column => filter[column] !== undefined).length > 1) return idsThatMeet(db, filter, slice)
   // Ids have gaps, so these are the newest 50,000 rows at most.
   const least = filter.text ? (await newestTaskId(db)) - mostRead : null
   const branches = statesOf(filter).map(state => branch(db, filter, state, least, slice))
@@ -116,6 +118,36 @@ const findIds = async (db: Db, filter: TaskFilter, slice: Slice): Promise<number
   )
   const ids = rows.map(row => Number(row.id)).sort((a, b) => (slice.upwards ? a - b : b - a))
   return ids.slice(0, slice.limit)
+}
+
+/** Of several conditions that each have an index, the rows that fit all. */
+const idsThatMeet = async (db: Db, filter: TaskFilter, { cursor, upwards, limit }: Slice): Promise<number[]> => {
+  const given = columns.filter(column => filter[column] !== undefined)
+  const found: number[] = []
+  for (const state of statesOf(filter) as TaskState[]) {
+    const ranges = given.map(column => ({ index: indexFor(column, state), column: columnOf[column], value: filter[column], state }))
+    let from = cursor
+    let left = mostRead
+    for (let ofState = 0; ofState < limit && left > 0; ) {
+      const { ids, read } = await meetIndexes(db, ranges, { cursor: from, upwards, limit: limit - ofState, mostRead: left })
+      if (ids.length === 0) break
+      const held = await thatHold(db, ids, [...kindConditions(filter, state), ...wishConditions(filter)])
+      found.push(...held)
+      ofState += held.length
+      left -= read
+      from = ids.at(-1)!
+    }
+  }
+  return found.sort((a, b) => (upwards ? a - b : b - a)).slice(0, limit)
+}
+
+const thatHold = async (db: Db, ids: readonly number[], conditions: readonly Condition[]): Promise<number[]> => {
+  if (conditions.length === 0) return [...ids]
+  const byId: Condition = { sql: `id IN (${ids.map(() => '?').join(', ')})`, parameters: [...ids] }
+  const all = [byId, ...conditions]
+  const parameters = all.flatMap(condition => condition.parameters)
+  const { rows } = await db.kysely.executeQuery<{ id: number }>(CompiledQuery.raw(`SELECT id FROM bg_task ${where(all)}`, parameters))
+  return rows.map(row => Number(row.id))
 }
 
 /** null: any state, when no index begins with something else. */
@@ -138,7 +170,7 @@ const branch = (db: Db, filter: TaskFilter, state: TaskState | null, least: numb
     ...columns
       .filter(column => column !== lead && filter[column] !== undefined)
       .map(column => ({ sql: `${columnOf[column]} = ?`, parameters: [filter[column]] })),
-    ...(state === 'running' && filter.execType ? [{ sql: 'exec_type = ?', parameters: [filter.execType] }] : []),
+    ...kindConditions(filter, state),
     ...wishConditions(filter),
     ...(filter.text ? [textCondition(db, filter.text)] : []),
   ]
@@ -190,6 +222,10 @@ interface Condition {
 }
 const where = (conditions: readonly Condition[]) =>
   conditions.length ? `WHERE ${conditions.map(condition => condition.sql).join(' AND ')}` : ''
+
+/** Of all states loops and ONCE tasks share one. */
+const kindConditions = ({ execType }: TaskFilter, state: TaskState | null): Condition[] =>
+  state === 'running' && execType ? [{ sql: 'exec_type = ?', parameters: [execType] }] : []
 
 const wishConditions = ({ wanted, due, without }: TaskFilter): Condition[] => [
   ...(wanted ? [{ sql: 'wanted = ?', parameters: [wanted] }] : []),
