@@ -165,6 +165,21 @@ const commands = (report: (code: number | null) => void): Command => {
     .argument('<id>', 'of the task, or its uid')
     .addOption(json())
     .action(does(async (id, options) => (await import('./retry.ts')).runRetry(id, options)))
+  command('edit', 'give a loop, or a task that waits, other params or limits', [
+    `edit 7 '{"rows": 2000}' --restart`,
+    'edit 7 --grace 30s',
+    'edit 7 --revert 3',
+  ])
+    .argument('<id>', 'of the task, or its uid')
+    .argument('[json]', 'the new params as a whole; - reads them from the standard input')
+    .option('--priority <number>', 'lower runs first')
+    .option('--max-attempts <number>', 'tries before it has failed')
+    .option('--timeout <duration>', 'a run that takes longer is stopped')
+    .option('--grace <duration>', 'between asking it to stop and making it')
+    .option('--restart', 'a loop gets a fresh process with them after its current iteration (default: they count from its next start)')
+    .option('--revert <change>', 'bring back what was there before this change; the page lists them')
+    .addOption(json())
+    .action(does(async (id, params, options) => (await import('./edit.ts')).runEdit(id, params, options)))
   command('move', 'give a waiting task another due time', ['move 7 --in 10m', 'move --unique teacher:17 --at 2026-11-21T10:45:00+01:00'])
     .argument('[id]', 'of the task, or its uid')
     .option('--unique <key>', 'in place of the id: the task that holds this unique key')

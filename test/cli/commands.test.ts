@@ -306,6 +306,7 @@ test('help: every command of the list, with its exit codes and examples', async 
     'retry',
     'debug',
     'move',
+    'edit',
     'failed',
     'command',
     'schedule',

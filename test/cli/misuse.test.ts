@@ -96,6 +96,14 @@ const misuses: Record<string, [string[], RegExp][]> = {
     [['--in', '5m'], /^No task is given/],
     [['--unique', '', '--in', '5m'], /^--unique is 0 characters long/],
   ],
+  edit: [
+    [['1'], /^Nothing to change is given/],
+    [['1', '{}', '--revert', '1'], /^--revert brings back what was before/],
+    [['1', '--revert', '0'], /^--revert is "0"; allowed are whole numbers/],
+    [['1', '{"rows": 1'], /^The params are not JSON/],
+    [['1', '--grace', '2h'], /^--grace is "2h"; allowed are durations from 0s to 1h\.$/],
+    [['nonsense', '{}'], /^There is no task "nonsense"/],
+  ],
   failed: [
     [['retry'], /^Say which: --action, --type, --creator or --error; or --all/],
     [['retry', '--all', '--action', 'test/ok'], /^Both --all and what narrows it down are given/],
