@@ -201,6 +201,14 @@ test('secrets are nowhere but where they must be', { skip, timeout: 300_000 }, a
   }
   assert.ok((await visitor.search('a note')).includes(`/admin/core/bgtask/${failing}"`), 'a search for what is shown finds it')
 
+  // Nor by its lines.
+  const lines = (query: string) => visitor.text(`/admin/core/bgtask/${failing}/lines?${query}`)
+  assert.match(await lines('q=all+I+know'), /<mark>all I know<\/mark>[^<]*\[redacted\]/)
+  for (const query of ['level=error', 'last=error', 'at=0', `q=${secrets.param.slice(4, 12)}`, `q=${secrets.registered.slice(4, 12)}`]) {
+    const found = await lines(query)
+    assert.ok(!query.startsWith('q=') || !found.includes('output-line '), `${query} finds a line`)
+  }
+
   // Every page there is.
   for (const [route, role] of Object.entries(routeRoles)) {
     const [method, url] = route.split(' ') as [string, string]
