@@ -185,6 +185,18 @@ test('of two who open the form, the second is told what the first has changed, k
   assert.deepEqual((await task(id)).params, { rows: 30, note: 'mine', password: 'hidden-pass-2' }, 'what was left hidden is what it is now')
 })
 
+test('a once-task that has begun has no place for changes, unless there were some', async () => {
+  const begin = (id: number) => panel.sql("UPDATE bg_task SET state = 'running', due = NULL WHERE id = ?", id)
+  const [never, once] = [await panel.background.addTask('my/free'), await panel.background.addTask('my/free')]
+  await send(once.id, { params: '{"n": 1}' })
+  for (const { id } of [never, once]) {
+    assert.match(await pageOf(id), /Changes to params and limits/)
+    begin(id)
+  }
+  assert.match(await pageOf(never.id), /<section id="task-edits" hidden>/)
+  assert.match(await pageOf(once.id), /Changes to params and limits[\s\S]*<code>n<\/code>/)
+})
+
 test('a newer call with keepLast is told as such', async () => {
   const options = { unique: 'the last', onConflict: 'keepLast', delayMs: 3_600_000 } satisfies TaskOptions
   const { id } = await panel.background.addTask('my/free', { n: 1 }, options)
