@@ -83,15 +83,15 @@ export const countByIndex = async (
 ): Promise<number | null> => {
   const others = columns.filter(column => column !== leadOf(filter) && filter[column] !== undefined)
   if (filter.text || filter.scheduleId !== undefined || others.length > 0 || wishConditions(filter).length > 0) return null
-  const branches = statesOf(filter).map(state => branch(db, filter, state, null, { cursor: before, upwards: false, limit: most }))
-  if (branches.length === 0) return 0
-  const sql = branches.map(({ sql }, index) => `SELECT COUNT(*) AS n FROM (${sql}) AS b${index}`).join(' UNION ALL ')
-  const parameters = branches.flatMap(({ parameters }) => parameters)
-  const { rows } = await withRetries(() => db.kysely.executeQuery<{ n: number }>(CompiledQuery.raw(sql, parameters)))
-  return Math.min(
-    most,
-    rows.reduce((sum, { n }) => sum + Number(n), 0),
-  )
+  let count = 0
+  for (const state of statesOf(filter)) {
+    const { sql, parameters } = branch(db, filter, state, null, { cursor: before, upwards: false, limit: most - count })
+    const counted = CompiledQuery.raw(`SELECT COUNT(*) AS n FROM (${sql}) AS counted`, parameters)
+    const { rows } = await withRetries(() => db.kysely.executeQuery<{ n: number }>(counted))
+    count += Number(rows[0]!.n)
+    if (count >= most) break
+  }
+  return count
 }
 
 interface Slice {
