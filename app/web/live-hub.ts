@@ -79,6 +79,8 @@ interface Group {
   regions: Map<string, LiveRegion>
   /** How its task stood when it was looked at because something had changed. */
   mark: string
+  /** By performance.now(). */
+  lookedAt: number
   tail: OutputTail | null
 }
 
@@ -131,9 +133,11 @@ export const createLiveHub = ({ config, background, pages, root, report, pollMs 
   const look = async () => {
     next = undefined
     looking = true
-    poked = false
     const from = performance.now()
-    for (const some of inPieces([...groups.values()], liveLimits.atOnce)) {
+    const all = poked
+    poked = false
+    const due = all ? [...groups.values()] : await dueNow(from)
+    for (const some of inPieces(due, liveLimits.atOnce)) {
       await refreshAll(some)
       // Who waits for a change of state does not wait for all the others.
       if (stirred) await lookAtChanged()
@@ -173,28 +177,50 @@ export const createLiveHub = ({ config, background, pages, root, report, pollMs 
     stir()
   }
 
+  /** Figures of a task that goes on as before may be a little older. */
+  const dueNow = async (now: number): Promise<Group[]> => {
+    const shown = [...groups.values()]
+    try {
+      const changed = await changedGroups()
+      return shown.filter(group => group.view.taskId === null || changed.has(group) || now - group.lookedAt >= 1.9 * pollMs)
+    } catch (error) {
+      // Each of them says that the database is away.
+      if (!isAway(error)) report(error)
+      return shown
+    }
+  }
+
+  /** Those of tasks whose rows are not as they were when this was asked the last time: one question for all of them. */
+  const changedGroups = async (): Promise<Set<Group>> => {
+    const ofTasks = [...groups.values()].filter(({ view }) => view.taskId !== null)
+    const tasks = await tasksById(background.db, [...new Set(ofTasks.map(({ view }) => view.taskId!))])
+    return new Set(
+      ofTasks.filter(group => {
+        const task = tasks.get(group.view.taskId!)
+        const mark = task ? [task.state, task.number, task.wanted, task.updatedAt].join() : 'gone'
+        const isChanged = group.mark !== mark
+        group.mark = mark
+        return isChanged
+      }),
+    )
+  }
+
   /** Only at pages of tasks that have changed, and at those that show many. */
   const lookAtChanged = async () => {
     clearTimeout(soonest)
     const from = performance.now()
     stirred = false
     try {
-      const shown = [...groups.values()]
-      const tasks = await tasksById(background.db, [...new Set(shown.flatMap(({ view }) => view.taskId ?? []))])
-      const isDue = (group: Group) => {
-        if (group.view.taskId === null) return group.view.regions.length > 0
-        const task = tasks.get(group.view.taskId)
-        const mark = task ? [task.state, task.number, task.wanted, task.updatedAt].join() : 'gone'
-        if (group.mark === mark) return false
-        group.mark = mark
-        return true
-      }
-      for (const some of inPieces(shown.filter(isDue), liveLimits.atOnce)) await refreshAll(some)
+      const changed = await changedGroups()
+      const due = [...groups.values()].filter(group => (group.view.taskId === null ? group.view.regions.length > 0 : changed.has(group)))
+      for (const some of inPieces(due, liveLimits.atOnce)) await refreshAll(some)
     } catch (error) {
       if (!isAway(error)) report(error)
     }
     const now = performance.now()
-    notStirredBefore = Math.max(from + liveLimits.mostOftenMs, now + liveLimits.rest * (now - from))
+    // A short look needs no rest: what follows a wish at once, its fulfilment say, is to be seen at once, too.
+    const restMs = now - from > liveLimits.mostOftenMs ? liveLimits.rest * (now - from) : 0
+    notStirredBefore = Math.max(from + liveLimits.mostOftenMs, now + restMs)
   }
 
   const refreshAll = async (some: readonly Group[]) => {
@@ -208,6 +234,7 @@ export const createLiveHub = ({ config, background, pages, root, report, pollMs 
   }
 
   const refresh = async (group: Group) => {
+    group.lookedAt = performance.now()
     for (const { id, html } of await render(group)) {
       const region = readRegion(html)
       const changes = changesOf(id, group.regions.get(id), region)
@@ -330,6 +357,7 @@ export const createLiveHub = ({ config, background, pages, root, report, pollMs 
         clients: new Set(),
         regions: new Map(),
         mark: '',
+        lookedAt: 0,
         tail: null,
       }
       groups.set(key, group)
