@@ -169,14 +169,19 @@ test('a page of a loop shows them for the time that is asked for, a once-task ha
 
 test('the iteration under way is held against those before it', () => {
   const usual = { p50Ms: 2_000, p95Ms: 5_000 }
+  const short = { p50Ms: 2, p95Ms: 999 }
+  const none = { p50Ms: null, p95Ms: null }
+  const beat = (iterationStartedAt: number | null, lastIterationMs: number | null = 3) => ({ iterationStartedAt, lastIterationMs })
   assert.equal(thisIteration(null, usual, to), null)
-  assert.equal(thisIteration({ iterationStartedAt: null }, usual, to), null)
-  assert.equal(thisIteration({ iterationStartedAt: to - 999 }, usual, to), null, 'it may be over when the page is read')
-  assert.deepEqual(thisIteration({ iterationStartedAt: to - 4_000 }, usual, to), { startedAt: to - 4_000, usual, isLong: false })
-  assert.equal(thisIteration({ iterationStartedAt: to - 5_001 }, usual, to)?.isLong, true)
-  assert.deepEqual(thisIteration({ iterationStartedAt: to - 9_000 }, { p50Ms: null, p95Ms: null }, to), {
-    startedAt: to - 9_000,
-    usual: null,
-    isLong: false,
-  })
+  assert.equal(thisIteration(beat(null), short, to), null)
+  assert.equal(thisIteration(beat(null), none, to), null)
+  assert.equal(thisIteration(beat(to - 999), short, to), null, 'it may be over when the page is read')
+  assert.deepEqual(thisIteration(beat(to - 4_000), usual, to), { startedAt: to - 4_000, usual, isLong: false })
+  assert.equal(thisIteration(beat(to - 5_001), usual, to)?.isLong, true)
+  assert.equal(thisIteration(beat(to - 1_000), short, to)?.isLong, true)
+  assert.deepEqual(thisIteration(beat(to - 9_000), none, to), { startedAt: to - 9_000, usual: null, isLong: false })
+  // Of long ones something is told between two as well, so that nothing comes and goes.
+  const between = { startedAt: null, usual, isLong: false }
+  for (const iterationStartedAt of [null, to - 999]) assert.deepEqual(thisIteration(beat(iterationStartedAt), usual, to), between)
+  assert.deepEqual(thisIteration(beat(null, 1_000), none, to), { startedAt: null, usual: null, isLong: false })
 })
