@@ -148,3 +148,14 @@ test('output is searched by text and level, each line has an address, and the la
     assert.equal((await get(query)).status, 200, query)
   assert.equal((await get('run=77')).status, 404)
 })
+
+test('a loop that is about to begin has the tools for its output already, a task that waits for its time has none', async t => {
+  const panel = await openPanel(t)
+  const viewer = await panel.signIn('viewer')
+  const pageOf = async (options: 'FOREVER' | { delayMs: number }) => {
+    const { id } = await panel.background.addTask('test/ok', {}, options)
+    return (await panel.ask({ url: `/admin/core/bgtask/${id}`, as: viewer })).body
+  }
+  assert.match(await pageOf('FOREVER'), /data-output-tools/)
+  assert.doesNotMatch(await pageOf({ delayMs: 3_600_000 }), /data-output-tools/)
+})
