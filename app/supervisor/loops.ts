@@ -1,4 +1,6 @@
+import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
+import type { SecretConfig } from '../runs/known-secrets.ts'
 import { takeLock } from '../runs/locks.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
@@ -7,6 +9,7 @@ import { freshMemory, type Life, recallFailures } from '../task/restart-policy.t
 import type { Reason, Task } from '../task/task.ts'
 import type { Child } from './child.ts'
 import type { Incidents } from './incidents.ts'
+import { keptStartFacts } from './kept-start-facts.ts'
 import type { Launcher } from './launcher.ts'
 import { afterLife, asker, type LoopEntry, newLoopEntry, viewOf } from './loop-entry.ts'
 import type { LoopView, Step } from './plan.ts'
@@ -23,7 +26,7 @@ const lockedMs = 1_000
 
 /** The loops of this host, in memory: so they go on, and are started again, while the database is away. */
 export class Loops {
-  readonly #runtime: string
+  readonly #config: Pick<Config, 'runtime'> & SecretConfig
   readonly #launcher: Launcher
   readonly #recorder: Recorder
   readonly #incidents: Incidents | null
@@ -33,8 +36,15 @@ export class Loops {
   readonly #reloads = new ReloadQueue()
   #leaving = false
 
-  constructor(runtime: string, launcher: Launcher, recorder: Recorder, incidents: Incidents | null, log: Log, changed: () => void) {
-    this.#runtime = runtime
+  constructor(
+    config: Pick<Config, 'runtime'> & SecretConfig,
+    launcher: Launcher,
+    recorder: Recorder,
+    incidents: Incidents | null,
+    log: Log,
+    changed: () => void,
+  ) {
+    this.#config = config
     this.#launcher = launcher
     this.#recorder = recorder
     this.#incidents = incidents
@@ -77,7 +87,7 @@ export class Loops {
     entry.servedWish = child.ticket.wish
     entry.progress = { iterations: child.iterations, at: performance.now(), busyMs: child.busyMs }
     entry.reason = reason('adopted', entry)
-    this.#recorder.loopStarted(runOf(child.ticket, child))
+    this.#recorder.loopStarted(runOf(child.ticket, child, keptStartFacts(this.#config, child.ticket)))
     this.#note(entry)
   }
 
@@ -117,7 +127,7 @@ export class Loops {
     if (fresh) entry.memory = freshMemory
     entry.servedWish = entry.task.wish
     try {
-      entry.lock ??= await takeLock(runtimePaths(this.#runtime).taskLock(taskId))
+      entry.lock ??= await takeLock(runtimePaths(this.#config.runtime).taskLock(taskId))
       if (!entry.lock) {
         // A run that we do not know still lives and holds it: never a second one beside it.
         entry.nextStartAt = performance.now() + lockedMs
@@ -132,7 +142,7 @@ export class Loops {
       entry.startedAt = ticket.startedAt
       entry.progress = { iterations: 0, at: performance.now(), busyMs: 0 }
       entry.reason = reason(entry.memory.probes > 0 ? 'probing' : 'started', entry, { failures: entry.memory.inARow })
-      this.#recorder.loopStarted(runOf(ticket, entry.child))
+      this.#recorder.loopStarted(runOf(ticket, entry.child, keptStartFacts(this.#config, ticket)))
     } catch (error) {
       this.#log.warn(`loop ${taskId} (${entry.task.action}) could not be started: ${messageOf(error)}`)
       entry.state = 'backing-off'

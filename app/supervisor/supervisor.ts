@@ -98,7 +98,7 @@ export class Supervisor {
         this.#loops.ended(child, end)
       },
     })
-    this.#loops = new Loops(config.runtime, this.#launcher, this.#recorder, incidents, log, () => this.#changed())
+    this.#loops = new Loops(config, this.#launcher, this.#recorder, incidents, log, () => this.#changed())
     this.#onces = new Onces(owner, this.#launcher, this.#recorder, this.database, log, why =>
       why === 'ended' ? this.#changed() : this.#act(),
     )

@@ -1,7 +1,7 @@
 import type { RunEnd } from '../runs/outcome-file.ts'
-import { startFactsOf } from '../runs/started-with.ts'
 import type { Ticket } from '../runs/ticket.ts'
 import type { StartedRun } from '../store/save-loops.ts'
+import type { StartFacts } from '../task/start-facts.ts'
 import { type Task, taskDefaults } from '../task/task.ts'
 import type { Child } from './child.ts'
 
@@ -38,7 +38,7 @@ export const taskOf = (ticket: Ticket): Task => ({
 })
 
 /** The row of a run that has just begun, or was taken over. */
-export const runOf = (ticket: Ticket, child: Child): StartedRun => ({
+export const runOf = (ticket: Ticket, child: Child, startFacts: StartFacts | null): StartedRun => ({
   taskId: ticket.taskId,
   number: ticket.number,
   host: ticket.host,
@@ -63,7 +63,7 @@ export const runOf = (ticket: Ticket, child: Child): StartedRun => ({
   downTo: null,
   residentTask: null,
   endFacts: null,
-  startFacts: startFactsOf(ticket),
+  startFacts,
 })
 
 /** The end of a run that never had a process: no fault of the task. */
