@@ -11,12 +11,13 @@ export const usualLongest = 200
  * itself is broken off after a while (V8 can do that within a regular expression, for code in a context of its own); and a pattern
  * that is broken off for one of the texts with which such patterns are known to be hurt is refused when the file is read.
  */
-const withinMs = 100
 /** A machine that is busy must not make a good pattern a bad one: it is one that was broken off three times in a row. */
 const tryWithinMs = [100, 200, 400]
 
-/** Whether the whole text is as the pattern says. @returns null: that could not be found out within 100 ms */
-export const fits = (pattern: string, text: string, timeout: number = withinMs): boolean | null => {
+/** Whether the whole text is as the pattern says. @returns null: that could not be found out, neither within 100 ms nor within 200 */
+export const fits = (pattern: string, text: string): boolean | null => fitsWithin(pattern, text, 100) ?? fitsWithin(pattern, text, 200)
+
+const fitsWithin = (pattern: string, text: string, timeout: number): boolean | null => {
   context.pattern = wholeOf(pattern)
   context.text = text
   try {
@@ -37,7 +38,7 @@ export const whyNoPattern = (pattern: string, longest: number): Sentence | null 
   } catch (error) {
     return told`${JSON.stringify(pattern)} is none: ${(error as Error).message.replace(/^Invalid regular expression: /, '')}`
   }
-  const hurtful = hurtfulTexts(pattern, longest).find(text => tryWithinMs.every(ms => fits(pattern, text, ms) === null))
+  const hurtful = hurtfulTexts(pattern, longest).find(text => tryWithinMs.every(ms => fitsWithin(pattern, text, ms) === null))
   return hurtful === undefined
     ? null
     : told`${JSON.stringify(pattern)} takes too long for texts like ${JSON.stringify(`${hurtful.slice(0, 8)}…${hurtful.slice(-1)}`)}; let no repeated part hold another repetition or two ways to say the same`

@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts'
 import { type Beat, type BeatMinute, readBeat } from '../runs/beat.ts'
+import type { RunEnd } from '../runs/outcome-file.ts'
 import { printedBytes } from '../runs/printed-bytes.ts'
 import { processUse } from '../runs/process-use.ts'
 import { runPaths } from '../runs/runtime-folder.ts'
@@ -52,15 +53,15 @@ export class Sampler {
     this.#marks.set(child, this.#look(child))
   }
 
-  /** It is not among the children any more; its folder is read for the last time. */
-  ended(child: Child, now = Date.now()): void {
+  /** It is not among the children any more; its folder is read for the last time. @param end what is known of its CPU time in all */
+  ended(child: Child, end: Pick<RunEnd, 'cpuMs'>, now = Date.now()): void {
     const under = spanAt(now, minuteMs)
     const minutes = this.#minutes(child)
     for (const at of [under - minuteMs, under]) {
       if (at <= this.#gatheredAt) continue
       const sample = emptySample(child.ticket.taskId, at, minuteMs)
       addMinute(sample, minutes.get(at))
-      if (at === under) this.#addUsage(sample, child)
+      if (at === under) this.#addUsage(sample, child, end.cpuMs)
       this.#ended.push(sample)
     }
   }
@@ -100,9 +101,9 @@ export class Sampler {
     this.#rolledUpAt = due
   }
 
-  #addUsage(sample: Sample, child: Child): void {
+  #addUsage(sample: Sample, child: Child, endedWithCpuMs: number | null = null): void {
     const before = this.#marks.get(child) ?? atStart
-    const after = this.#look(child)
+    const after = this.#look(child, endedWithCpuMs)
     sample.cpuMs += Math.max(0, after.cpuMs - before.cpuMs)
     sample.outputBytes += Math.max(0, after.outputBytes - before.outputBytes)
     if (after.memoryBytes !== null) sample.memoryBytes = Math.max(sample.memoryBytes ?? 0, after.memoryBytes)
@@ -110,7 +111,7 @@ export class Sampler {
   }
 
   /** What cannot be read is as it was: a full disk must not keep the other loops from being looked at. */
-  #look(child: Child): Mark & { memoryBytes: number | null } {
+  #look(child: Child, endedWithCpuMs: number | null = null): Mark & { memoryBytes: number | null } {
     const before = this.#marks.get(child) ?? atStart
     const tryTo = <T>(what: string, work: () => T): T | undefined => {
       try {
@@ -122,8 +123,8 @@ export class Sampler {
     }
     const use = tryTo('measuring its process', () => processUse(child.identity))
     return {
-      // /proc forgets a process with its end; then the last look counts.
-      cpuMs: Math.max(before.cpuMs, use?.cpuMs ?? child.usage?.cpuMs ?? 0),
+      // /proc forgets a process with its end; then what it said itself counts, or the last look.
+      cpuMs: Math.max(before.cpuMs, use?.cpuMs ?? endedWithCpuMs ?? child.usage?.cpuMs ?? 0),
       outputBytes: tryTo('measuring its output', () => printedBytes(child.folder)) ?? before.outputBytes,
       memoryBytes: use?.memoryBytes ?? null,
     }

@@ -94,7 +94,7 @@ export class Supervisor {
       },
       end: (child, end) => {
         if (child.ticket.execType !== 'FOREVER') return this.#onces.ended(child, end)
-        this.#sampler.ended(child)
+        this.#sampler.ended(child, end)
         this.#loops.ended(child, end)
       },
     })

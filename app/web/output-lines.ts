@@ -25,7 +25,9 @@ export const registerOutputLines = (app: FastifyInstance, panel: Panel) => {
     const task = redactionOf(panel.config).task(stored)
     const given = fieldsOf(request.query)
     const number = parseTaskId(given.run ?? '') ?? stored.number
-    const run = number > 0 ? await findRun(panel.background.db, stored.id, number) : null
+    // The tools are there before the first run is.
+    if (number === 0) return reply.redirect(`${panel.root}/core/bgtask/${stored.id}#output`, 303)
+    const run = await findRun(panel.background.db, stored.id, number)
     if (!run)
       throw new BgtaskError('not-found', told`Run ${number} of task ${stored.id} has no output here: it printed nothing, or it was pruned.`)
     const { folder } = runtimePaths(panel.config.runtime).run(runName(stored.id, number))

@@ -21,7 +21,7 @@ describe('the start-up of a supervised run', () => {
       loaded.filter(path => path.includes('/node_modules/')),
       [],
     )
-    assert.ok(loaded.length <= 25, `${loaded.length} modules:\n${loaded.join('\n')}`)
+    assert.ok(loaded.length <= 27, `${loaded.length} modules:\n${loaded.join('\n')}`)
   })
 
   it('loads no package for an action that imports the library and loops', async () => {

@@ -152,10 +152,12 @@ test('output is searched by text and level, each line has an address, and the la
 test('a loop that is about to begin has the tools for its output already, a task that waits for its time has none', async t => {
   const panel = await openPanel(t)
   const viewer = await panel.signIn('viewer')
-  const pageOf = async (options: 'FOREVER' | { delayMs: number }) => {
-    const { id } = await panel.background.addTask('test/ok', {}, options)
-    return (await panel.ask({ url: `/admin/core/bgtask/${id}`, as: viewer })).body
+  const pageOf = async ({ id }: { id: number }) => (await panel.ask({ url: `/admin/core/bgtask/${id}`, as: viewer })).body
+  const loop = await panel.background.addTask('test/ok', {}, 'FOREVER')
+  assert.match(await pageOf(loop), /data-output-tools/)
+  assert.doesNotMatch(await pageOf(await panel.background.addTask('test/ok', {}, { delayMs: 3_600_000 })), /data-output-tools/)
+  for (const query of ['last=error', 'q=x', '']) {
+    const { status, headers } = await panel.ask({ url: `/admin/core/bgtask/${loop.id}/lines?${query}`, as: viewer })
+    assert.deepEqual([status, headers.location], [303, `/admin/core/bgtask/${loop.id}#output`], query)
   }
-  assert.match(await pageOf('FOREVER'), /data-output-tools/)
-  assert.doesNotMatch(await pageOf({ delayMs: 3_600_000 }), /data-output-tools/)
 })

@@ -44,7 +44,7 @@ for (const [script, width, theme, locale] of [
     await looksGood(page, 'paused', { script })
     await page.click('button[formaction$="/run"]')
     await page.waitForURL('**/admin/core/bgtask/1')
-    await page.locator('a[href*="/config/schedules#schedule-"]', { hasText: 'nightly' }).waitFor()
+    await page.locator('#task-head a[href*="/config/schedules#schedule-"]', { hasText: 'nightly' }).waitFor()
     await page.goto(`${panel.address}/admin/config/schedules`)
     await page.click('details.ask summary')
     await looksGood(page, 'question', { script })
