@@ -985,8 +985,8 @@ export const guards: readonly Guard[] = [
   guard(
     'lines: how long',
     'app/web/api/read-lines.ts',
-    'bytes > linesLimits.lineBytes\n',
-    'bytes > Number.MAX_SAFE_INTEGER\n',
+    'heldBytes + end.length > linesLimits.lineBytes',
+    'heldBytes + end.length > Number.MAX_SAFE_INTEGER',
     'web/api/lines.test.ts',
   ),
   guard('lines: requests at once', 'app/web/api/read-lines.ts', 'perToken: 2', 'perToken: 200', 'web/api/lines.test.ts'),
