@@ -35,6 +35,8 @@ export interface LoopCharts {
   badStarts: number
   /** What happened, oldest first, and the upright lines that stand for it; those of a kind that others are to be told from have heads. */
   events: LoopEvent[]
+  /** All that there are, for the key. */
+  kinds: readonly EventKind[]
   marks: { kind: EventKind; path: string; heads: string }[]
   iterations: number
   errors: number
@@ -112,6 +114,7 @@ export const drawLoop = (
     starts: events.filter(({ kind }) => kind !== 'edit').length,
     badStarts: slotsOf('bad-start').length,
     events: [...events],
+    kinds: eventKinds,
     marks: eventKinds
       .map(kind => ({ kind, path: markPath(slotsOf(kind)), heads: kind === 'start' ? '' : headPath(slotsOf(kind)) }))
       .filter(({ path }) => path !== ''),

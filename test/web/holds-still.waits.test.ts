@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { openBackground } from '../../app/api/background.ts'
+import { loadConfig } from '../../app/config.ts'
+import { findTask } from '../../app/store/find-task.ts'
+import { insertSamples } from '../../app/store/samples.ts'
+import { emptySample, spanAt } from '../../app/task/sample.ts'
+import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
+import { until } from '../helpers/scene.ts'
+import { chromiumMissing } from '../helpers/tools.ts'
+
+const skip = chromiumMissing()
+const root = join(import.meta.dirname, '..', '..')
+
+const open = async (t: TestContext, more: Record<string, string> = {}) => {
+  const env = { BGTASK_ADMIN_PASSWORD: password, BGTASK_AUTOSTART: 'off', ...more }
+  const panel = await servePanel(t, env)
+  const background = await openBackground(await loadConfig({ ...env, BGTASK_RUNTIME: panel.runtime }))
+  t.after(() => background.close())
+  return { panel, background }
+}
+
+/** As `admin`, in a browser of its own. */
+const openAs = async (t: TestContext, panel: ServedPanel, options: Parameters<typeof openBrowser>[1]) => {
+  const opened = await openBrowser(t, options)
+  await signInByForm(opened.page, panel)
+  return opened
+}
+
+test('a page holds still while it is brought up to date: nothing but the end of a line moves', { skip, timeout: 240_000 }, async t => {
+  const { panel, background } = await open(t, { BGTASK_ACTIONS: [slowActions(t), join(root, 'app', 'actions')].join(delimiter) })
+  const loop = await background.addTask('demo/heartbeat', { intervalMs: 100 }, 'FOREVER')
+  const slow = await background.addTask('slow/turn', {}, 'FOREVER')
+  await background.addTask('demo/greet', {}, { delayMs: 3_600_000 })
+  // Charts come with the first whole minute; here they are there from the beginning.
+  const minute = { iterations: 20, durations: { 80: 20 }, cpuMs: 900, memoryBytes: 61e6, outputBytes: 8_000 }
+  await insertSamples(
+    background.db,
+    [loop, slow].flatMap(({ id }) =>
+      [3, 2, 1].map(ago => ({ ...emptySample(id, spanAt(Date.now(), 60_000) - ago * 60_000, 60_000), ...minute })),
+    ),
+  )
+  for (const width of [1280, 360]) {
+    const { page, browser } = await openAs(t, panel, { width })
+    await until('the loop is up', async () => (await findTask(background.db, loop.id))?.state === 'running', 60_000)
+    for (const path of ['', '/core/bgtask?exec_type=FOREVER', `/core/bgtask/${loop.id}`, `/core/bgtask/${slow.id}`]) {
+      await page.goto(`${panel.address}/admin${path}`)
+      await page.evaluate(watchShifts)
+      // Long enough for seconds and counts to get a digit more, and for slow iterations to come and go.
+      await until('it was looked at for 12 s', () => page.evaluate<boolean>('window.seconds >= 12'), 60_000)
+      if (/\d$/.test(path)) assert.ok((await page.evaluate<number>('window.updates')) > 5, 'It was not brought up to date at all.')
+      assert.deepEqual(await page.evaluate<string[]>('window.shifts'), [], `${path} at ${width}`)
+    }
+    await browser.close()
+  }
+})
+
+/** A loop of which each iteration can be seen while it is under way. */
+const slowActions = (t: TestContext): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'bgtask-slow-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  mkdirSync(join(folder, 'slow'))
+  const code = `import { execForeverInterval } from '${join(root, 'app', 'index.ts')}'
+export const execute = () => execForeverInterval(() => new Promise(resolve => setTimeout(resolve, 2_500)), 1_000)
+`
+  writeFileSync(join(folder, 'slow', 'turn.ts'), code)
+  return folder
+}
+
+/** Words that follow a figure go on by what the figure grew, to the next line as well if there is room; nothing else may move. */
+const watchShifts = `
+window.shifts = []
+window.updates = 0
+window.seconds = 0
+setInterval(() => { window.seconds++ }, 1_000)
+new MutationObserver(() => { window.updates++ }).observe(document.querySelector('main'), { childList: true, subtree: true, characterData: true })
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) {
+    if (entry.hadRecentInput) continue
+    for (const { node, previousRect, currentRect } of entry.sources) {
+      if (!node) continue
+      const element = node.nodeType === 1 ? node : node.parentElement
+      const { display } = getComputedStyle(element)
+      const isWords = node.nodeType !== 1 || display === 'inline'
+      const onItsLine = previousRect.y === currentRect.y && (Math.abs(previousRect.right - currentRect.right) < 2 || display.startsWith('inline'))
+      if (!isWords && !onItsLine) window.shifts.push(element.localName + '.' + element.className + ' ' + element.textContent.trim().slice(0, 60) + ': ' + JSON.stringify([previousRect, currentRect]))
+    }
+  }
+}).observe({ type: 'layout-shift' })
+`
