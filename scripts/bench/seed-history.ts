@@ -3,6 +3,7 @@ import { CompiledQuery } from 'kysely'
 import { type Db, openDatabase } from '../../app/store/database.ts'
 import { insertSchedule, type NewSchedule } from '../../app/store/insert-schedule.ts'
 import { keepSamplesMs, sampleSpans, spanAt } from '../../app/task/sample.ts'
+import { newSchedule, scheduledOptions } from '../../test/store/new-schedule.ts'
 
 /** What there is afterwards. */
 export interface History {
@@ -198,21 +199,12 @@ export const seedHistory = async (url: string, runs: number, progress: (what: st
   }
 }
 
-const hourly = (now: number): NewSchedule => ({
-  ...{ name: 'hourly', rule: { everyMs: 3_600_000, anchorAt: 0 }, action: 'shop/export1', params: {} },
-  options: {
-    type: '',
-    creator: '',
-    priority: 0,
-    uniqueKey: null,
-    onConflict: 'keep',
-    maxAttempts: 1,
-    timeoutMs: null,
-    graceMs: 10_000,
-    rerunAfterCrash: true,
-  },
-  ...{ missed: 'once', overlap: 'allow', nextAt: now + 3_600_000, madeBy: 'eva', madeFrom: 'panel', declared: null },
-})
+const hourly = (now: number): NewSchedule =>
+  newSchedule('hourly', 0, {
+    ...{ rule: { everyMs: 3_600_000, anchorAt: 0 }, action: 'shop/export1', params: {} },
+    options: { ...scheduledOptions, type: '', creator: '' },
+    ...{ missed: 'once', nextAt: now + 3_600_000, madeBy: 'eva' },
+  })
 
 const numbers = (db: Db, from: number, to: number) =>
   db.dialect === 'sqlite'

@@ -3,35 +3,20 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { openBackground } from '../../app/api/background.ts'
-import { loadConfig } from '../../app/config.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { insertSamples } from '../../app/store/samples.ts'
 import { emptySample, spanAt } from '../../app/task/sample.ts'
-import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
 import { until } from '../helpers/scene.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
+import { openAs, openReadingPanel } from './reading-panel.ts'
 
 const skip = chromiumMissing()
 const root = join(import.meta.dirname, '..', '..')
 
-const open = async (t: TestContext, more: Record<string, string> = {}) => {
-  const env = { BGTASK_ADMIN_PASSWORD: password, BGTASK_AUTOSTART: 'off', ...more }
-  const panel = await servePanel(t, env)
-  const background = await openBackground(await loadConfig({ ...env, BGTASK_RUNTIME: panel.runtime }))
-  t.after(() => background.close())
-  return { panel, background }
-}
-
-/** As `admin`, in a browser of its own. */
-const openAs = async (t: TestContext, panel: ServedPanel, options: Parameters<typeof openBrowser>[1]) => {
-  const opened = await openBrowser(t, options)
-  await signInByForm(opened.page, panel)
-  return opened
-}
-
 test('a page holds still while it is brought up to date: nothing but the end of a line moves', { skip, timeout: 240_000 }, async t => {
-  const { panel, background } = await open(t, { BGTASK_ACTIONS: [slowActions(t), join(root, 'app', 'actions')].join(delimiter) })
+  const { panel, background } = await openReadingPanel(t, {
+    BGTASK_ACTIONS: [slowActions(t), join(root, 'app', 'actions')].join(delimiter),
+  })
   const loop = await background.addTask('demo/heartbeat', { intervalMs: 100 }, 'FOREVER')
   const slow = await background.addTask('slow/turn', {}, 'FOREVER')
   await background.addTask('demo/greet', {}, { delayMs: 3_600_000 })

@@ -1,38 +1,22 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import type { Page } from 'playwright-core'
-import { openBackground } from '../../app/api/background.ts'
-import { loadConfig } from '../../app/config.ts'
 import { findTask } from '../../app/store/find-task.ts'
-import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
+import { openBrowser } from '../helpers/browser.ts'
 import { faultsOf } from '../helpers/looks-good.ts'
 import { until } from '../helpers/scene.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
+import { openAs, openReadingPanel } from './reading-panel.ts'
 
 // What a page makes of who reads it: zone, language, light or dark.
 
 const skip = chromiumMissing()
 
-const open = async (t: TestContext, more: Record<string, string> = {}) => {
-  const env = { BGTASK_ADMIN_PASSWORD: password, BGTASK_AUTOSTART: 'off', ...more }
-  const panel = await servePanel(t, env)
-  const background = await openBackground(await loadConfig({ ...env, BGTASK_RUNTIME: panel.runtime }))
-  t.after(() => background.close())
-  return { panel, background }
-}
-
-/** As `admin`, in a browser of its own. */
-const openAs = async (t: TestContext, panel: ServedPanel, options: Parameters<typeof openBrowser>[1]) => {
-  const opened = await openBrowser(t, options)
-  await signInByForm(opened.page, panel)
-  return opened
-}
-
 test('an instant is told in the reader’s zone and by their language, with the exact one at hand; without script the zone is said', {
   skip,
   timeout: 120_000,
 }, async t => {
-  const { panel, background } = await open(t)
+  const { panel, background } = await openReadingPanel(t)
   const due = Date.parse('2031-01-15T22:30:05Z')
   const { id } = await background.addTask('demo/greet', {}, { runAt: due })
   const address = `${panel.address}/admin/core/bgtask/${id}`
@@ -63,7 +47,7 @@ test('an instant is told in the reader’s zone and by their language, with the 
 })
 
 test('with exact times no page is too wide, and what is brought up to date stays exact', { skip, timeout: 120_000 }, async t => {
-  const { panel, background } = await open(t)
+  const { panel, background } = await openReadingPanel(t)
   const { page } = await openAs(t, panel, { width: 360 })
   await page.click('button[name=times][value=exact]')
   const loop = await background.addTask('demo/heartbeat', { intervalMs: 200 }, 'FOREVER')
@@ -95,7 +79,7 @@ test('with exact times no page is too wide, and what is brought up to date stays
 })
 
 test('numbers are told by the language', { skip, timeout: 60_000 }, async t => {
-  const { panel, background } = await open(t)
+  const { panel, background } = await openReadingPanel(t)
   await background.addTasks(Array.from({ length: 1_234 }, () => ({ action: 'demo/greet', options: { delayMs: 3_600_000 } })))
   const task = await background.addTask('demo/greet', {}, { delayMs: 3_600_000, timeoutMs: 5_400_000, priority: -1_000 })
   for (const [locale, waiting, limit] of [
@@ -113,7 +97,7 @@ test('numbers are told by the language', { skip, timeout: 60_000 }, async t => {
 })
 
 test('light and dark: as the system says, until the reader chooses; with and without script', { skip, timeout: 60_000 }, async t => {
-  const { panel } = await open(t)
+  const { panel } = await openReadingPanel(t)
   const ground = (page: Page) => page.evaluate<string>('getComputedStyle(document.documentElement).backgroundColor')
   const light = 'rgb(245, 246, 244)'
   const dark = 'rgb(19, 22, 21)'
