@@ -1,16 +1,10 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
-import { launcher } from '../../app/paths.ts'
-import { freePort } from '../../test/helpers/browser.ts'
-import { until } from './until.ts'
+import { type ServedPanel, servePanel } from './serve-panel.ts'
 
 const password = 'a lantern over the harbour'
 
-/** A panel in a process of its own, and somebody who is signed in there. It ends when it is disposed of, or with this process. */
-export interface MeasuredPanel extends AsyncDisposable {
-  pid: number
-  port: number
+/** A panel, and somebody who is signed in there. */
+export interface MeasuredPanel extends ServedPanel {
   runtime: string
   cookie: string
   residentMb(): number
@@ -18,42 +12,13 @@ export interface MeasuredPanel extends AsyncDisposable {
 }
 
 export const openPanel = async (runtime: string, env: Record<string, string> = {}): Promise<MeasuredPanel> => {
-  const port = await freePort()
-  const child = spawn(process.execPath, [launcher, 'serve'], {
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME ?? '/',
-      BGTASK_RUNTIME: runtime,
-      PORT: String(port),
-      BGTASK_AUTOSTART: 'off',
-      BGTASK_ADMIN_PASSWORD: password,
-      BGTASK_TRUST_PROXY: '127.0.0.1',
-      ...env,
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
-  const address = `http://127.0.0.1:${port}`
-  await until('the panel answers', () =>
-    fetch(`${address}/healthz`).then(
-      ({ ok }) => ok,
-      () => false,
-    ),
-  )
+  const panel = await servePanel(runtime, { BGTASK_ADMIN_PASSWORD: password, BGTASK_TRUST_PROXY: '127.0.0.1', ...env })
   return {
-    pid: child.pid!,
-    port,
+    ...panel,
     runtime,
-    cookie: await signIn(address),
-    residentMb: () => (Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) * 1024) / 1e6,
-    descriptors: () => readdirSync(`/proc/${child.pid}/fd`).length,
-    [Symbol.asyncDispose]: async () => {
-      process.off('exit', kill)
-      const ended = once(child, 'exit')
-      kill()
-      await ended
-    },
+    cookie: await signIn(panel.address),
+    residentMb: () => (Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${panel.pid}/status`, 'utf8'))![1]) * 1024) / 1e6,
+    descriptors: () => readdirSync(`/proc/${panel.pid}/fd`).length,
   }
 }
 

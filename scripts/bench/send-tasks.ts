@@ -1,17 +1,14 @@
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { makeToken } from '../../app/api/tokens.ts'
-import { launcher } from '../../app/paths.ts'
-import { freePort } from '../../test/helpers/browser.ts'
 import { startMariaDb } from '../../test/helpers/mariadb.ts'
 import { mariadbMissing } from '../../test/helpers/tools.ts'
 import { type Figure, makeFigure } from './figure.ts'
 import type { Sending, Sent } from './sender.ts'
+import { servePanel } from './serve-panel.ts'
 import { benchActions, openStage, type Stage } from './stage.ts'
-import { until } from './until.ts'
 
 const tasks = 100_000
 /** As many as the client sends in one request. */
@@ -38,7 +35,7 @@ const on = async (where: string, databaseUrl?: string): Promise<Figure[]> => {
   await using panel = await openPanel(stage, databaseUrl)
   const owner = { name: 'bench', ip: null, via: 'form' } as const
   const { text: token } = await makeToken(stage.background.db, owner, { name: 'bench', scopes: ['task:add:bench/*', 'task:read'] })
-  const sending: Sending = { url: panel.url, token, tasks }
+  const sending: Sending = { url: panel.address, token, tasks }
   panel.forgetPeak()
   const beforeMb = panel.memoryMb('VmRSS')
   const { stdout } = await promisify(execFile)(process.execPath, [
@@ -90,39 +87,12 @@ const addedHere = async ({ background }: Stage): Promise<number> => {
 }
 
 const openPanel = async ({ runtime }: Stage, databaseUrl: string | undefined) => {
-  const port = await freePort()
-  const child = spawn(process.execPath, [launcher, 'serve'], {
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME ?? '/',
-      BGTASK_RUNTIME: runtime,
-      BGTASK_ACTIONS: benchActions,
-      PORT: String(port),
-      BGTASK_AUTOSTART: 'off',
-      ...(databaseUrl ? { DATABASE_URL: databaseUrl } : {}),
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
-  const url = `http://127.0.0.1:${port}`
-  await until('the panel answers', () =>
-    fetch(`${url}/healthz`).then(
-      ({ ok }) => ok,
-      () => false,
-    ),
-  )
+  const panel = await servePanel(runtime, { BGTASK_ACTIONS: benchActions, ...(databaseUrl ? { DATABASE_URL: databaseUrl } : {}) })
   return {
-    url,
+    ...panel,
     memoryMb: (what: 'VmRSS' | 'VmHWM') =>
-      (Number(new RegExp(`^${what}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) * 1024) / 1e6,
+      (Number(new RegExp(`^${what}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${panel.pid}/status`, 'utf8'))![1]) * 1024) / 1e6,
     /** The peak of its start is none of ours. */
-    forgetPeak: () => writeFileSync(`/proc/${child.pid}/clear_refs`, '5'),
-    [Symbol.asyncDispose]: async () => {
-      process.off('exit', kill)
-      const ended = once(child, 'exit')
-      kill()
-      await ended
-    },
+    forgetPeak: () => writeFileSync(`/proc/${panel.pid}/clear_refs`, '5'),
   }
 }
