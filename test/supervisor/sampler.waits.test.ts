@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { readStat } from '../../app/runs/process-identity.ts'
 import { listSamples } from '../../app/store/samples.ts'
 import { wishDown } from '../../app/store/wishes.ts'
 import { addDurations, type Durations, percentileMs } from '../../app/task/durations.ts'
@@ -39,9 +40,12 @@ describe('what loops did in a minute', { concurrency: true }, () => {
       await first.kill()
       const second = await scene.supervise()
       await scene.untilState(steady.id, 'running')
-      // CPU time comes in ticks of 10 ms: each must do something that the second supervisor can see.
-      const before = { steady: counted('steady'), killed: counted('killed') }
+      const pidOfSteady = scene.marked().find(({ mark }) => mark.includes(`/${steady.id}-1/`))!.pid
+      const ticks = () => readStat(pidOfSteady)!.cpuTicks
+      const before = { steady: counted('steady'), killed: counted('killed'), ticks: ticks() }
       await until('both have gone on', () => counted('steady') > before.steady + 60 && counted('killed') > before.killed + 60)
+      // Its clock ticks a hundred times a second, and it is looked at each second: how many iterations that takes is the machine's affair.
+      await until('what it spends can be seen', () => ticks() > before.ticks + 10)
       await wishDown(scene.background.db, steady.id, 'test', Date.now())
       await scene.untilState(steady.id, 'stopped')
       const { finishedAt, updatedAt } = await scene.task(steady.id)
