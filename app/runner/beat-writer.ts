@@ -33,6 +33,7 @@ export const createBeatWriter = (given: string | number | null | (() => string))
     iterationStartedAt: null,
     lastIterationMs: null,
     lastIterationAt: null,
+    lastSuccessAt: null,
     lastError: null,
     nextIterationAt: null,
     progress: null,
@@ -86,6 +87,7 @@ export const createBeatWriter = (given: string | number | null | (() => string))
       const minute = minuteOf(minutes, beat.lastIterationAt)
       minute.iterations++
       if (thrown) minute.errors++
+      else beat.lastSuccessAt = beat.lastIterationAt
       if (beat.lastIterationMs !== null) noteDuration(minute.durations, beat.lastIterationMs)
       if (thrown) {
         beat.errors++

@@ -14,6 +14,8 @@ export interface Beat {
   iterationStartedAt: number | null
   lastIterationMs: number | null
   lastIterationAt: number | null
+  /** When an iteration was last finished that did not throw. Runners of older code tell nothing of it. */
+  lastSuccessAt?: number | null
   lastError: string | null
   nextIterationAt: number | null
   progress: { done: number; total: number | null; note: string | null } | null
@@ -36,3 +38,7 @@ export interface BeatMinute {
 export const writeBeat = (place: string | number, beat: Beat): void =>
   typeof place === 'number' ? writeHanded(place, JSON.stringify(beat)) : writeJson(place, beat)
 export const readBeat = (path: string): Beat | null => readJson<Beat>(path)
+
+/** When an iteration was last finished that did not throw (milliseconds since 1970); null: none was, or it is not known. */
+export const lastSuccessOf = ({ lastSuccessAt, lastIterationAt, errors }: Beat): number | null =>
+  lastSuccessAt ?? (errors === 0 ? lastIterationAt : null)

@@ -11,6 +11,7 @@ import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import { fromEnd, fromProcess, fromReason, toTask } from './rows.ts'
+import { type EndedRun, noteRunEnds } from './run-counts.ts'
 import type { TaskRow } from './tables.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -56,19 +57,26 @@ export const endOnceMany = async (
     const rows = await forUpdate(db, trx.selectFrom(fromIndex(db, 'PRIMARY')).selectAll().where('id', 'in', ids)).execute()
     const tasks = new Map(rows.map(row => [Number(row.id), row]))
     const recorded: Recorded[] = []
-    const finals: { state: string; n: number }[] = []
-    const failed: (Failed & OnceFailed)[] = []
+    const counted: Counted = { finals: [], failed: [], ended: [] }
     const now = Date.now()
     for (const end of ordered) {
       const row = tasks.get(end.taskId)
-      recorded[end.index] = row ? await record(db, trx, row, end, now, finals, failed) : 'stale'
+      recorded[end.index] = row ? await record(db, trx, row, end, now, counted) : 'stale'
     }
     const host = rows.find(row => row.host !== null)?.host ?? ''
-    await noteEnded(db, trx, finals, host, now)
-    await noteFailed(db, trx, failed)
-    if (alsoFailed && failed.length > 0) await alsoFailed(trx, failed)
+    await noteEnded(db, trx, counted.finals, host, now)
+    await noteRunEnds(db, trx, counted.ended, host)
+    await noteFailed(db, trx, counted.failed)
+    if (alsoFailed && counted.failed.length > 0) await alsoFailed(trx, counted.failed)
     return recorded
   })
+}
+
+/** What is to be counted in the same transaction. */
+interface Counted {
+  finals: { state: string; n: number }[]
+  failed: (Failed & OnceFailed)[]
+  ended: EndedRun[]
 }
 
 const record = async (
@@ -77,11 +85,13 @@ const record = async (
   row: Selectable<TaskRow>,
   { taskId, number, end, process, decide }: OnceEnd,
   now: number,
-  finals: { state: string; n: number }[],
-  failed: (Failed & OnceFailed)[],
+  counted: Counted,
 ): Promise<Recorded> => {
   const isFirst = await endRun(trx, row, number, { ...fromEnd(end), ...(process ? fromProcess(process) : {}) }, end.endedAt)
-  if (isFirst) await saveArtifacts(trx, taskId, number, end.artifacts)
+  if (isFirst) {
+    await saveArtifacts(trx, taskId, number, end.artifacts)
+    counted.ended.push({ action: row.action, outcome: end.kind, endedAt: end.endedAt })
+  }
   const task = toTask(row)
   if (task.number !== number) return isFirst ? 'stale' : 'already'
   if (task.state !== 'running') return isFirst ? 'recorded' : 'already'
@@ -108,11 +118,11 @@ const record = async (
     .execute()
   row.state = after.state
   if (final) {
-    finals.push({ state: after.state, n: 1 })
+    counted.finals.push({ state: after.state, n: 1 })
     if (error) {
       const { state, attempt, crashCount, runAt, content } = after
       const stands = { ...task, state, attempt, crashCount, runAt, content, reason, finishedAt: end.endedAt }
-      failed.push({ ...error, taskId, at: end.endedAt, task: stands, end })
+      counted.failed.push({ ...error, taskId, at: end.endedAt, task: stands, end })
     }
     // Only a task that was asked to stop can have been replaced, only one with a key be followed by another.
     if (task.wanted === 'down' || task.uniqueKey !== null) await releaseSuccessors(db, trx, taskId, now)

@@ -1,19 +1,21 @@
 import { CompiledQuery } from 'kysely'
 import { noteEnded } from './counters.ts'
 import type { Db } from './database.ts'
+import { noteRunEnds } from './run-counts.ts'
 import { transact } from './transact.ts'
 
 /** A run of a ONCE task that did what it should, and whose end concerns no other task. */
 export interface SucceededRun {
   taskId: number
   number: number
+  action: string
   endedAt: number
   content: string | null
   outputBytes: number | null
 }
 
 /**
- * Records many such ends by two statements in one transaction: what most ends of a busy queue are, for a fraction of what `endOnceMany` takes.
+ * Records many such ends by a few statements in one transaction: what most ends of a busy queue are, for a fraction of what `endOnceMany` takes.
  * @returns false, with nothing recorded, when one of them is not as it should be (cancelled meanwhile, recorded before, holder of a unique key,
  * begun again): then each has to be looked at, by `endOnceMany`
  */
@@ -33,6 +35,8 @@ export const endSucceeded = async (db: Db, ends: readonly SucceededRun[], host: 
       if ((await affected(texts.task, texts.listFirst ? [list, reason, now] : [reason, now, list])) !== ends.length) throw new NotAllPlain()
       if ((await affected(texts.run, [list])) !== ends.length) throw new NotAllPlain()
       await noteEnded(db, trx, [{ state: 'succeeded', n: ends.length }], host, now)
+      const counted = ends.map(({ action, endedAt }) => ({ action, outcome: 'succeeded', endedAt }) as const)
+      await noteRunEnds(db, trx, counted, host)
     })
     return true
   } catch (error) {

@@ -10,6 +10,7 @@ import { fromIndex } from './from-index.ts'
 import { type Host, listHosts } from './hosts.ts'
 import { firstDue } from './list-due.ts'
 import { liveStates } from './list-loops.ts'
+import { listRunCounts, type RunCount } from './run-counts.ts'
 import { withRetries } from './transact.ts'
 
 /** What is measured of the rows, of all hosts. Times are milliseconds since 1970. */
@@ -18,6 +19,8 @@ export interface MetricRows {
   counts: Record<TaskState, number>
   /** ONCE tasks that ever ended so; never less than before. */
   ended: Record<EndedState, number>
+  /** Runs by action and outcome. */
+  runs: RunCount[]
   firstDueAt: number | null
   /** Wanted up, or not yet down. */
   loops: LoopRow[]
@@ -37,22 +40,28 @@ export interface LoopRow {
   startedAt: number | null
   /** When it is started again, while it backs off or is tripped. */
   runAt: number
+  /** When it last did what it should, known to the minute. */
+  lastSuccessAt: number | null
   /** Of its newest run; null before it is known. */
   process: ProcessIdentity | null
 }
 
-/** Read by index and from counters, so that it takes as long with a million tasks as with ten. */
-export const readMetricRows = async (db: Db): Promise<MetricRows> => {
-  const [counts, ended, firstDueAt, loops, hosts, cron, parts] = await Promise.all([
+/**
+ * Read by index and from counters, so that it takes as long with a million tasks as with ten.
+ * @param mostRunCounts so many pairs of action and outcome, of the first actions by name
+ */
+export const readMetricRows = async (db: Db, mostRunCounts: number): Promise<MetricRows> => {
+  const [counts, ended, runs, firstDueAt, loops, hosts, cron, parts] = await Promise.all([
     countTasks(db),
     withRetries(() => endedEver(db.kysely)),
+    listRunCounts(db, mostRunCounts),
     firstDue(db),
     listLoopRows(db),
     listHosts(db),
     readCron(db),
     listParts(db),
   ])
-  return { counts, ended, firstDueAt, loops, hosts, cron: { begunAt: cron.begunAt, parts } }
+  return { counts, ended, runs, firstDueAt, loops, hosts, cron: { begunAt: cron.begunAt, parts } }
 }
 
 const listLoopRows = (db: Db): Promise<LoopRow[]> =>
@@ -74,8 +83,9 @@ const loopsFrom = (db: Db, index: string) =>
   db.kysely
     .selectFrom(fromIndex(db, index))
     .leftJoin('bg_run', join => join.onRef('bg_run.task_id', '=', 'bg_task.id').onRef('bg_run.number', '=', 'bg_task.number'))
+    .leftJoin('bg_loop_success', 'bg_loop_success.task_id', 'bg_task.id')
     .select(['id', 'action', 'state', 'wanted', 'bg_task.number', 'bg_task.host', 'bg_task.started_at', 'run_at'])
-    .select(['pid', 'start_ticks', 'boot_id'])
+    .select(['pid', 'start_ticks', 'boot_id', 'bg_loop_success.at as success_at'])
 
 type Row = Awaited<ReturnType<ReturnType<typeof loopsFrom>['execute']>>[number]
 
@@ -88,6 +98,7 @@ const toLoop = (row: Row): LoopRow => ({
   host: row.host,
   startedAt: row.started_at === null ? null : Number(row.started_at),
   runAt: Number(row.run_at),
+  lastSuccessAt: row.success_at === null ? null : Number(row.success_at),
   process:
     row.pid === null || row.start_ticks === null || row.boot_id === null
       ? null

@@ -21,6 +21,7 @@ import * as edits from './migrations/0024-edits.ts'
 import * as startFacts from './migrations/0026-start-facts.ts'
 import * as aside from './migrations/0028-aside.ts'
 import * as auditSubject from './migrations/0029-audit-subject.ts'
+import * as runCounts from './migrations/0030-run-counts.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -54,6 +55,7 @@ export const migrations: readonly Migration[] = [
   startFacts,
   aside,
   auditSubject,
+  runCounts,
 ]
 
 /**

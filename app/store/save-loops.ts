@@ -9,6 +9,7 @@ import { fromIndex } from './from-index.ts'
 import { noteBadEnd } from './loop-errors.ts'
 import { releaseSuccessors } from './replace-task.ts'
 import { fromEnd, fromReason, fromRun } from './rows.ts'
+import { noteRunEnds } from './run-counts.ts'
 import type { RunRow } from './tables.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -48,8 +49,10 @@ export const saveLoops = (
   transact(db, async trx => {
     const now = Date.now()
     for (let first = 0; first < starts.length; first += startsAtOnce) await insertStarts(db, trx, starts.slice(first, first + startsAtOnce))
-    for (const end of byTask(ends)) await endRun(db, trx, owner, end, facts)
+    const ended: LoopFacts['ends'][number][] = []
+    for (const end of byTask(ends)) if (await endRun(db, trx, owner, end, facts)) ended.push(end)
     for (const fact of byTask(facts)) await saveFact(db, trx, owner, fact, now)
+    await countEnds(db, trx, owner.host, ended)
     await together?.(trx)
   })
 
@@ -75,13 +78,14 @@ const insertStarts = async (db: Db, trx: Executor, runs: readonly StartedRun[]) 
   )
 }
 
+/** @returns false when the run's end is there already, or its loop is gone */
 const endRun = async (
   db: Db,
   trx: Executor,
   owner: { host: string; epoch: string },
   { taskId, number, end }: LoopFacts['ends'][number],
   facts: readonly LoopFact[],
-) => {
+): Promise<boolean> => {
   const ended = await trx
     .updateTable('bg_run')
     .set(fromEnd(end))
@@ -91,7 +95,8 @@ const endRun = async (
     .executeTakeFirst()
   if (ended.numUpdatedRows > 0n) {
     await noteBadEnd(db, trx, { taskId, number, end })
-    return saveArtifacts(trx, taskId, number, end.artifacts)
+    await saveArtifacts(trx, taskId, number, end.artifacts)
+    return true
   }
   const there = await trx
     .selectFrom('bg_run')
@@ -99,10 +104,10 @@ const endRun = async (
     .where('task_id', '=', taskId)
     .where('number', '=', number)
     .executeTakeFirst()
-  if (there) return
+  if (there) return false
   // Its start was never written, or the row was pruned with its task.
   const task = await trx.selectFrom('bg_task').select('id').where('id', '=', taskId).executeTakeFirst()
-  if (!task) return
+  if (!task) return false
   const startedAt = facts.find(fact => fact.taskId === taskId && fact.number === number)?.startedAt ?? end.endedAt
   await trx
     .insertInto('bg_run')
@@ -110,6 +115,19 @@ const endRun = async (
     .execute()
   await noteBadEnd(db, trx, { taskId, number, end })
   await saveArtifacts(trx, taskId, number, end.artifacts)
+  return true
+}
+
+const countEnds = async (db: Db, trx: Executor, host: string, ends: LoopFacts['ends']) => {
+  if (ends.length === 0) return
+  const ids = [...new Set(ends.map(({ taskId }) => taskId))]
+  const rows = await trx.selectFrom(fromIndex(db, 'PRIMARY')).select(['id', 'action']).where('id', 'in', ids).execute()
+  const actions = new Map(rows.map(({ id, action }) => [Number(id), action]))
+  const ended = ends.flatMap(({ taskId, end: { kind, endedAt } }) => {
+    const action = actions.get(taskId)
+    return action === undefined ? [] : [{ action, outcome: kind, endedAt }]
+  })
+  await noteRunEnds(db, trx, ended, host)
 }
 
 const saveFact = async (db: Db, trx: Executor, owner: { host: string; epoch: string }, fact: LoopFact, now: number) => {

@@ -9,6 +9,7 @@ export interface Tables {
   bg_artifact: ArtifactRow
   bg_host: HostRow
   bg_counter: CounterRow
+  bg_run_count: RunCountRow
   bg_user: UserRow
   bg_recovery_code: RecoveryCodeRow
   bg_token: TokenRow
@@ -27,6 +28,7 @@ export interface Tables {
   bg_loop_error: LoopErrorRow
   bg_edit: EditRow
   bg_sample: SampleRow
+  bg_loop_success: LoopSuccessRow
   bg_incident: IncidentRow
   bg_notice: NoticeRow
   bg_bulk: BulkRow
@@ -233,6 +235,23 @@ export interface CounterRow {
   /** Each host counts in rows of its own, so that hosts do not wait for one another. */
   host: string
   n: number
+}
+
+/** How many runs of an action ever ended so. */
+export interface RunCountRow {
+  action: string
+  outcome: string
+  /** One of a few that hosts share, so that most of them count in rows of their own. */
+  slot: number
+  n: number
+  /** When the last of them ended. */
+  last_at: number
+}
+
+/** When a loop last finished an iteration that did not throw; or a run that succeeded, of one that has no iterations. */
+export interface LoopSuccessRow {
+  task_id: number
+  at: number
 }
 
 export interface UserRow {

@@ -177,7 +177,7 @@ export const deleteTask = (db: Db, id: number): Promise<boolean> =>
     return true
   })
 
-const ofLoops = ['bg_sample', 'bg_loop_error'] as const
+const ofLoops = ['bg_sample', 'bg_loop_error', 'bg_loop_success'] as const
 
 interface LoopChange {
   wanted?: 'up' | 'down'

@@ -6,6 +6,7 @@ import { runName } from '../task/run.ts'
 export interface PlainEnd {
   taskId: number
   number: number
+  action: string
   end: RunEnd
   /** It is in the database now. */
   recorded: () => void
@@ -48,9 +49,10 @@ export class PlainEnds {
   async #flushAll(db: Db): Promise<void> {
     while (this.#ends.size) {
       const some = [...take(this.#ends.values(), endsAtOnce)]
-      const rows = some.map(({ taskId, number, end }) => ({
+      const rows = some.map(({ taskId, number, action, end }) => ({
         taskId,
         number,
+        action,
         endedAt: end.endedAt,
         content: end.content,
         outputBytes: end.outputBytes ?? null,

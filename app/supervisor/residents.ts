@@ -367,7 +367,7 @@ export class Residents {
     tellCrash(this.#log, { taskId, number, action }, end)
     const shown = this.#complete(held, end)
     const isPlain = shown.kind === 'succeeded' && shown.error === null && !held.keyed && !shown.artifacts
-    if (isPlain) this.#plain.add({ taskId, number, end: shown, recorded })
+    if (isPlain) this.#plain.add({ taskId, number, action, end: shown, recorded })
     else {
       this.#recorder.onceEnded(taskId, number, shown, recorded)
       this.#changed()

@@ -13,6 +13,7 @@ import type { Child } from './child.ts'
 import { Database } from './database.ts'
 import { Incidents } from './incidents.ts'
 import { Launcher } from './launcher.ts'
+import { LoopSuccesses } from './loop-successes.ts'
 import { Loops } from './loops.ts'
 import { Onces } from './onces.ts'
 import { nextPlanAt, plan, type Situation, type Step } from './plan.ts'
@@ -56,6 +57,7 @@ export class Supervisor {
   readonly #onces: Onces
   readonly schedules: Schedules
   readonly #sampler: Sampler
+  readonly #successes: LoopSuccesses
   readonly #thrown: ThrownErrors
   /** null while no action is resident and none was: then none of its code is loaded. */
   #residents: Residents | null = null
@@ -95,6 +97,7 @@ export class Supervisor {
       end: (child, end) => {
         if (child.ticket.execType !== 'FOREVER') return this.#onces.ended(child, end)
         this.#sampler.ended(child, end)
+        this.#successes.ended(child.ticket, end)
         this.#loops.ended(child, end)
       },
     })
@@ -103,10 +106,14 @@ export class Supervisor {
       why === 'ended' ? this.#changed() : this.#act(),
     )
     this.#thrown = new ThrownErrors(config, sentence => log.warn(sentence))
+    this.#successes = new LoopSuccesses(config, sentence => log.warn(sentence))
     this.#sampler = new Sampler(
       () => this.#loops.children,
       sentence => log.warn(sentence),
-      (child, beat) => this.#thrown.note(child, beat),
+      (child, beat) => {
+        this.#thrown.note(child, beat)
+        this.#successes.note(child.ticket, beat)
+      },
     )
     this.schedules = new Schedules(log, () => this.#dueNow())
   }
@@ -125,6 +132,7 @@ export class Supervisor {
         } else this.#onces.adopt(found.child)
       } else if (forever) {
         this.#thrown.foundEnded(found.ticket)
+        this.#successes.foundEnded(found.ticket, found.end)
         this.#loops.foundEnded(found.ticket, found.end)
       } else this.#recorder.onceEnded(found.ticket.taskId, found.ticket.number, found.end)
     }
@@ -192,6 +200,7 @@ export class Supervisor {
     await this.database.use(async db => {
       await this.#sampler.flush(db, now, [...this.#loops.ids])
       await this.#thrown.flush(db)
+      await this.#successes.flush(db, [...this.#loops.ids])
     })
   }
 

@@ -24,7 +24,7 @@ for (const dialect of dialects) {
     const claim = (action: string, limit: number, from: Db = db) =>
       claimOfAction(from, { action, limit, owner, process: process_, handedBefore: 10, down: null, now: Date.now() })
     const ends = (claimed: readonly ClaimedTask[], content: string | null = null) =>
-      claimed.map(({ id, number }) => ({ taskId: id, number, endedAt: 5_000, content, outputBytes: 3 }))
+      claimed.map(({ id, number }) => ({ taskId: id, number, action: 'a/ends', endedAt: 5_000, content, outputBytes: 3 }))
 
     test('the first by priority, due time and id are claimed, with the row of their runs', async () => {
       const [third, first, second] = await add([

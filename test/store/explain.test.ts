@@ -34,6 +34,7 @@ import { listTaskAudit } from '../../app/store/list-task-audit.ts'
 import { countByIndex, listTasks, sliceTaskIds, type TaskFilter } from '../../app/store/list-tasks.ts'
 import { listLoopErrors, noteThrownErrors } from '../../app/store/loop-errors.ts'
 import { lastSuccessesOf, listMinutesOf } from '../../app/store/loop-minutes.ts'
+import { noteLoopSuccesses } from '../../app/store/loop-successes.ts'
 import { readMetricRows } from '../../app/store/metric-rows.ts'
 import { migrate } from '../../app/store/migrate.ts'
 import { noteAdopted } from '../../app/store/note-adopted.ts'
@@ -145,7 +146,8 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
         down: null,
         now: seedTime,
       })
-      const ends = claimed.map(({ id, number }) => ({ taskId: id, number, endedAt: seedTime, content: null, outputBytes: null }))
+      const how = { action: 'demo/action1', endedAt: seedTime, content: null, outputBytes: null }
+      const ends = claimed.map(({ id, number }) => ({ taskId: id, number, ...how }))
       await endSucceeded(db, ends, owner.host)
     },
   },
@@ -303,7 +305,15 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   { name: 'running now', run: db => listRunningNow(db, 12) },
   { name: 'next', run: db => listNext(db, 6) },
   { name: 'counts', most: 100_000, run: async db => [await countTasks(db), await countEnded(db, seedTime)] },
-  { name: 'metrics', most: 102_000, run: db => readMetricRows(db) },
+  { name: 'metrics', most: 108_000, run: db => readMetricRows(db, 9_000) },
+  {
+    name: 'the last successes of loops',
+    run: db =>
+      noteLoopSuccesses(
+        db,
+        pageOfLoops.map(taskId => ({ taskId, at: seedTime })),
+      ),
+  },
   { name: 'prune', most: 8_000, run: db => pruneRows(db, { keepRuns: 200, endedBefore: seedTime + 3_000, limit: 500 }) },
   {
     name: 'errors',
@@ -588,7 +598,7 @@ for (const dialect of dialects) {
 const isFirstOfAll = (sql: string) => !/where/i.test(sql) && /order by [`"]?(id|name|queue)[`"]?( desc| asc)? limit/i.test(sql)
 /** What is sorted is what a limit within has let through. */
 const isBoundBefore = /\bLIMIT \d+\) AS made\b/
-const isSmall = /[`"]?bg_(schedule(?!_)|host|counter|cron_part|migration|user|login_failure)[`"]?/
+const isSmall = /[`"]?bg_(schedule(?!_)|host|counter|run_count|cron_part|migration|user|login_failure)[`"]?/
 
 const explainSqlite = async (db: Db, { sql, parameters }: Statement): Promise<string[]> => {
   const { rows } = await db.kysely.executeQuery<{ detail: string }>(CompiledQuery.raw(`EXPLAIN QUERY PLAN ${sql}`, parameters as unknown[]))

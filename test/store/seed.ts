@@ -172,6 +172,12 @@ export const seed = async (db: Db, rows: number): Promise<void> => {
     'INSERT INTO bg_notice (incident_id, channel, event, pending, tell_at) ' +
       `SELECT id, 'webhook', 'opened', CASE WHEN id % 1000 = 0 THEN 1 ELSE NULL END, opened_at FROM bg_incident`,
   )
+  // Each action has ended in each way, as counted by some hosts.
+  await run(
+    'INSERT INTO bg_run_count (action, outcome, slot, n, last_at) ' +
+      `SELECT concat('demo/action', n % 20), concat('outcome', n % 9), n % 7, 1000, ${seedTime} FROM ${numbers(1_260)} WHERE n > 0`,
+  )
+  await run(`INSERT INTO bg_loop_success (task_id, at) SELECT n, ${seedTime} FROM ${numbers(1_100)} WHERE n > 0`)
   if (db.dialect === 'mysql')
     await run('ANALYZE TABLE bg_task, bg_error, bg_run, bg_edit, bg_audit, bg_session, bg_token, bg_incident, bg_notice')
 }

@@ -13,6 +13,7 @@ import { runtimePaths } from '../../runs/runtime-folder.ts'
 import { readSupervisor, type SupervisorInfo } from '../../runs/supervisor-file.ts'
 import { readTicket } from '../../runs/ticket.ts'
 import { type LoopRow, type MetricRows, readMetricRows } from '../../store/metric-rows.ts'
+import { outcomeKinds } from '../../task/outcome.ts'
 import { runName } from '../../task/run.ts'
 import type { Panel } from '../panel.ts'
 
@@ -30,6 +31,8 @@ export interface Facts {
   disk: { freeBytes: number; sizeBytes: number } | null
   supervisor: { info: SupervisorInfo; use: ProcessUse | null } | null
   isHeld: boolean
+  /** Names of those that lie in the folders now. */
+  actions: readonly string[]
   /** The first ones by id. */
   loops: MeasuredLoop[]
   streams: number
@@ -46,14 +49,22 @@ export interface MeasuredLoop {
 
 /** More loops than this are counted, and not told one by one. */
 export const mostLoops = 1_000
+/** The same of actions. */
+export const mostActions = 1_000
 /** A database that does not answer for so long counts as away; a scrape is given up after some seconds. */
 const rowsWithinMs = 3_000
+/** Files that have just changed take a moment to be described; then those of which something ended are told. */
+const actionsWithinMs = 500
 /** So many loops are looked at before others get their turn. */
 const atOnce = 50
 
-export const readFacts = async ({ config, background: { db }, live }: Pick<Panel, 'config' | 'background' | 'live'>): Promise<Facts> => {
+export const readFacts = async ({
+  config,
+  background: { db, catalog },
+  live,
+}: Pick<Panel, 'config' | 'background' | 'live'>): Promise<Facts> => {
   const began = performance.now()
-  const rows = await within(rowsWithinMs, readMetricRows(db))
+  const rows = await within(rowsWithinMs, readMetricRows(db, mostActions * outcomeKinds.length))
   const answerMs = rows && performance.now() - began
   const host = hostId(config.runtime)
   const info = readSupervisor(config.runtime)
@@ -66,6 +77,7 @@ export const readFacts = async ({ config, background: { db }, live }: Pick<Panel
     databaseBytes: databaseBytes(config),
     disk: diskOf(config.runtime),
     supervisor: info && { info, use: useOf(info) },
+    actions: (rows && (await within(actionsWithinMs, catalog()))?.entries.map(({ name }) => name)) ?? [],
     isHeld: readHold(config.runtime) !== null,
     loops: rows ? await measureLoops(config, host, rows.loops.slice(0, mostLoops)) : loopsByFiles(config),
     streams: live.streams(),

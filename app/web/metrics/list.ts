@@ -1,31 +1,18 @@
+import { lastSuccessOf } from '../../runs/beat.ts'
 import { isSilent, type ResidentInfo } from '../../runs/supervisor-file.ts'
 import { countCap } from '../../store/count-tasks.ts'
 import { type LoopState, loopStates } from '../../task/task.ts'
 import { version } from '../version.ts'
 import { type Facts, type MeasuredLoop, mostLoops } from './facts.ts'
+import { type Metric, one, type Sample, seconds } from './metric.ts'
+import { runMetrics } from './run-metrics.ts'
 
-/** A thing that is measured. Names and units are by Prometheus' conventions. */
-export interface Metric {
-  name: `bgtask_${string}`
-  /** One sentence, also what the README says of it. */
-  help: string
-  type: 'gauge' | 'counter'
-  /** No sample at all of what is not known: a zero would be a lie. */
-  read(facts: Facts): Sample[]
-}
-
-export interface Sample {
-  value: number
-  labels?: Record<string, string>
-}
-
-const seconds = (ms: number) => ms / 1000
-const one = (value: number | null | undefined): Sample[] => (value === null || value === undefined ? [] : [{ value }])
 const flag = (value: boolean) => (value ? 1 : 0)
 
 const ofLoops = (measure: (loop: MeasuredLoop, facts: Facts) => number | null | undefined) => (facts: Facts) =>
-  facts.loops.flatMap(loop => one(measure(loop, facts)).map(({ value }) => ({ value, labels: labelsOf(loop) })))
+  facts.loops.flatMap(loop => one(measure(loop, facts), labelsOf(loop)))
 
+const ofLoop = ['task', 'action']
 const labelsOf = ({ id, action }: MeasuredLoop) => ({ task: String(id), action })
 
 const isUp = ({ row, here }: MeasuredLoop) => (row === null ? here !== null : row.state === 'running')
@@ -44,12 +31,14 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_build_info',
     help: 'Versions, in the labels; always 1.',
     type: 'gauge',
+    labels: ['version', 'node', 'database'],
     read: ({ dialect }) => [{ value: 1, labels: { version, node: process.versions.node, database: dialect } }],
   },
   {
     name: 'bgtask_host_info',
     help: 'The host of this panel, in the labels; always 1.',
     type: 'gauge',
+    labels: ['host', 'hostname'],
     read: ({ host }) => [{ value: 1, labels: { host: host.id, hostname: host.hostname } }],
   },
 
@@ -78,6 +67,7 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_tasks',
     help: `ONCE tasks by state. Those that wait or run are counted up to ${countCap}.`,
     type: 'gauge',
+    labels: ['state'],
     read: facts => {
       if (!facts.rows) return []
       const { waiting, running, succeeded, failed, cancelled } = facts.rows.counts
@@ -90,6 +80,7 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_tasks_ended_total',
     help: 'ONCE tasks that came to their end, by how.',
     type: 'counter',
+    labels: ['state'],
     read: ({ rows }) => Object.entries(rows?.ended ?? {}).map(([state, value]) => ({ value, labels: { state } })),
   },
   {
@@ -99,11 +90,14 @@ export const metrics: readonly Metric[] = [
     read: ({ rows, now }) => (rows ? [{ value: rows.firstDueAt === null ? 0 : seconds(Math.max(0, now - rows.firstDueAt)) }] : []),
   },
 
+  ...runMetrics,
+
   // Loops
   {
     name: 'bgtask_loops',
     help: 'Loops by state.',
     type: 'gauge',
+    labels: ['state'],
     read: facts => {
       const { rows } = facts
       if (!rows) return []
@@ -115,12 +109,14 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_loop_up',
     help: `Whether a loop that is wanted up runs and is not stalled. Of each loop, as all that follow; at most ${mostLoops} loops are told one by one.`,
     type: 'gauge',
+    labels: ofLoop,
     read: ofLoops(loop => flag(isUp(loop))),
   },
   {
     name: 'bgtask_loop_state',
     help: 'The state of a loop: 1 for the one that it is in, 0 for the others.',
     type: 'gauge',
+    labels: [...ofLoop, 'state'],
     read: ({ loops }) =>
       loops.flatMap(loop =>
         loop.row === null
@@ -132,42 +128,59 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_loop_starts_total',
     help: 'How often the loop was started; what is beyond the first are restarts.',
     type: 'counter',
+    labels: ofLoop,
     read: ofLoops(({ row }) => row?.number),
   },
   {
     name: 'bgtask_loop_start_time_seconds',
     help: 'When the run that lives began, in seconds since 1970.',
     type: 'gauge',
+    labels: ofLoop,
     read: ofLoops(({ here }) => here?.startedAt && seconds(here.startedAt)),
   },
   {
     name: 'bgtask_loop_next_start_timestamp_seconds',
     help: 'When a loop that backs off or is tripped is started again.',
     type: 'gauge',
+    labels: ofLoop,
     read: ofLoops(({ row }) => (row && (row.state === 'backing-off' || row.state === 'tripped') ? seconds(row.runAt) : null)),
+  },
+  {
+    name: 'bgtask_loop_last_success_timestamp_seconds',
+    help: 'When an iteration was last finished that did not throw, or, of a loop without iterations, a run succeeded; in seconds since 1970. Kept over restarts, on whatever host; of other hosts up to a minute old.',
+    type: 'gauge',
+    labels: ofLoop,
+    read: ofLoops(({ row, here }) => {
+      const told = [row?.lastSuccessAt, here?.beat && lastSuccessOf(here.beat)].filter(at => typeof at === 'number')
+      return told.length > 0 ? seconds(Math.max(...told)) : null
+    }),
   },
   {
     name: 'bgtask_loop_iterations_total',
     help: 'Iterations that the run has finished; begins at 0 with each start. Of loops that use execForeverInterval, on this host, as all that follow.',
     type: 'counter',
+    labels: ofLoop,
     read: ofLoops(({ here }) => here?.beat?.iterations),
   },
   {
     name: 'bgtask_loop_iteration_errors_total',
     help: 'Those of them that threw.',
     type: 'counter',
+    labels: ofLoop,
     read: ofLoops(({ here }) => here?.beat?.errors),
   },
   {
     name: 'bgtask_loop_last_iteration_timestamp_seconds',
     help: 'When an iteration was last finished.',
     type: 'gauge',
+    labels: ofLoop,
     read: ofLoops(({ here }) => here?.beat?.lastIterationAt && seconds(here.beat.lastIterationAt)),
   },
   {
     name: 'bgtask_loop_last_iteration_duration_seconds',
     help: 'How long that one took.',
     type: 'gauge',
+    labels: ofLoop,
     read: ofLoops(({ here }) => {
       const lastMs = here?.beat?.lastIterationMs
       return typeof lastMs === 'number' ? seconds(lastMs) : null
@@ -177,6 +190,7 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_loop_current_iteration_age_seconds',
     help: 'For how long the iteration under way runs; 0 between iterations.',
     type: 'gauge',
+    labels: ofLoop,
     read: ofLoops(({ here }, { now }) => {
       if (!here?.beat) return null
       return here.beat.iterationStartedAt === null ? 0 : seconds(Math.max(0, now - here.beat.iterationStartedAt))
@@ -186,12 +200,14 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_loop_memory_bytes',
     help: "Resident memory of the loop's process, without those that it started.",
     type: 'gauge',
+    labels: ofLoop,
     read: ofLoops(({ here }) => here?.use?.memoryBytes),
   },
   {
     name: 'bgtask_loop_cpu_seconds_total',
     help: 'CPU time of that process; begins at 0 with each start.',
     type: 'counter',
+    labels: ofLoop,
     read: ofLoops(({ here }) => inSeconds(here?.use?.cpuMs)),
   },
 
@@ -212,6 +228,7 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_supervisor_info',
     help: 'Its version, phase and life (epoch), in the labels; always 1.',
     type: 'gauge',
+    labels: ['version', 'phase', 'epoch'],
     read: ({ supervisor }) =>
       supervisor
         ? [{ value: 1, labels: { version: supervisor.info.version, phase: supervisor.info.phase, epoch: supervisor.info.epoch } }]
@@ -245,6 +262,7 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_supervisor_runs',
     help: 'Runs that it has now: once, forever.',
     type: 'gauge',
+    labels: ['exec_type'],
     read: ({ supervisor }) =>
       supervisor
         ? [
@@ -269,18 +287,21 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_residents',
     help: 'Resident runners by action.',
     type: 'gauge',
+    labels: ['action'],
     read: facts => residentsBy(facts, () => 1),
   },
   {
     name: 'bgtask_residents_blocked',
     help: 'Those of them that give no sign of life.',
     type: 'gauge',
+    labels: ['action'],
     read: facts => residentsBy(facts, ({ blockedSince }) => flag(blockedSince !== null)),
   },
   {
     name: 'bgtask_resident_tasks_held',
     help: 'Tasks that they hold now.',
     type: 'gauge',
+    labels: ['action'],
     read: facts => residentsBy(facts, ({ held }) => held),
   },
 
@@ -289,6 +310,7 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_host_beat_age_seconds',
     help: 'For how long each host has given no sign of life; it gives one every 5 s. Hosts that left in good order, or over a day ago, are left out.',
     type: 'gauge',
+    labels: ['host', 'hostname'],
     read: ({ rows, now }) =>
       (rows?.hosts ?? [])
         .filter(({ leftAt, beatAt }) => leftAt === null && now - beatAt < dayMs)
@@ -304,10 +326,8 @@ export const metrics: readonly Metric[] = [
     name: 'bgtask_cron_part_last_success_timestamp_seconds',
     help: 'When a hook or queue last began what then ended well.',
     type: 'gauge',
-    read: ({ rows }) =>
-      (rows?.cron.parts ?? []).flatMap(({ kind, name, goodAt }) =>
-        one(goodAt && seconds(goodAt)).map(({ value }) => ({ value, labels: { kind, name } })),
-      ),
+    labels: ['kind', 'name'],
+    read: ({ rows }) => (rows?.cron.parts ?? []).flatMap(({ kind, name, goodAt }) => one(goodAt && seconds(goodAt), { kind, name })),
   },
 
   // The panel and its disk
@@ -334,6 +354,7 @@ export const metrics: readonly Metric[] = [
 /** Filled while requests are answered. */
 export const requestTimes = {
   name: 'bgtask_http_request_duration_seconds',
+  labels: ['method', 'route', 'code'],
   help: 'How long requests to this panel took, by method, route and status, from the first scrape on; without those that wait on purpose.',
 } as const
 

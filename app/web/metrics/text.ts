@@ -21,8 +21,9 @@ export const openMetricsText = async (panel: Panel): Promise<MetricsText> => {
   const ofProcess = processRegistry(client)
   const ofPanel = new Registry()
   const times: Histogram<'method' | 'route' | 'code'> = new Histogram({
-    ...requestTimes,
-    labelNames: ['method', 'route', 'code'],
+    name: requestTimes.name,
+    help: requestTimes.help,
+    labelNames: requestTimes.labels,
     buckets: [0.005, 0.02, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers: [ofPanel],
   })
@@ -30,10 +31,10 @@ export const openMetricsText = async (panel: Panel): Promise<MetricsText> => {
   /** Made anew each time, so that a loop that is gone is gone here too, and what is not known is not told. */
   const registryOf = (facts: Facts): Registry => {
     const registry = new Registry()
-    for (const { name, help, type, read } of metrics) {
+    for (const { name, help, type, labels: labelNames = [], read } of metrics) {
       const samples = read(facts)
       if (samples.length === 0) continue
-      const settings = { name, help, labelNames: Object.keys(samples[0]!.labels ?? {}), registers: [registry] }
+      const settings = { name, help, labelNames, registers: [registry] }
       if (type === 'counter') {
         const counter = new Counter(settings)
         for (const { labels, value } of samples) counter.inc(labels ?? {}, value)
