@@ -15,8 +15,9 @@ import { type Sentence, told } from '../task/told.ts'
 import { tell } from '../texts/tell.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
-import { fieldsOfTerms, readTerms, type TermsForm, termsForm, withPresentNames } from './edited-terms.ts'
+import { fieldsOfTerms, readTerms, withPresentNames } from './edited-terms.ts'
 import { fieldsOf } from './fields.ts'
+import { type ParamsShape, paramsShape } from './kept-params.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { paramsFields } from './params-form.ts'
 import { parseTaskId, taskIdOf } from './task-id.ts'
@@ -93,7 +94,7 @@ const knownPart = (path: Place): Place => {
 const formOf = async (panel: Panel, task: Task, fields: Record<string, string> | null) => {
   const entry = findAction(await panel.background.catalog(), task.action)
   const { shown, hidden } = prefillParams(task.params, redactionOf(panel.config).ofParams(task.params))
-  return { entry, shown, hidden, shape: termsForm(entry, shown, fields?.as === 'json') }
+  return { entry, shown, hidden, shape: paramsShape(entry, shown, fields?.as === 'json') }
 }
 
 interface Shown {
@@ -147,7 +148,7 @@ const changed = async (panel: Panel, request: FastifyRequest, reply: FastifyRepl
   return form(panel, reply, task, { given, problem: tell(request.language, changedSentence(task)), conflict })
 }
 
-const differencesOf = (task: Task, shown: Json, shape: TermsForm, fields: Record<string, string>): Conflict['differences'] => {
+const differencesOf = (task: Task, shown: Json, shape: ParamsShape, fields: Record<string, string>): Conflict['differences'] => {
   const now: TaskTerms = { ...termsOf(task), params: shown }
   try {
     return shownChanges(now, readTerms(task, shown, shape, fields), { redactor: createRedactor([]) })

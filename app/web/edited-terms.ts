@@ -1,25 +1,9 @@
-import type { ActionEntry } from '../catalog/catalog.ts'
 import { isPlaceholder } from '../secrets/prefill.ts'
-import { limitsOfKind, sameJson, type TaskTerms, termsOf } from '../task/edit.ts'
+import { limitsOfKind, type TaskTerms, termsOf } from '../task/edit.ts'
 import type { Json, Task } from '../task/task.ts'
+import { type ParamsShape, readKeptParams } from './kept-params.ts'
 import { numberField } from './number-field.ts'
-import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
-
-/** The form for the params and limits of a task that is there, and what it says when it comes back. */
-export interface TermsForm {
-  /** The schema that the fields are made from; null: the params are one field of JSON. */
-  schema: object | null
-  /** A form of fields could show these params too. */
-  mayBeFields: boolean
-}
-
-/** @param shown the params without secrets @param asJson whether the reader wants to write them as JSON */
-export const termsForm = ({ paramsSchema }: Pick<ActionEntry, 'paramsSchema'>, shown: Json, asJson: boolean): TermsForm => {
-  const fields = paramsFields(paramsSchema, null)
-  // A form would lose what its schema does not name.
-  const mayBeFields = fields !== null && isObject(shown) && Object.keys(shown).every(key => fields.some(field => field.key === key))
-  return { schema: asJson || !mayBeFields ? null : paramsSchema, mayBeFields }
-}
+import { fieldsFromParams, paramsFields } from './params-form.ts'
 
 /** What the form begins with. */
 export const fieldsOfTerms = (task: TaskTerms, shown: Json): Record<string, string> => ({
@@ -32,10 +16,10 @@ export const fieldsOfTerms = (task: TaskTerms, shown: Json): Record<string, stri
 })
 
 /** What the form says, with `[redacted 1]` and the like where a hidden value was left as it is. @throws BgtaskError `refused`, naming the field */
-export const readTerms = (task: Task, shown: Json, { schema }: TermsForm, fields: Record<string, string>): TaskTerms => {
+export const readTerms = (task: Task, shown: Json, { schema }: ParamsShape, fields: Record<string, string>): TaskTerms => {
   const offered = new Set<string>(limitsOfKind(task))
   const given: TaskTerms = {
-    params: schema === null ? readParams(null, fields) : readFields(schema, shown, fields),
+    params: readKeptParams(schema, shown, fields),
     timeoutMs: numberField(fields, 'timeout_s') ?? null,
     graceMs: numberField(fields, 'grace_s') ?? task.graceMs,
     maxAttempts: numberField(fields, 'max_attempts') ?? task.maxAttempts,
@@ -59,22 +43,3 @@ export const withPresentNames = (schema: object | null, shown: Json, fields: Rec
   }
   return renamed
 }
-
-// A field that was left as it was drawn means what is stored, which a form cannot always say: nothing there is not an empty text.
-const readFields = (schema: object, shown: Json, fields: Record<string, string>): Json => {
-  const before = fieldsFromParams(shown)
-  const stored = isObject(shown) ? shown : {}
-  const read = readParams(schema, fields)
-  const given = isObject(read) ? { ...read } : {}
-  for (const { key, name, kind } of paramsFields(schema, before) ?? []) {
-    const isLeft = isSameText(fields[name], before[name]) || (kind === 'select' && fields[name] === JSON.stringify(stored[key]))
-    if (!isLeft) continue
-    if (Object.hasOwn(stored, key)) given[key] = stored[key]!
-    else delete given[key]
-  }
-  return sameJson(given, shown) ? shown : given
-}
-
-const isSameText = (one = '', other = '') => one.replaceAll('\r\n', '\n') === other.replaceAll('\r\n', '\n')
-
-const isObject = (value: Json): value is { [key: string]: Json } => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -15,9 +15,11 @@ import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { commandPath } from './commands.ts'
 import { fieldsOf } from './fields.ts'
+import { paramsShape, readKeptParams, schemaDrawn } from './kept-params.ts'
 import { delayField, numberField } from './number-field.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
+import { readRerun, rerunFields } from './rerun-field.ts'
 import { parseTaskId } from './task-id.ts'
 
 /** Adding a task: first the action, then a form made from its schema. */
@@ -37,9 +39,11 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
     if (!model) return form(reply, entry, null, null)
     const { priority, maxAttempts, timeoutMs, graceMs } = model
     const { type, creator } = redactionOf(panel.config).task(model)
+    const { shown } = prefillOf(panel, model)
     return form(reply, entry, null, {
       like: String(model.id),
-      ...fieldsFromParams(prefillOf(panel, model).shown),
+      ...(paramsShape(entry, shown, false).mayBeFields ? {} : { as: 'json' }),
+      ...fieldsFromParams(shown),
       exec_type: model.execType,
       type,
       creator,
@@ -47,6 +51,7 @@ export const registerNewTask = (app: FastifyInstance, panel: Panel) => {
       max_attempts: String(maxAttempts),
       timeout_s: timeoutMs === null ? '' : String(timeoutMs / 1000),
       grace_s: String(graceMs / 1000),
+      ...rerunFields(model),
     })
   })
 
@@ -82,26 +87,30 @@ const prefillOf = (panel: Panel, { params }: Pick<Task, 'params'>) => prefillPar
 
 /** What the form says; where a secret was left as it stood, it is that of the task which the form began with. */
 const paramsGiven = async (panel: Panel, entry: ActionEntry, fields: Record<string, string>): Promise<Json> => {
-  const params = readParams(entry.paramsSchema, fields)
+  const schema = schemaDrawn(entry, fields)
   const likeId = parseTaskId(fields.like ?? '')
   const model = likeId === null ? null : await findTask(panel.background.db, likeId)
   // Another action could do with them what it likes.
-  if (model?.action !== entry.name) return params
-  return restoreParams(params, prefillOf(panel, model).hidden, redactionOf(panel.config).ofParams)
+  if (model?.action !== entry.name) return readParams(schema, fields)
+  const { shown, hidden } = prefillOf(panel, model)
+  return restoreParams(readKeptParams(schema, shown, fields), hidden, redactionOf(panel.config).ofParams)
 }
 
 const form = (reply: FastifyReply, entry: ActionEntry, problem: string | null, given: Record<string, string> | null) => {
   const fields: Record<string, string> = given ?? {}
   const inSeconds = (ms: number | null) => (ms === null ? '' : String(ms / 1000))
   const text = (name: string, standard: string) => fields[name] ?? standard
-  const isOpen = ['unique', 'timeout_s', 'grace_s', 'priority'].some(name => given !== null && text(name, '') !== '')
+  const isOpen =
+    ['unique', 'timeout_s', 'grace_s', 'priority'].some(name => given !== null && text(name, '') !== '') || readRerun(fields) === false
+  const shownFields = paramsFields(schemaDrawn(entry, fields), given)
   return reply.page(
     'new-task',
     {
       entry,
       problem,
       isOpen,
-      fields: paramsFields(entry.paramsSchema, given),
+      fields: shownFields,
+      onlyJson: shownFields === null && paramsFields(entry.paramsSchema, null) !== null,
       paramsText: text('params', '{}'),
       like: parseTaskId(fields.like ?? ''),
       values: {
@@ -118,6 +127,7 @@ const form = (reply: FastifyReply, entry: ActionEntry, problem: string | null, g
         max_attempts: text('max_attempts', String(entry.maxAttempts ?? 1)),
         timeout_s: text('timeout_s', inSeconds(entry.timeoutMs)),
         grace_s: text('grace_s', inSeconds(entry.graceMs)),
+        rerun: readRerun(fields) === false ? '' : 'on',
       },
     },
     problem === null ? 200 : 422,
@@ -145,6 +155,8 @@ const readOptions = (fields: Record<string, string>, by: string, language: Langu
   if (maxAttempts !== undefined) options.maxAttempts = maxAttempts
   options.timeoutMs = numberField(fields, 'timeout_s') ?? null
   if (graceMs !== undefined) options.graceMs = graceMs
+  const rerunAfterCrash = readRerun(fields)
+  if (rerunAfterCrash !== undefined) options.rerunAfterCrash = rerunAfterCrash
   return options
 }
 

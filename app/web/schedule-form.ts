@@ -8,6 +8,7 @@ import type { Language } from '../texts/format.ts'
 import { formatZoned } from '../texts/format-zoned.ts'
 import { translate } from '../texts/translate.ts'
 import { numberField } from './number-field.ts'
+import { readRerun, rerunFields } from './rerun-field.ts'
 
 const unitsMs = { seconds: 1_000, minutes: 60_000, hours: 3_600_000, days: 86_400_000 } as const
 export const everyUnits = Object.keys(unitsMs)
@@ -33,6 +34,7 @@ export const scheduleValues = (entry: ActionEntry, given: Record<string, string>
     max_attempts: text('max_attempts', String(entry.maxAttempts ?? 1)),
     timeout_s: text('timeout_s', inSeconds(entry.timeoutMs)),
     grace_s: text('grace_s', inSeconds(entry.graceMs)),
+    rerun: readRerun(given) === false ? '' : 'on',
   }
 }
 
@@ -49,6 +51,7 @@ export const fieldsOfSchedule = ({ rule, missed, overlap, options }: Schedule): 
   max_attempts: String(options.maxAttempts),
   timeout_s: options.timeoutMs === null ? '' : String(options.timeoutMs / 1000),
   grace_s: String(options.graceMs / 1000),
+  ...rerunFields(options),
 })
 
 /** What the form says of when. @throws BgtaskError `refused` */
@@ -66,6 +69,7 @@ export const readScheduleOptions = (fields: Record<string, string>, action: stri
   const given = (name: string) => (fields[name] ?? '').trim()
   const [priority, maxAttempts] = [numberField(fields, 'priority'), numberField(fields, 'max_attempts')]
   const graceMs = numberField(fields, 'grace_s')
+  const rerunAfterCrash = readRerun(fields)
   return {
     ...readWhen(fields, language),
     action,
@@ -80,6 +84,7 @@ export const readScheduleOptions = (fields: Record<string, string>, action: stri
     ...(maxAttempts === undefined ? {} : { maxAttempts }),
     timeoutMs: numberField(fields, 'timeout_s') ?? null,
     ...(graceMs === undefined ? {} : { graceMs }),
+    ...(rerunAfterCrash === undefined ? {} : { rerunAfterCrash }),
   }
 }
 

@@ -28,6 +28,7 @@ import { tell } from '../texts/tell.ts'
 import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
+import { paramsShape, readKeptParams, schemaDrawn } from './kept-params.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
 import { everyUnits, fieldsOfSchedule, previewOfFields, readScheduleOptions, readWhen, scheduleValues, zoneOf } from './schedule-form.ts'
@@ -59,7 +60,10 @@ export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
     const fields = fieldsOf(request.body)
     const entry = await entryOf(panel, fields.action ?? '')
     return orForm(panel, request, reply, { entry, schedule: null, given: fields }, async () => {
-      const options = { ...readScheduleOptions(fields, entry.name, request.language), params: readParams(entry.paramsSchema, fields) }
+      const options = {
+        ...readScheduleOptions(fields, entry.name, request.language),
+        params: readParams(schemaDrawn(entry, fields), fields),
+      }
       const { name } = await makeSchedule(background, fields.name ?? '', options, personOf(request))
       return said(panel, request, reply, 'schedules.added', name)
     })
@@ -87,11 +91,8 @@ export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
     const fields = fieldsOf(request.body)
     const entry = await entryOf(panel, schedule.action)
     return orForm(panel, request, reply, { entry, schedule, given: fields }, async () => {
-      const params = restoreParams(
-        readParams(entry.paramsSchema, fields),
-        prefillOf(panel, schedule.params).hidden,
-        redactionOf(panel.config).ofParams,
-      )
+      const { shown, hidden } = prefillOf(panel, schedule.params)
+      const params = restoreParams(readKeptParams(schemaDrawn(entry, fields), shown, fields), hidden, redactionOf(panel.config).ofParams)
       const options = { ...readScheduleOptions(fields, entry.name, request.language), params }
       // As it was when the form was drawn, so that what somebody else changed since is not overwritten.
       const revision = /^\d{1,15}$/.test(fields.revision ?? '') ? Number(fields.revision) : schedule.revision
@@ -169,11 +170,8 @@ const form = async (
   { entry, schedule, given }: FormOf,
   problem: string | null = null,
 ) => {
-  const stored = schedule && {
-    ...fieldsFromParams(prefillOf(panel, schedule.params).shown),
-    ...fieldsOfSchedule(showSchedule(panel.config, schedule)),
-  }
-  const fields = given ?? stored
+  const fields = given ?? (schedule && fieldsOfStored(panel, entry, schedule))
+  const paramsShown = paramsFields(schemaDrawn(entry, fields ?? {}), fields)
   const values = scheduleValues(entry, fields ?? {})
   const now = Date.now()
   const preview = previewOfFields(values, request.language, now)
@@ -184,7 +182,8 @@ const form = async (
       entry,
       problem,
       values,
-      fields: paramsFields(entry.paramsSchema, fields),
+      fields: paramsShown,
+      onlyJson: paramsShown === null && paramsFields(entry.paramsSchema, null) !== null,
       paramsText: fields?.params ?? '{}',
       schedule: schedule && showSchedule(panel.config, schedule),
       revision: given?.revision ?? String(schedule?.revision ?? 0),
@@ -193,7 +192,7 @@ const form = async (
       everyUnits,
       missedRules,
       overlapRules,
-      isOpen: fields !== null && (values.unique !== '' || values.timeout_s !== ''),
+      isOpen: fields !== null && (values.unique !== '' || values.timeout_s !== '' || values.rerun === ''),
     },
     problem === null ? 200 : 422,
   )
@@ -242,6 +241,15 @@ const entryOf = async (panel: Panel, name: string): Promise<ActionEntry> => {
   const entry = (await panel.background.catalog()).get(name)
   if (entry) return entry
   throw new BgtaskError('refused', told`There is no action ${JSON.stringify(name.slice(0, 140))}; choose one of the list.`)
+}
+
+const fieldsOfStored = (panel: Panel, entry: ActionEntry, schedule: Schedule): Record<string, string> => {
+  const { shown } = prefillOf(panel, schedule.params)
+  return {
+    ...(paramsShape(entry, shown, false).mayBeFields ? {} : { as: 'json' }),
+    ...fieldsFromParams(shown),
+    ...fieldsOfSchedule(showSchedule(panel.config, schedule)),
+  }
 }
 
 const prefillOf = (panel: Panel, params: Json) => prefillParams(params, redactionOf(panel.config).ofParams(params))

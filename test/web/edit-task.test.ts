@@ -12,6 +12,7 @@ import { findTask } from '../../app/store/find-task.ts'
 import { listEdits } from '../../app/store/list-edits.ts'
 import { runName } from '../../app/task/run.ts'
 import { EXEC_TYPE_FOREVER, type Json, type Task } from '../../app/task/task.ts'
+import { fieldsIn } from '../helpers/fields-in.ts'
 import { type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
 
 const schema = `{ type: 'object', required: ['rows'], additionalProperties: false, properties: {
@@ -49,25 +50,6 @@ const send = async (id: number, given: Record<string, string | null>, { as = ope
   const fields = { ...fieldsIn(form || (await formOf(id, query, as))), ...given }
   const body = Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, string] => entry[1] !== null))
   return panel.ask({ method: 'POST', url: `/admin/core/bgtask/${id}/edit`, as, body })
-}
-
-const fieldsIn = (html: string): Record<string, string> => {
-  const fields: Record<string, string> = {}
-  const plainOf = (text: string) =>
-    text.replace(/&#(\d+);|&(quot|amp|lt|gt);/g, (_, code, name) =>
-      code ? String.fromCharCode(code) : { quot: '"', amp: '&', lt: '<', gt: '>' }[name as 'quot'],
-    )
-  for (const [tag] of html.matchAll(/<input[^>]*>/g)) {
-    const of = (attribute: string) => new RegExp(` ${attribute}="([^"]*)"`).exec(tag)?.[1]
-    const name = of('name')
-    if (!name || name === '_csrf') continue
-    if (/type="(checkbox|radio)"/.test(tag) && !/ checked/.test(tag)) continue
-    fields[name] = plainOf(of('value') ?? '')
-  }
-  for (const [, name, text] of html.matchAll(/<textarea[^>]* name="([^"]*)"[^>]*>([\s\S]*?)<\/textarea>/g)) fields[name!] = plainOf(text!)
-  for (const [, name, options] of html.matchAll(/<select[^>]* name="([^"]*)"[^>]*>([\s\S]*?)<\/select>/g))
-    fields[name!] = plainOf(/value="([^"]*)" selected/.exec(options!)?.[1] ?? '')
-  return fields
 }
 
 test('params and grace of a loop are changed by a form; the page tells who changed what from what to what, and the audit who did', async () => {

@@ -242,6 +242,8 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   await look('/admin/core/bgtask/new')
   await look('/admin/core/bgtask/new?action=demo/disk-watch', page => page.click('.more summary'))
   await look(`/admin/core/bgtask/new?like=${later.id}`)
+  const unnamed = await background.addTask('walk/strict', { count: 1, code: 'xyz', more: 'two' }, { delayMs: 3_600_000 })
+  await look(`/admin/core/bgtask/new?like=${unnamed.id}`, page => page.click('.more summary'))
   await look('/admin/core/bgtask/new?action=core/recover')
   await look('/admin/core/bgtask/failed')
   await look('/admin/core/bgtask/recovery?do=discard&action=demo/fail')
