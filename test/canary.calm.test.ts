@@ -11,6 +11,7 @@ import { launcher } from '../app/paths.ts'
 import { runtimePaths } from '../app/runs/runtime-folder.ts'
 import { routeRoles } from '../app/web/roles.ts'
 import { servePanel } from './helpers/browser.ts'
+import { fieldsIn } from './helpers/fields-in.ts'
 import { startMariaDb } from './helpers/mariadb.ts'
 import { until } from './helpers/scene.ts'
 import { mariadbMissing } from './helpers/tools.ts'
@@ -32,6 +33,11 @@ const secrets = {
   environment: canary('Env'),
   param: canary('Param'),
   changedParam: canary('Changed'),
+  /** Given to a loop that is there, by a form and at the command line. */
+  editedParam: canary('Edited'),
+  handEditedParam: canary('Hand'),
+  /** Typed into a form that somebody else was quicker with. */
+  lateParam: canary('Late'),
   registered: canary('Reg'),
   sessionSecret: '',
   sessionId: '',
@@ -56,40 +62,50 @@ const formsOf = (value: string) => [
 const foundIn = (text: string): Name[] =>
   (Object.keys(secrets) as Name[]).filter(name => secrets[name] !== '' && formsOf(secrets[name]).some(form => text.includes(form)))
 
+/** Those that a run began with. */
+const runParams: Name[] = ['param', 'changedParam', 'editedParam', 'handEditedParam']
+
 /** Files of runtime/ that may hold a secret: all 0600 in folders of 0700, which the test looks at too. */
 const allowedFiles: { path: RegExp; names: Name[]; because: string }[] = [
   { path: /^database-url$/, names: ['databasePassword'], because: 'from here actions have the address of the database' },
   { path: /^session-secret$/, names: ['sessionSecret'], because: 'it is made and kept here' },
-  { path: /^runs\/\d+-\d+\/ticket\.json$/, names: ['param', 'changedParam'], because: 'the run is told its params by it' },
+  { path: /^runs\/\d+-\d+\/ticket\.json$/, names: runParams, because: 'the run is told its params by it' },
   { path: /^runs\/\d+-\d+\/secrets\.jsonl$/, names: ['registered'], because: 'so that viewers know what to hide' },
   {
     path: /^runs\/\d+-\d+\/output\.log$/,
-    names: ['param', 'changedParam', 'registered', 'environment', 'databasePassword', 'sessionSecret'],
+    names: [...runParams, 'registered', 'environment', 'databasePassword', 'sessionSecret'],
     because: 'the run holds the file itself, and nobody stands between; it is hidden where it is shown',
   },
   {
     path: /^runs\/\d+-\d+\/beat\.json$/,
-    names: ['param', 'changedParam', 'registered'],
-    because: 'what a live run says of itself; it is hidden where it is shown',
+    names: [...runParams, 'registered', 'environment', 'databasePassword', 'sessionSecret'],
+    because: 'what a live run says of itself, and what its iterations threw; it is hidden where it is shown',
   },
   {
     path: /^runs\/\d+-\d+\/outcome\.json$/,
-    names: ['param', 'changedParam', 'registered', 'environment', 'databasePassword', 'sessionSecret'],
+    names: [...runParams, 'registered', 'environment', 'databasePassword', 'sessionSecret'],
     because: 'what the run said, before the supervisor hides it and records it',
   },
 ]
 
 /** Columns that may hold one. */
 const allowedColumns: { column: string; names: Name[]; because: string }[] = [
-  { column: 'bg_task.params', names: ['param', 'changedParam'], because: 'the run needs them as they were given' },
+  { column: 'bg_task.params', names: runParams, because: 'the run needs them as they were given' },
+  ...['bg_edit.before_terms', 'bg_edit.after_terms'].map((column): (typeof allowedColumns)[number] => ({
+    column,
+    names: ['param', 'editedParam', 'handEditedParam'],
+    because: 'what is brought back must be what it was',
+  })),
   { column: 'bg_user.totp_secret', names: ['totpSecret'], because: 'codes are computed from it' },
 ]
 
-/** Answers to the browser that may hold one: each is shown once, to the person who just made it. */
+/** Answers to the browser that may hold one: each is shown once, to the person who just made or typed it. */
 const allowedAnswers: { request: string; names: Name[] }[] = [
   { request: 'GET /admin/account/second-factor', names: ['totpSecret'] },
   { request: 'POST /admin/account/second-factor', names: ['recoveryCode'] },
   { request: 'POST /admin/config/tokens', names: ['apiToken'] },
+  // The form comes back with what was typed into it, so that nothing of that is lost.
+  { request: 'POST /admin/core/bgtask/:id/edit', names: ['lateParam'] },
 ]
 
 const leakingAction = `
@@ -114,7 +130,10 @@ const tell = async ctx => {
 const REGISTERED = () => readFileSync(SEED, 'utf8')
 export async function execute(ctx) {
   ctx.secret(REGISTERED())
-  if (ctx.params.loop) return execForeverInterval(() => tell(ctx), 200)
+  if (ctx.params.loop) return execForeverInterval(async () => {
+    const said = await tell(ctx)
+    if (ctx.params.fail) throw new Error(said)
+  }, 200)
   const said = await tell(ctx)
   if (ctx.params.fail) throw new Error(said)
   return said
@@ -194,6 +213,47 @@ test('secrets are nowhere but where they must be', { skip, timeout: 300_000 }, a
   })
   assert.match(await debugged.text(), /all I know/)
 
+  // Other params for the loop, by a form and at the command line; each as it was, back, and by somebody who is late.
+  const editPage = `/admin/core/bgtask/${loop}/edit`
+  const editForm = fieldsIn(await visitor.text(editPage))
+  assert.equal(editForm['params.password'], '[redacted 1]')
+  const edit = (fields: Record<string, string>) => visitor.send(editPage, editPage, { ...editForm, ...fields })
+  const printed = (number: number, secret: string) =>
+    until(
+      `run ${number} of the loop has said it`,
+      () => read(runtimePaths(panel.runtime).run(`${loop}-${number}`).output).includes(secret),
+      60_000,
+    )
+  const byHand = async (args: string) => {
+    const { code, text } = await command(env, `edit ${loop} ${args}`)
+    assert.equal(code, 0, text)
+    said.push({ where: 'edit', text })
+  }
+  assert.equal((await edit({ 'params.password': secrets.editedParam, effect: 'restart' })).status, 303)
+  await printed(2, secrets.editedParam)
+  const late = await edit({ 'params.password': secrets.lateParam, 'params.note': 'late' })
+  assert.equal(late.status, 409)
+  assert.ok((await late.text()).includes(secrets.lateParam), 'what was typed is not lost')
+  await byHand(`--restart ${JSON.stringify({ password: secrets.handEditedParam, loop: true, fail: true })}`)
+  await printed(3, secrets.handEditedParam)
+  await byHand(`--json ${JSON.stringify({ password: secrets.handEditedParam, loop: true, fail: true, note: 'a note' })}`)
+  const post = `/admin/core/bgtask/${loop}/runs/3`
+  await until('its end is told', async () => (await visitor.text(post)).includes('all I know'), 60_000)
+  const report = await visitor.text(`${post}/report`)
+  assert.match(report, /params/)
+  assert.match(report, /all I know/)
+  assert.equal(await passwordOf(env, loop), secrets.handEditedParam)
+  const revert = await visitor.send(`/admin/core/bgtask/${loop}`, `/admin/core/bgtask/${loop}/edits/2/reversal?seen=3.0`, {
+    effect: 'restart',
+  })
+  assert.equal(revert.status, 303)
+  assert.equal(await passwordOf(env, loop), secrets.editedParam)
+  await byHand('--revert 1 --restart --json')
+  assert.equal(await passwordOf(env, loop), secrets.param)
+  for (const page of ['', '?edits=3', '/edit', '/edit?as=json', '/lines?run=2&q=all+I+know', '/output?run=2', '/output?run=3'])
+    assert.match(await visitor.text(`/admin/core/bgtask/${loop}${page}`), /redacted|hidden/, page)
+  assert.ok(!(await visitor.text(`/admin/core/bgtask/${loop}/lines?run=2&q=${secrets.editedParam.slice(4, 12)}`)).includes('output-line '))
+
   // What is searched for is not told by being found.
   for (const text of [secrets.param, secrets.param.slice(4, 12), secrets.registered]) {
     const found = await visitor.search(text)
@@ -218,6 +278,8 @@ test('secrets are nowhere but where they must be', { skip, timeout: 300_000 }, a
         .replace(':id', String(url.includes('/users/') ? 1 : id))
         .replace(':hash', 'x')
         .replace(':name', 'y')
+        .replace(':number', id === loop ? '3' : '1')
+        .replace(':n', '1')
       const response = await visitor.ask(address)
       assert.ok(response.status < 500, `${role} ${address}: ${response.status}`)
     }
@@ -239,6 +301,7 @@ test('secrets are nowhere but where they must be', { skip, timeout: 300_000 }, a
   }
   for (const args of [
     ...['show', 'output'].flatMap(name => [failing, loop, cloned].map(id => `${name} ${id}`)),
+    ...[`show ${loop} --json`, `output ${loop} --run 2 -n 3`, `output ${loop} --run 3 -n 3`],
     ...[`show ${failing} --json`, `output ${failing} --raw`, `output ${failing} -n 3`, `debug ${failing} --json`, `retry ${cloned} --json`],
     ...['records', 'records --json', 'status', 'status --json', 'check', 'check --json', 'user list', 'token list'],
   ]) {
@@ -288,10 +351,22 @@ test('secrets are nowhere but where they must be', { skip, timeout: 300_000 }, a
   assert.ok(samples > 200, `${samples} samples`)
   const files = filesBelow(panel.runtime)
   for (const { path, names } of allowedFiles)
-    for (const name of names.filter(one => one !== 'changedParam'))
+    for (const name of names.filter(one => one === 'param' || !runParams.includes(one)))
       assert.ok(
         files.some(file => path.test(file.path) && foundIn(file.text).includes(name)),
         `${name} in ${path}`,
+      )
+  for (const name of runParams)
+    assert.ok(
+      files.some(({ path, text }) => path.endsWith('/ticket.json') && foundIn(text).includes(name)),
+      `${name} in a ticket`,
+    )
+  const rows = await allRows(env.DATABASE_URL!)
+  for (const { column, names } of allowedColumns.filter(one => one.column.startsWith('bg_edit.')))
+    for (const name of names)
+      assert.ok(
+        rows.some(row => row.column === column && foundIn(row.text).includes(name)),
+        `${name} in ${column}`,
       )
   assert.ok(files.some(({ path }) => path === 'bgtask.log'))
   assert.ok(said.some(({ where, text }) => where === 'GET /admin/live' && text.includes('[redacted]')))
