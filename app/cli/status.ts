@@ -5,6 +5,8 @@ import { BgtaskError, exitCodes } from '../errors.ts'
 import { ourCommand } from '../paths.ts'
 import { isSilent } from '../runs/supervisor-file.ts'
 import { type Db, openDatabase } from '../store/database.ts'
+import { lastEndedOf } from '../store/list-runs.ts'
+import type { Run } from '../task/run.ts'
 import type { Task, TaskState } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
 import { duration, formatTime, print, printJson } from './print.ts'
@@ -17,7 +19,7 @@ export const runStatus = async ({ json }: { json?: boolean }): Promise<number> =
   try {
     const status = await loopStatus(config, db)
     if (json) printJson(status)
-    else print(screen(config, status))
+    else print(screen(config, status, await lastRunsOf(db, shownOf(status))))
     return status.supervisor ? exitCodes.done : exitCodes.failed
   } finally {
     if (!(db instanceof Error)) await db.close()
@@ -38,7 +40,23 @@ const openOrWhyNot = async ({ databaseUrl }: Config): Promise<Db | Error> => {
 
 const shownLoops = 30
 
-const screen = (config: Config, status: LoopStatus): string =>
+/** Those that need somebody first. */
+const shownOf = ({ loops }: LoopStatus): Task[] =>
+  [...(loops ?? [])].sort((a, b) => urgency(b) - urgency(a) || a.id - b.id).slice(0, shownLoops)
+
+type Runs = ReadonlyMap<number, Run>
+
+/** How each ended last, of those that have. */
+const lastRunsOf = async (db: Db | Error, shown: readonly Task[]): Promise<Runs> => {
+  if (db instanceof Error) return new Map()
+  try {
+    return await lastEndedOf(db, shown)
+  } catch {
+    return new Map() // the database has gone away just now: what is known is shown
+  }
+}
+
+const screen = (config: Config, status: LoopStatus, lastRuns: Runs): string =>
   [
     `supervisor  ${supervisorLine(status)}`,
     ...(status.hold ? [`hold        by ${status.hold.by} since ${formatTime(status.hold.at)}; start releases it`] : []),
@@ -46,7 +64,7 @@ const screen = (config: Config, status: LoopStatus): string =>
     `database    ${databaseLine(status)}`,
     `tasks       ${countsLine(status)}`,
     ...residentLines(status),
-    ...loops(config, status),
+    ...loops(config, status, lastRuns),
   ].join('\n')
 
 const supervisorLine = ({ supervisor, hold }: LoopStatus) => {
@@ -72,19 +90,26 @@ const countsLine = ({ counts }: LoopStatus) => {
   return states.map(state => `${counts[state] > 10_000 ? 'over 10,000' : counts[state].toLocaleString('en')} ${state}`).join(', ')
 }
 
-const loops = (config: Config, { loops }: LoopStatus): string[] => {
+const loops = (config: Config, status: LoopStatus, lastRuns: Runs): string[] => {
+  const { loops } = status
   if (!loops) return []
   if (loops.length === 0) return ['loops       none']
   const explain = createExplainer(config)
-  const rows = [...loops].sort((a, b) => urgency(b) - urgency(a) || a.id - b.id).slice(0, shownLoops)
   const table = formatTable(
     [
       { title: 'id', value: (task: Task) => String(task.id), right: true },
       { title: 'loop', value: (task: Task) => task.action, flexible: true },
       { title: 'state', value: (task: Task) => explain(task).state },
-      { title: 'why', value: (task: Task) => explain(task).why, flexible: true },
+      {
+        title: 'why',
+        value: (task: Task) => {
+          const { why, end } = explain(task, lastRuns.get(task.id))
+          return [why, end].filter(Boolean).join(' ')
+        },
+        flexible: true,
+      },
     ],
-    rows,
+    shownOf(status),
   )
   return ['', table, ...(loops.length > shownLoops ? [`and ${loops.length - shownLoops} more; records shows all`] : [])]
 }

@@ -6,7 +6,7 @@ import type { Task } from './task.ts'
 export type EndKey =
   | 'end.replaced'
   | `end.${'running' | 'recycled' | 'recycledIterations' | 'recycledAge' | 'recycledMemory' | 'misconfigured'}`
-  | `end.${'failed' | 'failedSilently' | 'exited' | 'exitedSaying' | 'exitedPrinting' | 'said' | 'killed' | 'memoryLimit'}`
+  | `end.${'failed' | 'failedSilently' | 'exited' | 'exitedSaying' | 'exitedPrinting' | 'said' | 'says' | 'killed' | 'memoryLimit'}`
   | `end.${'succeeded' | 'timed-out' | 'out-of-memory' | 'cancelled' | 'interrupted' | 'lost'}`
   | `end.${'stopped' | 'cancelled' | 'restarted' | 'reloaded' | 'left'}By`
   | `end.${'stopped' | 'restarted' | 'reloaded' | 'left' | 'stalled'}`
@@ -39,8 +39,10 @@ export const explainEnd = (run: EndedRun, task?: Pick<Task, 'reason' | 'number'>
   }
 }
 
-/** What a run that has left by itself printed last, where its code is told already. @returns null when it printed nothing */
-export const explainSaid = ({ outcome, error }: EndedRun): Message<EndKey> | null => {
+/** What a run said of its end, or printed last, where its code is told already. @returns null when it said nothing */
+export const explainSaid = ({ outcome, content, error }: EndedRun): Message<EndKey> | null => {
+  const says = outcome === 'failed' ? firstLine(content) : ''
+  if (says) return say('end.says', { detail: says })
   const { detail } = lastPrinted(error)
   return outcome === 'exited' && detail ? say('end.said', { detail }) : null
 }

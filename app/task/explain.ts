@@ -88,7 +88,7 @@ interface Words {
   next: Message<NextKey> | null
   /** How its last run ended is part of the reason. */
   withEnd?: boolean
-  /** What it printed last is, since its code is told already. */
+  /** What it said itself, or printed last, is, since its code is told already. */
   withSaid?: boolean
   /** Why it ended so is worth telling. Default: with how it ended */
   withCause?: boolean

@@ -38,6 +38,7 @@ export const en = {
   'end.exitedSaying': 'It left with code {exitCode} without an outcome. Its last error line: {detail}',
   'end.exitedPrinting': 'It left with code {exitCode} without an outcome. Its last line of output: {detail}',
   'end.said': 'The last it printed: {detail}',
+  'end.says': 'It says: {detail}',
   'end.killed': 'It was killed by {signal}.',
   'end.succeeded': 'It succeeded.',
   'end.timed-out': 'It was stopped at its time limit.',

@@ -40,6 +40,7 @@ export const zh: Record<keyof typeof en, string> = {
   'end.exitedSaying': '以代码 {exitCode} 退出，未留下结果。最后一行错误：{detail}',
   'end.exitedPrinting': '以代码 {exitCode} 退出，未留下结果。输出的最后一行：{detail}',
   'end.said': '它最后打印的是：{detail}',
+  'end.says': '它的说明：{detail}',
   'end.killed': '被 {signal} 终止。',
   'end.succeeded': '已成功。',
   'end.timed-out': '到达时限，被停止。',

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { loopStatus } from '../api/loop-status.ts'
 import { readBeat } from '../runs/beat.ts'
@@ -5,7 +6,7 @@ import { diskSpace } from '../runs/disk-space.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
 import { countEnded } from '../store/count-tasks.ts'
-import { findRun } from '../store/list-runs.ts'
+import { lastEndedOf } from '../store/list-runs.ts'
 import { listNextSchedules } from '../store/list-schedules.ts'
 import { listTasks } from '../store/list-tasks.ts'
 import { listAttention, listNext, listRunningNow } from '../store/overview.ts'
@@ -15,6 +16,7 @@ import { createExplainer } from './explained.ts'
 import { startByVisit } from './loop.ts'
 import { loopStrips, mostStrips } from './loop-strips.ts'
 import type { Panel } from './panel.ts'
+import { paramFaults } from './param-faults.ts'
 import { mayAct } from './roles.ts'
 import { startByToken } from './token-visits.ts'
 
@@ -47,9 +49,10 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     countEnded(db, now - dayMs),
     listTasks(db, { states: ['succeeded', 'failed', 'cancelled'] }, { limit: 6 }),
   ])
-  // How the newest run ended is half of the reason.
-  const lastRuns = await Promise.all(attention.map(task => findRun(db, task.id, task.number)))
+  // How it ended is half of the reason why a task is where it is, and what makes a loop that is up again worth a look.
+  const lastRuns = await lastEndedOf(db, [...attention, ...running.filter(({ execType }) => execType === 'FOREVER')])
   const counts = status.counts
+  const catalog = attention.length > 0 ? await catalogAtHand(panel) : null
   const isEmpty = counts !== null && Object.values(counts).every(count => count === 0)
   return {
     status,
@@ -59,8 +62,14 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     loopsWanted: status.loops?.filter(task => task.wanted === 'up').length ?? 0,
     strips: await loopStrips(db, status.loops ?? [], now),
     moreLoops: Math.max(0, (status.loops?.length ?? 0) - mostStrips),
-    attention: attention.map((task, index) => explained(task, lastRuns[index])),
-    running: running.map(task => ({ ...explained(task), beat: beatOf(panel, task) })),
+    attention: await Promise.all(
+      attention.map(async task => ({
+        ...explained(task, lastRuns.get(task.id)),
+        // What code throws that was given something else than it asks for tells less than what it asks for.
+        paramFaults: await paramFaults(panel, catalog?.get(task.action) ?? null, task),
+      })),
+    ),
+    running: running.map(task => ({ ...explained(task, lastRuns.get(task.id)), beat: beatOf(panel, task) })),
     // In the order in which they come; what is due already comes first.
     next: [
       ...next.map(task => ({ at: task.runAt, schedule: null, ...explained(task) })),
@@ -74,6 +83,11 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     disk: diskOf(panel.config.runtime),
   }
 }
+
+/** null when the actions cannot be listed, or not at once: a file that takes its time does not hold up the page that is looked at first. */
+const catalogAtHand = ({ background }: Pick<Panel, 'background'>) =>
+  Promise.race([background.catalog().catch(() => null), delay(catalogWaitMs, null, { ref: false })])
+const catalogWaitMs = 200
 
 /** What the newest run of a task says of itself, when it runs on this host. */
 export const beatOf = ({ config }: Pick<Panel, 'config'>, task: Pick<Task, 'id' | 'number'>) => {

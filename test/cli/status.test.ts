@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { checkInstallation } from '../../app/api/check.ts'
 import { identify } from '../../app/runs/process-identity.ts'
 import { removeSupervisor, type SupervisorInfo, writeSupervisor } from '../../app/runs/supervisor-file.ts'
+import { saveLoops } from '../../app/store/save-loops.ts'
 import { openScene } from '../api/scene.ts'
 import { run } from './run.ts'
 
@@ -36,4 +37,33 @@ test('status, check and the pages call a supervisor silent by the same rule', as
   write(0)
   assert.equal((await loopFinding()).level, 'ok')
   removeSupervisor(config.runtime)
+})
+
+test('status tells of a loop that is in trouble how it ended, and of what', async t => {
+  const { background, env } = await openScene(t)
+  const { db } = background
+  const { id } = await background.addTask('test/plain', {}, 'FOREVER')
+  const at = Date.now()
+  const end = {
+    kind: 'failed',
+    content: 'connect ECONNREFUSED 127.0.0.1:5433',
+    error: null,
+    exitCode: 1,
+    signal: null,
+    endedAt: at,
+  } as const
+  await saveLoops(
+    db,
+    { host: 'h', epoch: 'e' },
+    {
+      facts: [{ taskId: id, number: 1, state: 'backing-off', reason: null, runAt: at + 60_000, startedAt: at, finishedAt: at }],
+      starts: [],
+      ends: [{ taskId: id, number: 1, end: { ...end, iterations: null, peakMemoryBytes: null, cpuMs: null } }],
+    },
+  )
+  const line = (await run(env, 'status')).stdout.split('\n').find(one => one.includes('test/plain'))
+  assert.match(
+    line ?? '',
+    /backing-off .*connect ECONNREFUSED 127\.0\.0\.1:5433 The connection was refused: nothing listens at 127\.0\.0\.1:5433\./,
+  )
 })

@@ -27,7 +27,7 @@ import { listLivesOf } from '../../app/store/list-lives.ts'
 import { listLoops } from '../../app/store/list-loops.ts'
 import { findPerson, listPeople } from '../../app/store/list-people.ts'
 import { listRunning } from '../../app/store/list-running.ts'
-import { findRun, listRuns } from '../../app/store/list-runs.ts'
+import { findRun, lastEndedOf, listRuns } from '../../app/store/list-runs.ts'
 import { listNextSchedules, listSchedules } from '../../app/store/list-schedules.ts'
 import { listStarts } from '../../app/store/list-starts.ts'
 import { listTaskAudit } from '../../app/store/list-task-audit.ts'
@@ -302,6 +302,14 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
     },
   },
   { name: 'attention', run: db => listAttention(db, seedTime, 10) },
+  {
+    name: 'how tasks on the overview ended',
+    run: db =>
+      lastEndedOf(
+        db,
+        pageOfLoops.map(id => ({ id, number: 5, state: id % 2 === 0 ? 'running' : 'tripped' })),
+      ),
+  },
   { name: 'running now', run: db => listRunningNow(db, 12) },
   { name: 'next', run: db => listNext(db, 6) },
   { name: 'counts', most: 100_000, run: async db => [await countTasks(db), await countEnded(db, seedTime)] },

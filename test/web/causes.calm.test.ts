@@ -19,7 +19,8 @@ import { newTask } from '../store/new-task.ts'
 
 /*
  * Loops that fail, each really and by one thing: what their pages say of it. Read is the first screen, as an operator finds it who opens the page: the
- * head of the page with its sentences, and nothing below them. It has to name the right cause, in both languages, and no other.
+ * head of the page with its sentences, and nothing below them; and before that its line on the overview. Both have to name the right cause, in both
+ * languages, and no other.
  */
 
 const fixtures = join(import.meta.dirname, '..', 'fixtures', 'causes')
@@ -36,6 +37,8 @@ interface Failure {
   /** What else the first screen has to say. */
   says: RegExp
   saysInChinese: RegExp
+  /** It has no line on the overview: there is nothing to be done about it. */
+  isSettled?: true
 }
 
 const failures = async (t: TestContext): Promise<Failure[]> => {
@@ -81,6 +84,7 @@ const failures = async (t: TestContext): Promise<Failure[]> => {
       action: 'fails/ignores-stop',
       graceMs: 700,
       act: (scene, id) => stop(scene, id, 'anna'),
+      isSettled: true,
       cause: 'cause.ignoredStop',
       says: /Stopped by anna.*SIGKILL ended it (?:\d{3} ms|[\d.]+ s) after SIGTERM/,
       saysInChinese: /anna .*停止.*SIGTERM 之后/,
@@ -172,7 +176,7 @@ const failures = async (t: TestContext): Promise<Failure[]> => {
   ]
 }
 
-test('nineteen ways to fail: the first screen of the loop names the right cause, in both languages, and no other', {
+test('nineteen ways to fail: the first screen of the loop and its line on the overview name the right cause, in both languages, and no other', {
   timeout: 150_000,
 }, async t => {
   const scene = await makeScene(t, { env: { BGTASK_ACTIONS: [fixtures, brokenActions(t)].join(delimiter) } })
@@ -180,7 +184,7 @@ test('nineteen ways to fail: the first screen of the loop names the right cause,
   const viewer = await panel.signIn('viewer')
   const supervisor = await scene.supervise()
   const all = await failures(t)
-  const open = new Map<Failure, { id: number; en: string; zh: string }>()
+  const open = new Map<Failure, { id: number; places: Map<string, Seen | null> }>()
   const begin = async (failure: Failure) => {
     const { action, params = {}, graceMs = 2_000 } = failure
     // As they were stored before the action asked for others.
@@ -189,7 +193,8 @@ test('nineteen ways to fail: the first screen of the loop names the right cause,
       newTask({ action, params: given, execType: 'FOREVER', graceMs, runAt: Date.now() }),
     ])
     const { id } = added!.task
-    open.set(failure, { id, en: '', zh: '' })
+    const places = failure.isSettled ? ['page'] : ['page', 'overview']
+    open.set(failure, { id, places: new Map(places.map(place => [place, null])) })
     ring(scene.runtime)
     if (failure.act) {
       await scene.untilState(id, 'running', 60_000)
@@ -198,35 +203,41 @@ test('nineteen ways to fail: the first screen of the loop names the right cause,
   }
   const wrong: string[] = []
   const look = async (failure: Failure) => {
-    const { id } = open.get(failure)!
-    const seen = { id, en: await firstScreen(panel, viewer, id, 'en'), zh: await firstScreen(panel, viewer, id, 'zh-CN') }
-    open.set(failure, seen)
-    if (!namesCause(failure, seen)) return
-    for (const [language, texts] of [
-      ['en', en],
-      ['zh', zh],
-    ] as const)
-      for (const key of othersIn(seen[language], texts, failure.cause)) wrong.push(`${failure.name} is told as ${key}: ${seen[language]}`)
+    const { id, places } = open.get(failure)!
+    for (const place of [...places.keys()]) {
+      const read = place === 'page' ? firstScreen : overviewLine
+      const seen = { en: await read(panel, viewer, id, 'en'), zh: await read(panel, viewer, id, 'zh-CN') }
+      places.set(place, seen)
+      if (!namesCause(failure, seen)) continue
+      for (const [language, texts] of [
+        ['en', en],
+        ['zh', zh],
+      ] as const)
+        for (const key of othersIn(seen[language], texts, failure.cause))
+          wrong.push(`${failure.name} is told as ${key} by its ${place}: ${seen[language]}`)
+      places.delete(place)
+    }
+    if (places.size > 0) return
     open.delete(failure)
     await stop(scene, id, 'test')
   }
   // Some at a time, so that they do not only wait for one another.
   const waiting = [...all]
   await until(
-    'the page of each names its cause',
+    'the page of each and the overview name its cause',
     async () => {
       while (open.size < atOnce && waiting.length > 0) await begin(waiting.shift()!)
       for (const failure of [...open.keys()]) await look(failure)
       return open.size === 0 && waiting.length === 0
     },
     120_000,
-    () => [...open].map(([{ name }, seen]) => `\n${name}: ${JSON.stringify(seen)}`).join(''),
+    () => [...open].map(([{ name }, { places }]) => `\n${name}: ${JSON.stringify([...places])}`).join(''),
   )
   assert.deepEqual(wrong, [])
   assert.equal(await supervisor.stop(), 0)
 })
 
-test('the database is away: the loop’s address says so meanwhile, and its page afterwards what it ended of', {
+test('the database is away: overview and the loop’s address say so meanwhile, and afterwards what it ended of', {
   skip: mariadbMissing(),
   timeout: 90_000,
 }, async t => {
@@ -247,17 +258,22 @@ test('the database is away: the loop’s address says so meanwhile, and its page
     const { status, body } = await panel.ask({ url: `/admin/core/bgtask/${id}`, as: viewer, headers: { 'accept-language': language } })
     assert.equal(status, 503)
     assert.match(body, says)
+    const overview = await panel.ask({ url: '/admin', as: viewer, headers: { 'accept-language': language } })
+    assert.match(overview.body, says)
   }
   await until('its run has ended', () => scene.marked().every(({ mark }) => !mark.includes(`/${id}-1/`)))
   await server.restart()
   await until(
-    'its page says what it ended of',
+    'its page and its line on the overview say what it ended of',
     async () => {
-      const seen = { en: await firstScreen(panel, viewer, id, 'en'), zh: await firstScreen(panel, viewer, id, 'zh-CN') }
-      return seen.en.includes(opening(en['cause.database'])) && seen.zh.includes(opening(zh['cause.database']))
+      for (const read of [firstScreen, overviewLine]) {
+        const seen = { en: await read(panel, viewer, id, 'en'), zh: await read(panel, viewer, id, 'zh-CN') }
+        if (!seen.en.includes(opening(en['cause.database'])) || !seen.zh.includes(opening(zh['cause.database']))) return false
+      }
+      return true
     },
     20_000,
-    () => firstScreen(panel, viewer, id, 'en'),
+    async () => `${await firstScreen(panel, viewer, id, 'en')}\n${await overviewLine(panel, viewer, id, 'en')}`,
   )
   await supervisor.stop()
 })
@@ -275,16 +291,30 @@ const firstScreen = async (panel: ListeningPanel, as: SignedIn, id: number, lang
   const { body } = await panel.ask({ url: `/admin/core/bgtask/${id}`, as, headers: { 'accept-language': language } })
   const head = /<section id="task-head"[\s\S]*?<dl class="facts strip">/.exec(body)?.[0] ?? ''
   // The buttons are no part of what is said.
-  const said = head.replace(/<div class="acts">[\s\S]*$/, '')
-  return said
+  return textOf(head.replace(/<div class="acts">[\s\S]*$/, ''))
+}
+
+/** What the overview says of it, among what needs attention or what runs. Empty when it is in neither. */
+const overviewLine = async (panel: ListeningPanel, as: SignedIn, id: number, language: string): Promise<string> => {
+  const { body } = await panel.ask({ url: '/admin', as, headers: { 'accept-language': language } })
+  const lines = body.match(/<li class="line">[\s\S]*?<\/li>/g) ?? []
+  return textOf(lines.find(line => line.includes(`class="line-name" href="/admin/core/bgtask/${id}"`)) ?? '')
+}
+
+const textOf = (html: string) =>
+  html
     .replace(/<[^>]+>/g, '')
     .replace(/&#(\d+);/g, (_, code) => String.fromCharCode(code))
     .replace(/&(lt|gt|amp|quot);/g, (_, name: string) => ({ lt: '<', gt: '>', amp: '&', quot: '"' })[name]!)
     .replace(/\s+/g, ' ')
     .trim()
+
+interface Seen {
+  en: string
+  zh: string
 }
 
-const namesCause = ({ says, saysInChinese, cause }: Failure, seen: { en: string; zh: string }) =>
+const namesCause = ({ says, saysInChinese, cause }: Failure, seen: Seen) =>
   says.test(seen.en) &&
   saysInChinese.test(seen.zh) &&
   (cause === undefined || (seen.en.includes(opening(en[cause])) && seen.zh.includes(opening(zh[cause]))))
