@@ -23,6 +23,12 @@ export function chromiumPath(): string {
   return path
 }
 
+/** Why tests with a real Prometheus cannot run here, or false: for the `skip` option of a test. Nothing installs it by itself. */
+export function prometheusMissing(): string | false {
+  const missing = ['prometheus', 'promtool'].filter(name => !findProgram(name))
+  return missing.length > 0 && `${missing.join(' and ')} not found: install prometheus`
+}
+
 /** Path of a program, also of one that only root has on PATH. */
 export function findProgram(name: string): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), ...systemFolders]

@@ -132,7 +132,10 @@ for (const dialect of dialects) {
       const known = [...metrics.map(({ name }) => name), requestTimes.name]
       const expected = known.filter(name => dialect.name === 'SQLite' || name !== 'bgtask_database_size_bytes')
       assert.deepEqual([...told.keys()].filter(name => name.startsWith('bgtask_')).sort(), expected.sort(), 'all of the list is told')
-      for (const { name, type } of metrics) assert.equal(told.get(name)?.type ?? type, type, name)
+      for (const { name, type, labels = [] } of metrics) {
+        assert.equal(told.get(name)?.type ?? type, type, name)
+        for (const sample of told.get(name)?.samples ?? []) assert.deepEqual(Object.keys(sample.labels).sort(), [...labels].sort(), name)
+      }
       for (const [name] of told) assert.match(name, /^(?:bgtask|process|nodejs)_/)
 
       await background.cancelTask(well)

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { startMariaDb } from '../../../test/helpers/mariadb.ts'
-import { chromiumMissing, mariadbMissing } from '../../../test/helpers/tools.ts'
+import { chromiumMissing, mariadbMissing, prometheusMissing } from '../../../test/helpers/tools.ts'
 import { installDebianPackages } from '../debian-packages.js'
 import { Failure, Interrupted } from '../failure.js'
 import { runCheck } from './run-check.js'
@@ -103,7 +103,7 @@ function testFiles(filters) {
     .sort()
 }
 
-/** MariaDB and a browser: present, brought from Debian, or said loudly to be missing. */
+/** MariaDB and a browser: present, brought from Debian, or said loudly to be missing. Prometheus is used where it is there, and not brought. */
 function bringTools() {
   const tools = [
     // The server without its service: nothing is started or enabled on this machine.
@@ -115,7 +115,13 @@ function bringTools() {
     const because = process.env[skip] || installDebianPackages(packages)
     if (!missing()) continue
     process.env[skip] = `${name} is missing: ${because ?? 'its packages are installed, but its programs are not found'}`
-    const line = `!!! TESTS WITH ${name.toUpperCase()} ARE SKIPPED: ${process.env[skip]}`
-    console.log(`\n${'!'.repeat(80)}\n${line}\n${'!'.repeat(80)}\n`)
+    shout(name, process.env[skip])
   }
+  const missing = prometheusMissing()
+  if (missing) shout('Prometheus', missing)
+}
+
+const shout = (name, because) => {
+  const line = `!!! TESTS WITH ${name.toUpperCase()} ARE SKIPPED: ${because}`
+  console.log(`\n${'!'.repeat(80)}\n${line}\n${'!'.repeat(80)}\n`)
 }
