@@ -287,6 +287,10 @@ test('secrets are nowhere but where they must be', { skip, timeout: 300_000 }, a
   const told = await fetch(`${panel.address}/api/v1/tasks/${failing}`, { headers: { authorization: `Bearer ${secrets.apiToken}` } })
   assert.equal(told.status, 200)
   said.push({ where: 'GET /api/v1/tasks/:id', text: await told.text() })
+  const history = await fetch(`${panel.address}/api/v1/tasks/${loop}/edits`, { headers: { authorization: `Bearer ${secrets.apiToken}` } })
+  const historyText = await history.text()
+  assert.equal((JSON.parse(historyText) as { edits: object[] }).edits.length, 5)
+  said.push({ where: 'GET /api/v1/tasks/:id/edits', text: historyText })
   for (const token of [`${secrets.apiToken}x`, secrets.apiToken.slice(0, -1)])
     said.push({
       where: 'GET /api/v1/tasks/:id with a wrong token',

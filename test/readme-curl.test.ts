@@ -137,6 +137,21 @@ test('what the README says by curl comes back as it says; a line that is not tri
       shop,
     )
     assert.ok(moved.task.runAt >= before + 600_000)
+    type Edited = { edit: { n: number; changes: { name: string; limit: string | null }[] }; edits: { n: number }[] }
+    const edited = await answer<Edited>(
+      200,
+      `curl -H "Authorization: Bearer $TOKEN" --json '{"params": {"month": "2026-12"}, "graceMs": 3000}' http://127.0.0.1:8080/api/v1/tasks/7/edit`,
+      shop,
+    )
+    assert.deepEqual(
+      edited.edit.changes.map(({ name, limit }) => limit ?? name),
+      ['month', 'graceMs'],
+    )
+    assert.equal((await findTask(background.db, 7))?.graceMs, 3_000)
+    const edits = 'http://127.0.0.1:8080/api/v1/tasks/7/edits'
+    assert.equal((await answer<Edited>(200, `curl -H "Authorization: Bearer $TOKEN" ${edits}`, shop)).edits.length, 1)
+    assert.equal((await answer<Edited>(200, `curl -H "Authorization: Bearer $TOKEN" -X POST ${edits}/1/reversal`, shop)).edit.n, 2)
+    assert.notEqual((await findTask(background.db, 7))?.graceMs, 3_000)
     const autumn = await background.addTask('report/build', { month: '2026-10' }, { unique: 'report-autumn', delayMs: 3_600_000 })
     const held = await answer<{ tasks: { id: number }[] }>(
       200,

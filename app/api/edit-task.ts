@@ -2,6 +2,7 @@ import { commandAction } from '../commands/command-name.ts'
 import { BgtaskError } from '../errors.ts'
 import { ring } from '../runs/doorbell.ts'
 import { redactionOf } from '../runs/redaction.ts'
+import type { CallerTransaction } from '../store/database.ts'
 import { editsKept, editTask as storeEdit } from '../store/edit-task.ts'
 import { listEdits } from '../store/list-edits.ts'
 import { type Edit, type EditEffect, fewPlaces, type Place, type TaskTerms } from '../task/edit.ts'
@@ -25,6 +26,8 @@ export interface EditWish {
   /** Places in the params that were given anew. Default: those that differ. */
   touched?: readonly Place[]
   revertOf?: number
+  /** Done in the same transaction. */
+  together?: (edit: Edit, trx: CallerTransaction) => Promise<void>
 }
 
 /**
@@ -37,7 +40,7 @@ export const editTask = async (
   tools: Tools,
   seen: Task,
   given: TermsGiven,
-  { actor, effect, touched = [], revertOf }: EditWish,
+  { actor, effect, touched = [], revertOf, together }: EditWish,
 ): Promise<Edit> => {
   requireEditable(seen)
   const after = await checkedTerms(tools, seen, given)
@@ -48,20 +51,26 @@ export const editTask = async (
   const act = revertOf === undefined ? 'task-edit' : 'task-reversal'
   const detail = `${seen.action}: ${namesOf(shown)}`
   const wish = { after, effect, by: actor.name, via: actor.via, revertOf: revertOf ?? null, touched: fewPlaces(touched) }
-  const edited = await storeEdit(tools.db, seen, wish, Date.now(), (edit, trx) =>
-    noteAct(tools.db, actor, { act, subject: String(edit.taskId), detail }, trx),
-  )
+  const edited = await storeEdit(tools.db, seen, wish, Date.now(), async (edit, trx) => {
+    await together?.(edit, trx)
+    await noteAct(tools.db, actor, { act, subject: String(edit.taskId), detail }, trx)
+  })
   if (edited.done === 'edited') {
     ring(tools.config.runtime)
     return edited.edit
   }
   const task = await existing(tools, seen.id)
   if (edited.done === 'begun') throw begun(task)
-  throw new BgtaskError('conflict', told`Somebody else changed task ${seen.id} meanwhile, so nothing was stored.`)
+  throw changedMeanwhile(seen)
 }
 
 /** Brings back the terms from before an edit, and with them those from before all that came after it. @throws as editTask */
-export const revertEdit = async (tools: Tools, seen: Task, n: number, wish: Pick<EditWish, 'actor' | 'effect'>): Promise<Edit> => {
+export const revertEdit = async (
+  tools: Tools,
+  seen: Task,
+  n: number,
+  wish: Pick<EditWish, 'actor' | 'effect' | 'together'>,
+): Promise<Edit> => {
   const since = (await listEdits(tools.db, seen.id, { limit: editsKept })).filter(edit => edit.n >= n)
   const edit = since.at(-1)
   if (edit?.n !== n) throw new BgtaskError('not-found', told`Task ${seen.id} has no edit ${n}, or it is kept no longer.`)
@@ -75,6 +84,9 @@ export const requireEditable = (task: Task): void => {
     throw new BgtaskError('refused', told`Task ${task.id} is a command; it is not changed but run again, with other values.`)
   if (!isEditable(task)) throw begun(task)
 }
+
+export const changedMeanwhile = ({ id }: Pick<Task, 'id'>) =>
+  new BgtaskError('conflict', told`Somebody else changed task ${id} meanwhile, so nothing was stored.`)
 
 export const isEditable = ({ action, execType, state }: Pick<Task, 'action' | 'execType' | 'state'>): boolean =>
   action !== commandAction && (execType === EXEC_TYPE_FOREVER || state === 'waiting')

@@ -1,4 +1,5 @@
 import type { ScheduleOptions } from '../api/check-schedule.ts'
+import type { Edit, EditEffect } from '../task/edit.ts'
 import type { Schedule } from '../task/schedule.ts'
 import type { ExecType, Json, Task } from '../task/task.ts'
 import { TaskClientError } from './task-client-error.ts'
@@ -41,6 +42,33 @@ export interface RemoteTask extends Task {
 /** A schedule as the panel tells of it: without the secrets of its params, and with its next times, milliseconds since 1970. */
 export interface RemoteSchedule extends Omit<Schedule, 'declared'> {
   next: number[]
+}
+
+/** Other params or limits for a task; what is not given stays as it is. */
+export interface TaskChanges extends Pick<SendOptions, 'graceMs' | 'timeoutMs' | 'maxAttempts' | 'priority' | 'rerunAfterCrash'> {
+  /** All of them. */
+  params?: unknown
+  /** `restart`: a loop gets a fresh process after its current iteration; `next`: they count from its next start. Default `next`. */
+  effect?: EditEffect
+  /** The task as it was read: somebody else's change since then is not overwritten. */
+  seen?: Pick<Task, 'edits' | 'superseded'>
+}
+
+/** A change to the params and limits of a task, as the panel tells of it: without secrets. */
+export interface RemoteEdit extends Omit<Edit, 'taskId' | 'touched' | 'before' | 'after'> {
+  changes: {
+    /** null: it is about the params. */
+    limit: string | null
+    /** Of a place in the params: its keys with dots between; `params` for all of them. */
+    name: string
+    /** As JSON; null: it is, or was, not there. */
+    from: string | null
+    to: string | null
+    /** Given anew, and hidden: it may be the same. */
+    isHidden: boolean
+  }[]
+  /** How many there are besides. */
+  more: number
 }
 
 /** The answer to one of many. */
@@ -239,6 +267,34 @@ export class TaskClient implements TaskSender {
       if (page.further === null) return all
       after = page.further
     }
+  }
+
+  /**
+   * Gives a loop, or a task that waits, other params or limits. A hidden value may be sent back as it was told, and stays what it is.
+   * @throws TaskClientError `conflict` when the task is not as `seen` any more; `busy` when it does not wait
+   */
+  async edit(id: number | string, changes: TaskChanges, call: CallOptions = {}): Promise<RemoteEdit> {
+    return (await this.#add<{ edit: RemoteEdit }>(`/tasks/${encodeURIComponent(id)}/edit`, asSent(changes), call)).edit
+  }
+
+  /** Brings back what was before a change, and with it what was before all that came after. @param n its number within the task @throws as edit */
+  async revert(
+    id: number | string,
+    n: number,
+    how: Pick<TaskChanges, 'effect' | 'seen'> = {},
+    call: CallOptions = {},
+  ): Promise<RemoteEdit> {
+    return (await this.#add<{ edit: RemoteEdit }>(`/tasks/${encodeURIComponent(id)}/edits/${n}/reversal`, asSent(how), call)).edit
+  }
+
+  /** What was changed of a task, newest first; `older` is `before` of the next page. @throws TaskClientError */
+  async edits(
+    id: number | string,
+    page: { limit?: number; before?: number } = {},
+    call: CallOptions = {},
+  ): Promise<{ edits: RemoteEdit[]; older: number | null }> {
+    const query = new URLSearchParams(Object.entries(page).map(([name, value]) => [name, String(value)] as [string, string]))
+    return this.#json('GET', `/tasks/${encodeURIComponent(id)}/edits?${query}`, undefined, call)
   }
 
   /** Runs an ended task again. @throws TaskClientError `busy` when it has not ended */
@@ -465,6 +521,12 @@ const originOf = (url: string): string => {
   if (protocol === 'http:' || protocol === 'https:') return origin
   throw new TypeError(`The url of a TaskClient is ${url.slice(0, 200)}; it must begin with http:// or https://.`)
 }
+
+/** Of a whole task no more than what tells whether it is as it was. */
+const asSent = <Given extends Pick<TaskChanges, 'seen'>>({ seen, ...given }: Given) => ({
+  ...given,
+  ...(seen && { seen: { edits: seen.edits, superseded: seen.superseded } }),
+})
 
 /** 128 random bits; crypto is global in Node from 20 on and in browsers, on https. */
 const newKey = (): string => {

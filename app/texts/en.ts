@@ -1466,7 +1466,8 @@ export const en = {
   'tokens.revoked': 'The token {name} is revoked: it opens nothing any more.',
   'ask.revocation': 'Programs that use {name} are refused from now on. This cannot be undone.',
   'scope.task:read': 'Look at tasks: their state, params, and how their runs ended.',
-  'scope.task:control': 'Start, stop and restart loops; cancel, move and retry tasks.',
+  'scope.task:control':
+    'Start, stop and restart loops; cancel, move and retry tasks; change limits, and params where it may add such tasks.',
   'scope.schedule:read': 'Look at schedules and their next times.',
   'scope.schedule:write':
     'Make, change, pause, resume and remove schedules, of those actions alone that it may add. They stay when the token is revoked.',

@@ -1410,7 +1410,7 @@ export const zh: Record<keyof typeof en, string> = {
   'tokens.revoked': '令牌 {name} 已吊销，不再有效。',
   'ask.revocation': '使用 {name} 的程序从现在起会被拒绝，且无法恢复。',
   'scope.task:read': '查看任务：状态、参数以及运行结果。',
-  'scope.task:control': '启动、停止和重启循环；取消、改期和重试任务。',
+  'scope.task:control': '启动、停止和重启循环；取消、改期和重试任务；更改限制，若可添加此类任务则也可更改参数。',
   'scope.schedule:read': '查看定时计划及其下次时间。',
   'scope.schedule:write': '创建、修改、暂停、恢复和删除定时计划，仅限它有权添加的动作。令牌被吊销后，定时计划仍会保留。',
   'scope.loop:restart': '停止和启动监管进程，用于部署。',

@@ -1,21 +1,21 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { findAction } from '../api/check-task.ts'
 import { existing } from '../api/control.ts'
-import { editTask, requireEditable, revertEdit } from '../api/edit-task.ts'
+import { changedMeanwhile, editTask, requireEditable, revertEdit } from '../api/edit-task.ts'
 import { shownChanges } from '../api/shown-changes.ts'
 import { BgtaskError } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import { prefillParams, restoreParams } from '../secrets/prefill.ts'
 import { createRedactor } from '../secrets/redactor.ts'
 import { listEditMarks } from '../store/list-edits.ts'
-import { changesBetween, type Edit, type EditEffect, limitsOfKind, type Place, type TaskTerms, termsOf } from '../task/edit.ts'
+import { type Edit, type EditEffect, limitsOfKind, type TaskTerms, termsOf } from '../task/edit.ts'
 import { namesOf } from '../task/limits.ts'
 import type { Json, Task } from '../task/task.ts'
-import { type Sentence, told } from '../task/told.ts'
+import { told } from '../task/told.ts'
 import { tell } from '../texts/tell.ts'
 import { type TextKey, translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
-import { fieldsOfTerms, readTerms, withPresentNames } from './edited-terms.ts'
+import { fieldsOfTerms, readTerms, touchedIn, withPresentNames } from './edited-terms.ts'
 import { fieldsOf } from './fields.ts'
 import { type ParamsShape, paramsShape } from './kept-params.ts'
 import { type Panel, redirectWith } from './panel.ts'
@@ -61,7 +61,7 @@ export const registerEditTask = (app: FastifyInstance, panel: Panel) => {
     return orTaskPage(panel, request, reply, task, async () => {
       // What would happen was told of the task as it was when the page was drawn.
       const isSeen = fieldsOf(request.query).seen === seenOf(task)
-      if (!isSeen) throw new BgtaskError('conflict', changedSentence(task))
+      if (!isSeen) throw changedMeanwhile(task)
       return said(
         panel,
         request,
@@ -78,16 +78,10 @@ export const seenOf = ({ edits, superseded }: Pick<Task, 'edits' | 'superseded'>
 const editAsGiven = async (panel: Panel, request: FastifyRequest, task: Task, fields: Record<string, string>): Promise<Edit> => {
   const { shown, hidden, shape } = await formOf(panel, task, fields)
   const given = readTerms(task, shown, shape, fields)
-  const touched = changesBetween({ ...given, params: shown }, given).map(({ path }) => knownPart(path))
+  const touched = touchedIn(shown, given)
   const params = restoreParams(given.params, hidden, redactionOf(panel.config).ofParams)
   const wish = { actor: actorOf(request), effect: effectIn(fields), touched }
   return editTask(panel.background, task, { ...given, params }, wish)
-}
-
-// Of a key that is hidden itself, up to where it stands.
-const knownPart = (path: Place): Place => {
-  const hidden = path.findIndex(key => key.includes('[redacted '))
-  return hidden === -1 ? path : path.slice(0, hidden)
 }
 
 /** What of the task the form is made from. @throws BgtaskError `refused` when its action is not there, or does not load */
@@ -145,7 +139,7 @@ const changed = async (panel: Panel, request: FastifyRequest, reply: FastifyRepl
   const [last] = await listEditMarks(panel.background.db, task.id, 1)
   const given = withPresentNames(shape.schema, shown, fields)
   const conflict: Conflict = { by: last?.by ?? null, at: last?.at ?? null, differences: differencesOf(task, shown, shape, given) }
-  return form(panel, reply, task, { given, problem: tell(request.language, changedSentence(task)), conflict })
+  return form(panel, reply, task, { given, problem: tell(request.language, changedMeanwhile(task).sentence), conflict })
 }
 
 const differencesOf = (task: Task, shown: Json, shape: ParamsShape, fields: Record<string, string>): Conflict['differences'] => {
@@ -156,8 +150,6 @@ const differencesOf = (task: Task, shown: Json, shape: ParamsShape, fields: Reco
     return null
   }
 }
-
-const changedSentence = ({ id }: Task): Sentence => told`Somebody else changed task ${id} meanwhile, so nothing was stored.`
 
 /** Only what is wanted up can get a fresh process. */
 export const mayRestart = ({ execType, wanted }: Pick<Task, 'execType' | 'wanted'>) => execType === 'FOREVER' && wanted === 'up'

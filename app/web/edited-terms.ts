@@ -1,5 +1,5 @@
 import { isPlaceholder } from '../secrets/prefill.ts'
-import { limitsOfKind, type TaskTerms, termsOf } from '../task/edit.ts'
+import { changesBetween, limitsOfKind, type Place, type TaskTerms, termsOf } from '../task/edit.ts'
 import type { Json, Task } from '../task/task.ts'
 import { type ParamsShape, readKeptParams } from './kept-params.ts'
 import { numberField } from './number-field.ts'
@@ -42,4 +42,14 @@ export const withPresentNames = (schema: object | null, shown: Json, fields: Rec
     if (isPlaceholder(fields[name] ?? '') && isPlaceholder(now[name] ?? '')) renamed[name] = now[name]!
   }
   return renamed
+}
+
+/** Places in the params that were given anew. @param shown what they began with @param given with what was left hidden as it was shown */
+export const touchedIn = (shown: Json, given: TaskTerms): Place[] =>
+  changesBetween({ ...given, params: shown }, given).map(({ path }) => knownPart(path))
+
+// Of a key that is hidden itself, up to where it stands.
+const knownPart = (path: Place): Place => {
+  const hidden = path.findIndex(key => key.includes('[redacted '))
+  return hidden === -1 ? path : path.slice(0, hidden)
 }

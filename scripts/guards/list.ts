@@ -84,6 +84,34 @@ export const guards: readonly Guard[] = [
     'task.params',
     'web/edit-task.test.ts',
   ),
+  guard(
+    'Edits: by a token, other params take the scope that adds such a task',
+    'app/web/api/edits.ts',
+    'params === undefined ? null : scopeMissingFor(request.token!.scopes, { action: task.action, params })',
+    'null as string | null',
+    'web/api/edits.test.ts',
+  ),
+  guard(
+    'Edits: a reversal by a token brings no params back that it may not give',
+    'app/web/api/edits.ts',
+    'isOther ? scopeMissingFor(request.token!.scopes, { action: task.action, params: before }) : null',
+    'null as string | null',
+    'web/api/edits.test.ts',
+  ),
+  guard(
+    'Edits: a program learns no hidden value by trying',
+    'app/web/api/edits.ts',
+    'touched: touchedIn(shown, { ...kept, params: prefilled })',
+    'touched: []',
+    'web/api/edits.test.ts',
+  ),
+  guard(
+    'Edits: by a token, a hidden value stays in its place',
+    'app/web/api/edits.ts',
+    'restoreParams(prefilled, hidden, ofParams)',
+    'restoreParams(prefilled, hidden, () => redactor)',
+    'web/api/edits.test.ts',
+  ),
   // Metrics
   guard(
     'Metrics: without a token only who BGTASK_METRICS lets in',

@@ -301,6 +301,8 @@ const byPrograms = (panel: ListeningPanel): Fuzzed[] => {
           fc.constant('/api/v1/tasks'),
           segment.map(id => `/api/v1/tasks/${id}`),
           segment.map(id => `/api/v1/tasks/${id}/retry`),
+          segment.map(id => `/api/v1/tasks/${id}/edit`),
+          segment.map(n => `/api/v1/tasks/1/edits/${n}/reversal`),
         ),
         fc.constantFrom('GET', 'POST', 'POST', 'POST'),
         fc.oneof(

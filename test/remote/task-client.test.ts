@@ -5,6 +5,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type LineAnswer, TaskClient, TaskClientError, type TaskSender } from '../../app/remote/task-client.ts'
+import { findTask } from '../../app/store/find-task.ts'
 import { cancelTask } from '../../app/store/wishes.ts'
 import { openPanel } from '../helpers/open-panel.ts'
 import { until } from '../helpers/scene.ts'
@@ -63,6 +64,37 @@ test('by key, another due time, and schedules: as in the library', async t => {
     code: 'refused',
     message: /everyMs is 1; allowed are/,
   })
+})
+
+test('params and limits are changed, listed and brought back; somebody else’s change is not overwritten', async t => {
+  const panel = await openPanel(t)
+  const { text } = await makeTestToken(panel, scopes, 'shop')
+  const client = new TaskClient({ url: panel.origin, token: text })
+  const task = await client.sendTask('test/forever', { intervalMs: 100, password: 'hidden-pass-1' }, 'FOREVER')
+  assert.deepEqual(task.params, { intervalMs: 100, password: '[redacted]' })
+  const params = { ...(task.params as object), intervalMs: 200 }
+  const edit = await client.edit(task.uid, { params, graceMs: 3_000, effect: 'restart', seen: task })
+  assert.deepEqual(
+    [edit.n, edit.effect, edit.via, edit.changes.map(({ limit, name, to }) => [limit ?? name, to])],
+    [
+      1,
+      'restart',
+      'token',
+      [
+        ['intervalMs', '200'],
+        ['graceMs', '3000'],
+      ],
+    ],
+  )
+  const stored = await findTask(panel.background.db, task.id)
+  assert.deepEqual(stored?.params, { intervalMs: 200, password: 'hidden-pass-1' })
+  await assert.rejects(client.edit(task.id, { graceMs: 4_000, seen: task }), { code: 'conflict', status: 409 })
+  const back = await client.revert(task.id, 1, { seen: await client.task(task.id) })
+  assert.deepEqual([back.n, back.revertOf], [2, 1])
+  assert.deepEqual((await findTask(panel.background.db, task.id))?.params, { intervalMs: 100, password: 'hidden-pass-1' })
+  const { edits, older } = await client.edits(task.id, { limit: 1 })
+  assert.deepEqual([edits, older], [[back], 2])
+  assert.deepEqual(await client.edits(task.id, { before: 2 }), { edits: [edit], older: null })
 })
 
 test('what stands in the way is said at once, where waiting does not mend it', async t => {

@@ -88,6 +88,17 @@ const lines: Record<string, Line> = {
     good: 200,
     make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/move`, body: '{"delayMs": 60000}', headers: json }),
   },
+  'GET /api/v1/tasks/:id/edits': { need: 'task:read', good: 200, make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/edits` }) },
+  'POST /api/v1/tasks/:id/edit': {
+    need: 'task:control',
+    good: 200,
+    make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/edit`, body: '{"graceMs": 77}', headers: json }),
+  },
+  'POST /api/v1/tasks/:id/edits/:n/reversal': {
+    need: 'task:control',
+    good: 404,
+    make: async () => ({ url: `/api/v1/tasks/${await onceTask()}/edits/1/reversal` }),
+  },
   'POST /api/v1/tasks/move': {
     need: 'task:control',
     good: 404,

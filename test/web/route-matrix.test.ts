@@ -472,6 +472,24 @@ const lines: Record<string, Line> = {
     token: { scope: 'task:control', good: 200, changes: true },
     make: async () => ({ url: `/api/v1/tasks/${await waiting()}/move`, body: JSON.stringify({ delayMs: 60_000 }), headers: jsonType }),
   },
+  'GET /api/v1/tasks/:id/edits': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:read', good: 200, changes: false },
+    make: async () => ({ url: `/api/v1/tasks/${await editedLoop()}/edits` }),
+  },
+  'POST /api/v1/tasks/:id/edit': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:control', good: 200, changes: true },
+    make: async () => ({ url: `/api/v1/tasks/${await editedLoop()}/edit`, body: JSON.stringify({ graceMs: 99 }), headers: jsonType }),
+  },
+  'POST /api/v1/tasks/:id/edits/:n/reversal': {
+    role: 'token',
+    good: 200,
+    token: { scope: 'task:control', good: 200, changes: true },
+    make: async () => ({ url: `/api/v1/tasks/${await editedLoop()}/edits/1/reversal` }),
+  },
   'POST /api/v1/tasks/move': {
     role: 'token',
     good: 200,

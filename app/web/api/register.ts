@@ -25,6 +25,7 @@ import { registerArtifactsApi } from './artifacts.ts'
 import { registerCommandsApi } from './commands.ts'
 import { registerCronApi } from './cron.ts'
 import { deepestBody } from './deepest-body.ts'
+import { registerEditsApi } from './edits.ts'
 import { registerFailedApi } from './failed.ts'
 import { inexact } from './inexact.ts'
 import { registerLoopApi } from './loop.ts'
@@ -76,6 +77,7 @@ export const registerApi = (app: FastifyInstance, panel: Panel) =>
       registerAddApi(api, panel)
       registerTasksApi(api, panel)
       registerMoveApi(api, panel)
+      registerEditsApi(api, panel)
       registerOutputApi(api, panel)
       registerWaitApi(api, panel)
       registerCommandsApi(api, panel)

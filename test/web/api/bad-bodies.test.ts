@@ -50,6 +50,7 @@ test('a body that is not UTF-8 is refused as a whole, and nothing is stored with
     for (const [method, path] of [
       ['POST', '/tasks'],
       ['POST', '/tasks/move'],
+      ['POST', '/tasks/1/edit'],
       ['PUT', '/schedules/nightly'],
       ['POST', '/commands/deploy'],
     ] as const) {
