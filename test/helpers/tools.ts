@@ -29,6 +29,11 @@ export function prometheusMissing(): string | false {
   return missing.length > 0 && `${missing.join(' and ')} not found: install prometheus`
 }
 
+/** Whether the browser is the one that works least for the same pages, so that there is nothing better to bring. */
+export function hasHeadlessShell(): boolean {
+  return Boolean(process.env.BGTASK_CHROMIUM || findProgram(headlessShell))
+}
+
 /** Path of a program, also of one that only root has on PATH. */
 export function findProgram(name: string): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), ...systemFolders]
@@ -41,10 +46,14 @@ export function endWithParent(): string[] {
   return setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []
 }
 
+/** Chromium without all that makes windows. */
+export const headlessShell = 'chromium-headless-shell'
+const chromiums = [headlessShell, 'chromium', 'chromium-browser', 'google-chrome']
+
 function chromiumOrNone(): string | undefined {
   const given = process.env.BGTASK_CHROMIUM
   if (given) return isExecutable(given) ? given : undefined
-  return ['chromium', 'chromium-browser', 'google-chrome'].map(findProgram).find(Boolean)
+  return chromiums.map(findProgram).find(Boolean)
 }
 
 function isExecutable(path: string): boolean {

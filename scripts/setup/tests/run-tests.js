@@ -2,9 +2,10 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { startMariaDb } from '../../../test/helpers/mariadb.ts'
-import { chromiumMissing, mariadbMissing, prometheusMissing } from '../../../test/helpers/tools.ts'
+import { chromiumMissing, hasHeadlessShell, headlessShell, mariadbMissing, prometheusMissing } from '../../../test/helpers/tools.ts'
 import { installDebianPackages } from '../debian-packages.js'
 import { Failure, Interrupted } from '../failure.js'
+import { say } from '../say.js'
 import { runCheck } from './run-check.js'
 import { runFile } from './run-file.js'
 import { printSummary } from './summary.js'
@@ -105,6 +106,11 @@ function testFiles(filters) {
 
 /** MariaDB and a browser: present, brought from Debian, or said loudly to be missing. Prometheus is used where it is there, and not brought. */
 function bringTools() {
+  if (!process.env.BGTASK_SKIP_BROWSER && !hasHeadlessShell()) {
+    // Somebody's own machine, where another one will do, is left as it is.
+    const because = chromiumMissing() || process.env.CI ? installDebianPackages([headlessShell]) : `install ${headlessShell} by hand`
+    if (because) say(`without ${headlessShell} the tests use a whole Chromium, and take longer: ${because}`)
+  }
   const tools = [
     // The server without its service: nothing is started or enabled on this machine.
     { name: 'MariaDB', missing: mariadbMissing, packages: ['mariadb-server-core', 'mariadb-client-core'], skip: 'BGTASK_SKIP_MARIADB' },
