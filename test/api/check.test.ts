@@ -26,7 +26,7 @@ test('all is well, the runtime folder first', async t => {
 })
 
 test('before the first start nothing is an error, and nothing is made', async t => {
-  const { config } = await makeScene(t)
+  const { config } = await makeScene(t, { untouched: true })
   const findings = await checkInstallation(config)
   assert.equal(findings.filter(finding => finding.level === 'error').length, 0)
   assert.equal(about(findings, 'runtime folder')[0]!.level, 'warning')
@@ -102,7 +102,7 @@ test('a file that is no database', async t => {
 })
 
 test('what could never be made is an error before the first start, and nothing hangs', { timeout: 60_000 }, async t => {
-  const { env, folder } = await makeScene(t)
+  const { env, folder } = await makeScene(t, { untouched: true })
   const look = (more: Record<string, string>) => {
     const { status, stdout, signal } = spawnSync(process.execPath, [launcher, 'check', '--json'], {
       env: { ...env, ...more },

@@ -90,7 +90,7 @@ test('the supervisor gets the whole configuration, by named variables without a 
 })
 
 test('how things stand can be told without a database', async t => {
-  const { config } = await makeScene(t)
+  const { config } = await makeScene(t, { untouched: true })
   const status = await loopStatus(config, new Error('nobody answers'))
   assert.deepEqual(status.database.away, 'nobody answers')
   assert.deepEqual([status.supervisor, status.loops, status.counts], [null, null, null])

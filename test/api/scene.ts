@@ -6,6 +6,7 @@ import { type Background, openBackground } from '../../app/api/background.ts'
 import { type Config, loadConfig } from '../../app/config.ts'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
 import { sharedMariaDb } from '../helpers/mariadb.ts'
+import { linkCompileCache } from '../helpers/shared-compile-cache.ts'
 
 /** A folder with a runtime folder and actions of its own; gone after the test, and so is a loop that was started in it. */
 export interface Scene {
@@ -26,13 +27,27 @@ export default {
 
 export const makeScene = async (
   t: Pick<TestContext, 'after'>,
-  { actions = { 'test/plain': plainAction }, databaseUrl }: { actions?: Record<string, string>; databaseUrl?: string } = {},
+  {
+    actions = { 'test/plain': plainAction },
+    databaseUrl,
+    untouched = false,
+  }: {
+    actions?: Record<string, string>
+    databaseUrl?: string
+    /** As before the first start: there is no runtime folder yet. */
+    untouched?: boolean
+  } = {},
 ): Promise<Scene> => {
   const folder = mkdtempSync(join(tmpdir(), 'bgtask-api-'))
+  const runtime = join(folder, 'runtime')
   t.after(async () => {
-    await endLoop(join(folder, 'runtime'))
+    await endLoop(runtime)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   })
+  if (!untouched) {
+    mkdirSync(runtime, { mode: 0o700 })
+    linkCompileCache(runtime)
+  }
   for (const [name, source] of Object.entries(actions)) {
     const path = join(folder, 'actions', `${name}.ts`)
     mkdirSync(dirname(path), { recursive: true })
@@ -42,7 +57,7 @@ export const makeScene = async (
   const env = {
     PATH,
     HOME,
-    BGTASK_RUNTIME: join(folder, 'runtime'),
+    BGTASK_RUNTIME: runtime,
     BGTASK_ACTIONS: join(folder, 'actions'),
     ...(databaseUrl ? { DATABASE_URL: databaseUrl } : {}),
   }

@@ -10,6 +10,7 @@ import { describeFiles } from '../../app/catalog/describe-files.ts'
 import { ownPrefix, scanActions } from '../../app/catalog/scan-actions.ts'
 import { inPackage } from '../../app/paths.ts'
 import { identify } from '../../app/runs/process-identity.ts'
+import { linkCompileCache } from '../helpers/shared-compile-cache.ts'
 
 describe('scanActions', () => {
   it('makes names of paths, and leaves out what is no action', () => {
@@ -52,7 +53,7 @@ export const timeoutMs = 5000, maxAttempts = 3
 export const execute = () => {}`,
       'a/defined.ts': `export default { description: 'Defined.', execType: 'FOREVER', stallMs: 1000, stallRestart: true, graceMs: 0, execute() {} }`,
     })
-    const { entries, get } = await loadCatalog({ actions: [actions], runtime: folderWith({}) })
+    const { entries, get } = await loadCatalog({ actions: [actions], runtime: newRuntime() })
     assert.deepEqual(
       mine(entries).map(({ name }) => name),
       ['a/defined', 'a/plain', 'a/spoken'],
@@ -88,7 +89,7 @@ export const execute = () => {}`,
 
   it('takes up files that are added, changed and removed, and writes what it learnt for others', async () => {
     const actions = folderWith({ 'a/one.ts': 'export const execute = () => {}' })
-    const config = { actions: [actions], runtime: folderWith({}) }
+    const config = { actions: [actions], runtime: newRuntime() }
     const first = await loadCatalog(config)
     assert.equal(await loadCatalog(config), first)
     writeFileSync(join(actions, 'a', 'two.ts'), 'export const execute = () => {}')
@@ -111,7 +112,7 @@ export const execute = () => {}`,
 appendFileSync(${JSON.stringify(count)}, 'x')
 export const execute = () => {}`,
     )
-    const config = { actions: [actions], runtime: folderWith({}) }
+    const config = { actions: [actions], runtime: newRuntime() }
     for (let n = 0; n < 2; n++) loadElsewhere(config)
     await loadCatalog(config)
     assert.equal(readFileSync(count, 'utf8'), 'x')
@@ -130,7 +131,7 @@ export const execute = () => {}`,
 
   it('tries an action again that did not load, although its own file is the same', async () => {
     const actions = folderWith({ 'a/needs.ts': `import '../lib.mjs'\nexport const execute = () => {}` })
-    const config = { actions: [actions], runtime: folderWith({}) }
+    const config = { actions: [actions], runtime: newRuntime() }
     assert.match(String((await loadCatalog(config)).get('a/needs')!.error!), /Cannot find module/)
     writeFileSync(join(actions, 'lib.mjs'), '')
     const path = join(config.runtime, 'actions.json')
@@ -144,7 +145,7 @@ export const execute = () => {}`,
     const actions = folderWith(
       Object.fromEntries(['report/build', 'report/built', 'mail/send'].map(name => [`${name}.ts`, 'export const execute = () => {}'])),
     )
-    const { nearest } = await loadCatalog({ actions: [actions], runtime: folderWith({}) })
+    const { nearest } = await loadCatalog({ actions: [actions], runtime: newRuntime() })
     assert.deepEqual(nearest('report/biuld'), ['report/build', 'report/built'])
     assert.deepEqual(nearest('Mail/Send'), ['mail/send'])
     assert.deepEqual(nearest('entirely/different-from-all'), [])
@@ -152,7 +153,7 @@ export const execute = () => {}`,
 
   it('describes the shipped examples and the fixtures without an error', async () => {
     for (const actions of [inPackage('app', 'actions'), inPackage('test', 'fixtures', 'actions')]) {
-      const { entries } = await loadCatalog({ actions: [actions], runtime: folderWith({}) })
+      const { entries } = await loadCatalog({ actions: [actions], runtime: newRuntime() })
       assert.ok(mine(entries).length >= 5)
       assert.deepEqual(
         entries.filter(({ error }) => error !== null),
@@ -170,7 +171,7 @@ describe('a file that does not load', () => {
       'a/typo.ts': 'export const execute = () => {',
     })
     writeFileSync(join(actions, 'package.json'), '{ "type": "commonjs" }')
-    const { get } = await loadCatalog({ actions: [actions], runtime: folderWith({}) })
+    const { get } = await loadCatalog({ actions: [actions], runtime: newRuntime() })
     for (const name of ['a/import', 'a/export'])
       assert.match(String(get(name)?.error), /; say "type": "module" in package\.json, or write require\(\)/)
     assert.doesNotMatch(String(get('a/typo')?.error), /"type": "module"/)
@@ -190,7 +191,7 @@ describe('a file that does not load', () => {
     const folder = inPackage('test', 'fixtures', 'broken', 'broken')
     const good = inPackage('test', 'fixtures', 'actions', 'test', 'ok.ts')
     const paths = files.flatMap(name => [join(folder, `${name}.ts`), good])
-    const descriptions = await describeFiles({ actions: [folder], runtime: folderWith({}) }, paths, 1000)
+    const descriptions = await describeFiles({ actions: [folder], runtime: newRuntime() }, paths, 1000)
     const errors = Object.fromEntries(files.map((name, n) => [name, descriptions[n * 2]!.error ?? 'none']))
     for (const [name, expected] of Object.entries({
       'awaits-nothing': /awaits something that nothing is left to settle/,
@@ -224,7 +225,7 @@ console.log('leaks to stdout'); console.error('leaks to stderr')
 export const execute = () => {}`,
     )
     const program = `import { loadCatalog } from ${JSON.stringify(inPackage('app', 'catalog', 'catalog.ts'))}
-await loadCatalog(${JSON.stringify({ actions: [actions], runtime: folderWith({}), childEnv: ['MAIL_HOST'] })})`
+await loadCatalog(${JSON.stringify({ actions: [actions], runtime: newRuntime(), childEnv: ['MAIL_HOST'] })})`
     const secrets = { BGTASK_ADMIN_PASSWORD: 'secret', DATABASE_URL: 'mysql://u:secret@h/d', MY_TOKEN: 'secret', MAIL_HOST: 'mail' }
     const printed = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
       env: { PATH: process.env.PATH, HOME: '/tmp', ...secrets },
@@ -236,6 +237,12 @@ await loadCatalog(${JSON.stringify({ actions: [actions], runtime: folderWith({})
     while (identify(pid)) await sleep(5)
   })
 })
+
+const newRuntime = (): string => {
+  const runtime = folderWith({})
+  linkCompileCache(runtime)
+  return runtime
+}
 
 const folderWith = (files: Record<string, string>): string => {
   const folder = mkdtempSync(join(tmpdir(), 'bgtask-catalog-'))

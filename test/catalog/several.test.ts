@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Catalog, loadCatalog } from '../../app/catalog/catalog.ts'
 import { guessAction, ownFolder } from '../../app/catalog/scan-actions.ts'
 import { nameOfExport } from '../../app/task/export-name.ts'
+import { linkCompileCache } from '../helpers/shared-compile-cache.ts'
 
 describe('a file that holds several actions', () => {
   it('gives one for each function or defineAction it exports, each with its own options', async () => {
@@ -122,7 +123,7 @@ describe('several folders', () => {
   it('are one map, also when a file comes later', async () => {
     const one = folderWith({ 'a/one.ts': 'export const execute = () => {}' })
     const two = folderWith({ 'b/two.ts': 'export const execute = () => {}' })
-    const config = { actions: [one, two], runtime: folderWith({}) }
+    const config = { actions: [one, two], runtime: newRuntime() }
     assert.deepEqual(namesIn(await loadCatalog(config)), ['a/one', 'b/two'])
     writeFileSync(join(two, 'late.ts'), 'export const comer = () => {}')
     const end = performance.now() + 10_000
@@ -149,7 +150,7 @@ describe('names that begin with core/', () => {
   })
 
   it('are those of app/core, and all of them load', async () => {
-    const { entries } = await loadCatalog({ actions: [], runtime: folderWith({}) })
+    const { entries } = await loadCatalog({ actions: [], runtime: newRuntime() })
     for (const { name, file, error } of entries) {
       assert.ok(name.startsWith('core/') && file.startsWith(ownFolder), name)
       assert.equal(error, null, name)
@@ -157,11 +158,17 @@ describe('names that begin with core/', () => {
   })
 })
 
-const load = (...actions: string[]) => loadCatalog({ actions, runtime: folderWith({}) }).then(mine)
+const load = (...actions: string[]) => loadCatalog({ actions, runtime: newRuntime() }).then(mine)
 
 /** Without what comes with bgtask. */
 const mine = (catalog: Catalog): Catalog => ({ ...catalog, entries: catalog.entries.filter(({ name }) => !name.startsWith('core/')) })
 const namesIn = (catalog: Catalog) => mine(catalog).entries.map(({ name }) => name)
+
+const newRuntime = (): string => {
+  const runtime = folderWith({})
+  linkCompileCache(runtime)
+  return runtime
+}
 
 const folderWith = (files: Record<string, string>): string => {
   const folder = mkdtempSync(join(tmpdir(), 'bgtask-several-'))

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { inPackage } from '../../app/paths.ts'
 import type { Ticket } from '../../app/runs/ticket.ts'
+import { sharedCompileCache } from '../helpers/shared-compile-cache.ts'
 import { ticketOf } from './spawn-run.ts'
 
 describe('a run by hand', () => {
@@ -88,7 +89,7 @@ const outcome = await runByHand(${JSON.stringify(ticketOf(action, ticket))}, ${J
 process.exit(outcome.kind === 'succeeded' || outcome.kind === 'interrupted' ? 0 : 1)`,
   )
   const child = spawn(process.execPath, [program], {
-    env: { PATH: process.env.PATH, BGTASK_RUNTIME: runtime },
+    env: { PATH: process.env.PATH, BGTASK_RUNTIME: runtime, ...sharedCompileCache() },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const close = once(child, 'close') as Promise<[number | null]>

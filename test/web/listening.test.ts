@@ -11,6 +11,7 @@ import { loadConfig } from '../../app/config.ts'
 import { BgtaskError } from '../../app/errors.ts'
 import { freePort, password, servePanel } from '../helpers/browser.ts'
 import { listenPanel } from '../helpers/listening-panel.ts'
+import { sharedCompileCache } from '../helpers/shared-compile-cache.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -64,7 +65,14 @@ test('serve refuses to be open: one sentence, exit code 78, and nothing made', (
   try {
     for (const HOST of ['0.0.0.0', '::']) {
       const { status, stderr, stdout } = spawnSync(process.execPath, [join(root, 'index.js'), 'serve'], {
-        env: { PATH: process.env.PATH, HOME: process.env.HOME, BGTASK_RUNTIME: join(folder, 'runtime'), PORT: '0', HOST },
+        env: {
+          ...sharedCompileCache(),
+          PATH: process.env.PATH,
+          HOME: process.env.HOME,
+          BGTASK_RUNTIME: join(folder, 'runtime'),
+          PORT: '0',
+          HOST,
+        },
         encoding: 'utf8',
         timeout: 20_000,
       })
