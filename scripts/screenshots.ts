@@ -24,7 +24,7 @@ import { insertSamples } from '../app/store/samples.ts'
 import { type Durations, noteDuration } from '../app/task/durations.ts'
 import { type TaskTerms, termsOf } from '../app/task/edit.ts'
 import { rollUp, type Sample, spanAt } from '../app/task/sample.ts'
-import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../test/helpers/browser.ts'
+import { launchBrowser, openPage, password, type ServedPanel, servePanel, signInByForm } from '../test/helpers/browser.ts'
 import { until } from '../test/helpers/scene.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -254,10 +254,12 @@ async function takeAll() {
   }
   mkdirSync(forReadme, { recursive: true })
   if (!readme) mkdirSync(all, { recursive: true })
+  const browser = await launchBrowser()
+  t.after(() => browser.close())
   for (const theme of some(['light', 'dark'])) {
     for (const width of readme ? [1280] : some([1280, 360])) {
       for (const locale of readme ? ['en-GB'] : some(['en-GB', 'zh-CN'])) {
-        const { page } = await openBrowser(t, { theme, width, locale })
+        const { page } = await openPage(t, browser, { theme, width, locale })
         for (const [name, path] of Object.entries(pages)) {
           if (only.length > 0 && name !== 'login' && !only.includes(name)) continue
           before[name]?.()
@@ -284,8 +286,8 @@ async function takeAll() {
         const wanted = Object.entries(emptyPages).filter(([name]) => !readme && (only.length === 0 || only.includes(name)))
         if (wanted.length === 0) continue
         empty ??= await servePanel(t, { ...emptyEnv, BGTASK_ADMIN_PASSWORD: password })
-        // A browser of its own: cookies do not tell ports apart.
-        const { page: other } = await openBrowser(t, { theme, width, locale })
+        // A visitor of its own: cookies do not tell ports apart.
+        const { page: other } = await openPage(t, browser, { theme, width, locale })
         await signInByForm(other, empty)
         for (const [name, path] of wanted) {
           await other.goto(empty.address + path)

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import { openBackground } from '../../app/api/background.ts'
 import { loadConfig } from '../../app/config.ts'
 import { findTask } from '../../app/store/find-task.ts'
-import { openBrowser, password, servePanel, signInByForm } from '../helpers/browser.ts'
+import { password, servePanel, signInByForm } from '../helpers/browser.ts'
 import { sharedMariaDb } from '../helpers/mariadb.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { chromiumMissing, mariadbMissing } from '../helpers/tools.ts'
 
 const cases = [

@@ -67,13 +67,28 @@ export const servePanel = async (t: TestContext, env: Record<string, string> = {
   return { address, runtime, setupLink, output: () => output, process: children[0]!, again }
 }
 
-/** @param options.script false: as a browser without script sees it */
-export const openBrowser = async (
-  t: TestContext,
-  options: { script?: boolean; width?: number; theme?: 'light' | 'dark'; locale?: string; zone?: string } = {},
-): Promise<{ browser: Browser; context: BrowserContext; page: Page; problems: string[] }> => {
-  const browser = await chromium.launch({ executablePath: chromiumPath(), args: chromiumArguments })
-  t.after(() => browser.close())
+export interface BrowserOptions {
+  /** false: as a browser without script sees it */
+  script?: boolean
+  width?: number
+  theme?: 'light' | 'dark'
+  locale?: string
+  zone?: string
+}
+
+export interface Opened {
+  browser: Browser
+  /** Shares nothing with others of the same browser: no cookies, no cache, no connections. */
+  context: BrowserContext
+  page: Page
+  problems: string[]
+}
+
+export const launchBrowser = (more: string[] = []): Promise<Browser> =>
+  chromium.launch({ executablePath: chromiumPath(), args: [...chromiumArguments, ...more] })
+
+/** A page of somebody who has not been here before; gone when the test is over. */
+export const openPage = async (t: Pick<TestContext, 'after'>, browser: Browser, options: BrowserOptions = {}): Promise<Opened> => {
   const context = await browser.newContext({
     javaScriptEnabled: options.script ?? true,
     viewport: { width: options.width ?? 1280, height: 900 },
@@ -81,6 +96,7 @@ export const openBrowser = async (
     locale: options.locale ?? 'en-GB',
     ...(options.zone ? { timezoneId: options.zone } : {}),
   })
+  t.after(() => context.close())
   const page = await context.newPage()
   const problems: string[] = []
   page.on('console', message => {
@@ -115,7 +131,7 @@ export const signInByForm = async (page: Page, panel: ServedPanel) => {
   await page.waitForURL('**/admin')
 }
 
-export const chromiumArguments = [
+const chromiumArguments = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { openBackground } from '../../app/api/background.ts'
 import { loadConfig } from '../../app/config.ts'
-import { openBrowser, password, servePanel, signInByForm } from '../helpers/browser.ts'
+import { password, servePanel, signInByForm } from '../helpers/browser.ts'
 import { looksGood } from '../helpers/looks-good.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
-import { openBrowser, password, servePanel } from '../helpers/browser.ts'
+import { password, servePanel } from '../helpers/browser.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 test('cron by clicks: run it, see how it fared, put back what was set aside, set when it runs, make its key', {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
 import { linkHash } from '../../app/web/first-link.ts'
-import { chromiumArguments, password } from '../helpers/browser.ts'
+import { launchBrowser, password } from '../helpers/browser.ts'
 import {
   type Attack,
   type ForeignSite,
@@ -18,7 +18,6 @@ import {
 import { type ListeningPanel, listenPanel } from '../helpers/listening-panel.ts'
 import { passTime } from '../helpers/pass-time.ts'
 import { until } from '../helpers/scene.ts'
-import { chromiumPath } from '../helpers/tools.ts'
 
 /*
  * Somebody is signed in and opens a page of somebody else, which tries everything that a page can make a browser send. Each request has to
@@ -65,10 +64,7 @@ export const setUp = async (t: TestContext, publicUrl: string | null): Promise<S
     'MAP panel.lan 127.0.0.1',
     `MAP rebound.test:${port} 127.0.0.1:${names.port}`,
   ]
-  const browser = await chromium.launch({
-    executablePath: chromiumPath(),
-    args: [...chromiumArguments, `--host-resolver-rules=${rules.join(', ')}`],
-  })
+  const browser = await launchBrowser([`--host-resolver-rules=${rules.join(', ')}`])
   t.after(() => browser.close())
   const context = await browser.newContext()
   const page = await context.newPage()

@@ -29,7 +29,7 @@ test('a page holds still while it is brought up to date: nothing but the end of 
     ),
   )
   for (const width of [1280, 360]) {
-    const { page, browser } = await openAs(t, panel, { width })
+    const { page, context } = await openAs(t, panel, { width })
     await until('the loop is up', async () => (await findTask(background.db, loop.id))?.state === 'running', 60_000)
     for (const path of ['', '/core/bgtask?exec_type=FOREVER', `/core/bgtask/${loop.id}`, `/core/bgtask/${slow.id}`]) {
       await page.goto(`${panel.address}/admin${path}`)
@@ -39,7 +39,7 @@ test('a page holds still while it is brought up to date: nothing but the end of 
       if (/\d$/.test(path)) assert.ok((await page.evaluate<number>('window.updates')) > 5, 'It was not brought up to date at all.')
       assert.deepEqual(await page.evaluate<string[]>('window.shifts'), [], `${path} at ${width}`)
     }
-    await browser.close()
+    await context.close()
   }
 })
 

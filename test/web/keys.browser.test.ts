@@ -4,8 +4,9 @@ import { type TestContext, test } from 'node:test'
 import type { Page } from 'playwright-core'
 import { openBackground } from '../../app/api/background.ts'
 import { loadConfig } from '../../app/config.ts'
-import { openBrowser, password, servePanel, signInByForm } from '../helpers/browser.ts'
+import { password, servePanel, signInByForm } from '../helpers/browser.ts'
 import { looksGood } from '../helpers/looks-good.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { BrowserContext, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { openBackground } from '../../app/api/background.ts'
 import { createUser } from '../../app/api/users.ts'
 import { loadConfig } from '../../app/config.ts'
-import { openBrowser, password, servePanel } from '../helpers/browser.ts'
+import { openPage, password, servePanel } from '../helpers/browser.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()
@@ -25,10 +26,7 @@ for (const script of [true, false]) {
   }, async t => {
     const { address } = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password })
     const { browser, page, problems } = await openBrowser(t, { script })
-    const visitor = async (): Promise<{ context: BrowserContext; page: Page }> => {
-      const context = await browser.newContext({ javaScriptEnabled: script, locale: 'en-GB' })
-      return { context, page: await context.newPage() }
-    }
+    const visitor = () => openPage(t, browser, { script })
     await signIn(page, address, 'admin')
 
     // The menu leads there; the first try has a mistake, and keeps what was typed.

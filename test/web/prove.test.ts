@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { listAudit } from '../../app/store/audit.ts'
-import { openBrowser, password, servePanel } from '../helpers/browser.ts'
+import { password, servePanel } from '../helpers/browser.ts'
 import { type ListeningPanel, type SignedIn, tokenIn } from '../helpers/listening-panel.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { ageProof, holdStill, openPanel } from '../helpers/open-panel.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Page } from 'playwright-core'
 import { findTask } from '../../app/store/find-task.ts'
-import { openBrowser } from '../helpers/browser.ts'
 import { faultsOf } from '../helpers/looks-good.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { until } from '../helpers/scene.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 import { openAs, openReadingPanel } from './reading-panel.ts'
@@ -28,7 +28,7 @@ test('an instant is told in the reader’s zone and by their language, with the 
     [{ zone: 'Asia/Kolkata', script: false }, '15 Jan 2031, 22:30:05 UTC', /^in [\d,]+ days$/],
     [{ zone: 'Asia/Shanghai', locale: 'zh-CN', script: false }, '2031年1月15日 UTC 22:30:05', /^[\d,]+天后$/],
   ] as const) {
-    const { page, browser, problems } = await openAs(t, panel, options)
+    const { page, context, problems } = await openAs(t, panel, options)
     await page.goto(address)
     const one = page.locator(`#task-head ${instant}`).first()
     assert.match(await one.innerText(), relative)
@@ -42,7 +42,7 @@ test('an instant is told in the reader’s zone and by their language, with the 
     await page.click('button[name=times][value=relative]')
     assert.match(await one.innerText(), relative)
     assert.deepEqual(problems, [])
-    await browser.close()
+    await context.close()
   }
 })
 
@@ -86,13 +86,13 @@ test('numbers are told by the language', { skip, timeout: 60_000 }, async t => {
     ['en-GB', '1,235', '1 h 30 min'],
     ['zh-CN', '1,235', '1 小时 30 分'],
   ] as const) {
-    const { page, browser } = await openAs(t, panel, { locale, script: false })
+    const { page, context } = await openAs(t, panel, { locale, script: false })
     await page.goto(`${panel.address}/admin`)
     assert.ok((await page.locator('.tile-value').allInnerTexts()).includes(waiting), locale)
     await page.goto(`${panel.address}/admin/core/bgtask/${task.id}`)
     const facts = await page.locator('.columns dd').allInnerTexts()
     assert.ok(facts.includes(limit) && facts.includes('-1,000'), `${locale}: ${facts.join(' | ')}`)
-    await browser.close()
+    await context.close()
   }
 })
 
@@ -103,7 +103,7 @@ test('light and dark: as the system says, until the reader chooses; with and wit
   const dark = 'rgb(19, 22, 21)'
   // Before anybody has signed in, too.
   for (const script of [true, false]) {
-    const { page, browser } = await openBrowser(t, { script })
+    const { page, context } = await openBrowser(t, { script })
     await page.goto(`${panel.address}/admin/login`)
     for (const [choice, seen] of [
       ['system', { light, dark }],
@@ -118,6 +118,6 @@ test('light and dark: as the system says, until the reader chooses; with and wit
         assert.equal(await ground(page), seen[colorScheme], `${choice} on a system that is ${colorScheme}`)
       }
     }
-    await browser.close()
+    await context.close()
   }
 })

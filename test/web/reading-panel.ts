@@ -1,7 +1,8 @@
 import type { TestContext } from 'node:test'
 import { openBackground } from '../../app/api/background.ts'
 import { loadConfig } from '../../app/config.ts'
-import { openBrowser, password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
+import { password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 
 /** A panel in a process of its own, and its database. */
 export const openReadingPanel = async (t: TestContext, more: Record<string, string> = {}) => {

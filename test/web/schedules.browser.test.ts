@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openBrowser, password, servePanel } from '../helpers/browser.ts'
+import { password, servePanel } from '../helpers/browser.ts'
 import { looksGood } from '../helpers/looks-good.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()

@@ -8,8 +8,9 @@ import { totpStepMs, totpStepOf } from '../../app/api/totp.ts'
 import { changePassword } from '../../app/api/users.ts'
 import { listAudit } from '../../app/store/audit.ts'
 import { run, runWithInput } from '../cli/run.ts'
-import { openBrowser, password, servePanel } from '../helpers/browser.ts'
+import { openPage, password, servePanel } from '../helpers/browser.ts'
 import { type Answer, cookieOf, type ListeningPanel, type SignedIn, tokenIn } from '../helpers/listening-panel.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { ageProof, holdStill, openPanel } from '../helpers/open-panel.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
@@ -265,7 +266,7 @@ for (const script of [true, false]) {
     }
     await login()
     await tab.goto(panel.address + page)
-    const uri = await readQr(await tab.locator('.qr').screenshot(), await browser.newPage())
+    const uri = await readQr(await tab.locator('.qr').screenshot(), (await openPage(t, browser)).page)
     assert.match(uri, /^otpauth:\/\/totp\/bgtask%20\(127\.0\.0\.1\):admin\?/)
     const secret = new URL(uri).searchParams.get('secret')!
     await tab.fill('#f-code', codeOf(secret))

@@ -4,8 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { openBrowser, password, servePanel } from '../helpers/browser.ts'
+import { password, servePanel } from '../helpers/browser.ts'
 import { looksGood } from '../helpers/looks-good.ts'
+import { openBrowser } from '../helpers/open-browser.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()
