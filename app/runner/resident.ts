@@ -149,14 +149,17 @@ const pump = () => {
     turnBeganAt = performance.now()
     setImmediate(() => {
       turnBeganAt = 0
-      pump()
+      // Not for nothing: one turn would make the next for ever, and the process would never sleep.
+      if (mayBegin()) pump()
     })
   } else if (performance.now() - turnBeganAt > turnMs) return sayNow()
   pumping = true
-  while (leaving === null && waiting.length && begun.size < ticket.options.concurrency) begin(waiting.shift()!)
+  while (mayBegin()) begin(waiting.shift()!)
   pumping = false
   sayNow()
 }
+
+const mayBegin = () => leaving === null && waiting.length > 0 && begun.size < ticket.options.concurrency
 
 const begin = ({ name, task, params }: { name: string; task: HandedTask; params: Json }) => {
   const beganAt = Date.now()

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { reloadLoop } from '../../app/api/reload-loop.ts'
@@ -17,7 +17,9 @@ describe('resident runners', () => {
     for (const work of cleanUp) await work()
   })
 
-  const { add, addMany, begun, cancel, ended, lastRun, outputOf, pidOf, residents, witness, witnessed } = residentsOf(() => scene)
+  const { add, addMany, begun, cancel, ended, handedOver, lastRun, outputOf, pidOf, residents, witness, witnessed } = residentsOf(
+    () => scene,
+  )
 
   test('tasks are run by one process, which keeps its connection, and each run says the so-manieth it was', async () => {
     const ids = await addMany(
@@ -66,6 +68,23 @@ describe('resident runners', () => {
     assert.ok(!witnessed().some(line => line.startsWith(`begin ${second} `)))
     await cancel(first)
     await ended(first)
+  })
+
+  test('the process sleeps while its tasks wait, with others behind them and without', async () => {
+    const sleeps = await add('one', { do: 'watch the event loop' })
+    assert.equal((await ended(sleeps)).content, 'it slept')
+    // The first ones are so quick that those behind the one that watches are handed over too.
+    const now = join(scene.runtime, 'watch-now')
+    const ids = await addMany('one', [
+      ...Array.from({ length: 200 }, () => ({})),
+      { do: 'watch the event loop', text: now },
+      ...Array.from({ length: 20 }, () => ({})),
+    ])
+    const [watches, ...behind] = ids.slice(200)
+    await until('some wait their turn in it', () => behind.some(id => handedOver().includes(`"id":${id},`)), 30_000)
+    writeFileSync(now, '')
+    assert.equal((await ended(watches!)).content, 'it slept')
+    for (const id of behind) await ended(id)
   })
 
   test('a stopped process is noticed and named, and goes on where it was', { timeout: 60_000 }, async () => {
