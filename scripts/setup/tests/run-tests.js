@@ -30,7 +30,9 @@ export async function runTests(filters) {
   const database = mariadbMissing() ? undefined : await startMariaDb({ arguments: withoutSync })
   if (database) process.env.BGTASK_TEST_MYSQL = database.adminUrl
   try {
-    const results = [...(await Promise.all([runCheck('type check'), runCheck('lint')])), ...(await runFiles(files, interruption.signal))]
+    // The first files wait for servers and browsers to start: the checks, which wait for nothing, fill that time.
+    const [typeCheck, lint, ran] = await Promise.all([runCheck('type check'), runCheck('lint'), runFiles(files, interruption.signal)])
+    const results = [typeCheck, lint, ...ran]
     interruption.signal.throwIfAborted()
     return printSummary(results, performance.now() - started)
   } finally {
@@ -47,15 +49,16 @@ const withoutSync = ['--debug-no-sync', '--innodb-flush-method=nosync']
 
 /**
  * Most files run beside others, one more of them than there are cores, since each waits for something now and then. Those that do little but wait
- * for the product's own time limits are named *.waits.test.ts and run one after another beside them. Then come those that want a machine which is
- * not busy, *.calm.test.ts, two at once; and at last those that need its two cores and its clock for themselves, *.alone.test.ts, one by one.
+ * for the product's own time limits are named *.waits.test.ts and run beside them, two at once, so that nothing waits for them in the end. Then
+ * come those that want a machine which is not busy, *.calm.test.ts, two at once; and at last those that need its two cores and its clock for
+ * themselves, *.alone.test.ts, one by one.
  */
 async function runFiles(files, signal) {
   const kindOf = file => /\.(alone|calm|waits)\.test\.ts$/.exec(file)?.[1] ?? 'together'
   const of = kind => inOrder(files.filter(file => kindOf(file) === kind))
   const [together, waiting] = await Promise.all([
     runAll(of('together'), Math.min(availableParallelism() + 1, 4), signal),
-    runAll(of('waits'), 1, signal),
+    runAll(of('waits'), 2, signal),
   ])
   return [...together, ...waiting, ...(await runAll(of('calm'), 2, signal)), ...(await runAll(of('alone'), 1, signal))]
 }
