@@ -1,6 +1,8 @@
+import { join, relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { loopStatus } from '../api/loop-status.ts'
+import { workRoot } from '../paths.ts'
 import { readBeat } from '../runs/beat.ts'
 import { diskSpace } from '../runs/disk-space.ts'
 import { redactionOf } from '../runs/redaction.ts'
@@ -79,9 +81,16 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
       .slice(0, 8),
     recent: recent.tasks.map(task => redactionOf(panel.config).task(task)),
     isEmpty,
+    ownFile: join(shownFolder(panel.config.actions[0]!), 'my', 'first.ts'),
     hasExample: isEmpty && (await panel.background.catalog()).get(exampleLoop)?.error === null,
     disk: diskOf(panel.config.runtime),
   }
+}
+
+/** As it is called in the folder of the application, when it lies in there. */
+const shownFolder = (folder: string): string => {
+  const inside = relative(workRoot, folder)
+  return inside.startsWith('..') ? folder : inside
 }
 
 /** null when the actions cannot be listed, or not at once: a file that takes its time does not hold up the page that is looked at first. */

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { openBackground } from '../../app/api/background.ts'
 import { createUser } from '../../app/api/users.ts'
 import { loadConfig } from '../../app/config.ts'
+import { packageRoot } from '../../app/paths.ts'
 import { password, servePanel } from '../helpers/browser.ts'
 import { looksGood } from '../helpers/looks-good.ts'
 import { openBrowser } from '../helpers/open-browser.ts'
@@ -53,6 +57,38 @@ for (const script of [true, false]) {
     if (script) await looksGood(page, 'the first loop')
   })
 }
+
+test('the action that the page shows, put where the page says, runs as a loop', { skip, timeout: 120_000 }, async t => {
+  // An application with actions of its own, which has bgtask as a package.
+  const application = mkdtempSync(join(tmpdir(), 'bgtask-first-'))
+  t.after(() => rmSync(application, { recursive: true, force: true }))
+  mkdirSync(join(application, 'node_modules'))
+  symlinkSync(packageRoot, join(application, 'node_modules', 'bgtask'))
+  mkdirSync(join(application, 'jobs'))
+  const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password, BGTASK_ACTIONS: join(application, 'jobs') })
+  const { page, problems } = await openBrowser(t)
+  await page.goto(`${panel.address}/admin/login`)
+  await page.fill('#f-name', 'admin')
+  await page.fill('#f-password', password)
+  await page.click('main button')
+  await page.waitForURL('**/admin')
+  const step = page.locator('.first li', { has: page.locator('pre') })
+  const file = await step.locator('p code').innerText()
+  assert.equal(file, join(application, 'jobs', 'my', 'first.ts'))
+  mkdirSync(dirname(file))
+  writeFileSync(file, await step.locator('pre code').innerText())
+  await page.click('.first a.primary')
+  await page.click('main li a:text("my/first")')
+  await page.check('[name=exec_type][value=FOREVER]')
+  await page.click('main form button.primary')
+  await page.waitForURL('**/admin/core/bgtask/1')
+  await until(
+    'it says what it was told to say',
+    async () => (await page.locator('#output', { hasText: 'Hello from my loop' }).count()) > 0,
+    60_000,
+  )
+  assert.deepEqual(problems, [])
+})
 
 test('who may only look is told who can start it', {
   skip,
