@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
+import { assertEachCounted } from '../helpers/counted-runs.ts'
 import { startMariaDb } from '../helpers/mariadb.ts'
 import { makeScene, overlaps, type Scene, until } from '../helpers/scene.ts'
 import { mariadbMissing } from '../helpers/tools.ts'
@@ -61,6 +62,7 @@ describe('while the database is away', { concurrency: true, skip }, () => {
       for (const id of loops.slice(1)) assert.equal((await scene.task(id)).number, 1, 'the others were not touched')
       assert.deepEqual(overlaps(scene.witnessed()), [])
       assert.equal(await supervisor.stop(), 0)
+      await assertEachCounted(background.db)
     })
   }
 

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
 import { presentFinal } from '../../app/store/counters.ts'
 import { isFinal } from '../../app/task/task.ts'
+import { assertEachCounted } from '../helpers/counted-runs.ts'
 import { startMariaDb } from '../helpers/mariadb.ts'
 import { makeScene, type Scene, type Supervising, until } from '../helpers/scene.ts'
 import { mariadbMissing } from '../helpers/tools.ts'
@@ -317,5 +318,6 @@ for (const way of ['killed', 'stopped'] as const) {
     )
     assert.equal((await presentFinal(scene.background.db.kysely)).succeeded, quick.length + ids.length, 'counted once')
     assert.equal(await supervisor.stop(), 0)
+    await assertEachCounted(scene.background.db)
   })
 }

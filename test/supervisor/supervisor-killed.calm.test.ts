@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isFinal } from '../../app/task/task.ts'
+import { assertEachCounted } from '../helpers/counted-runs.ts'
 import { makeScene, overlaps, until } from '../helpers/scene.ts'
 
 const kills = 30
@@ -57,6 +58,7 @@ test(`a supervisor killed ${kills} times: no loop runs twice, no task is lost, e
   }
   assert.ok(onceIds.length > 100, `${onceIds.length} tasks were added meanwhile`)
   assert.equal(await supervisor.stop(), 0)
+  await assertEachCounted(background.db)
   assert.deepEqual(scene.marked(), [], 'nothing is left alive')
 })
 

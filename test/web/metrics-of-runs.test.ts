@@ -4,6 +4,7 @@ import { deleteTask, wishDown } from '../../app/store/wishes.ts'
 import { type OutcomeKind, outcomeKinds } from '../../app/task/outcome.ts'
 import { EXEC_TYPE_FOREVER } from '../../app/task/task.ts'
 import { buildServer } from '../../app/web/server.ts'
+import { endsInRows } from '../helpers/counted-runs.ts'
 import { parseMetrics } from '../helpers/parse-metrics.ts'
 import { makeScene, type Scene, until } from '../helpers/scene.ts'
 import { dialects } from '../store/dialects.ts'
@@ -30,18 +31,6 @@ const openCounts = async (t: TestContext, { config, background }: Scene) => {
       lastSuccess: new Map(successes.map(({ labels, value }) => [labels.action!, value])),
     }
   }
-}
-
-/** The same, counted in the rows of the runs. */
-const countRows = async ({ background: { db } }: Scene) => {
-  const rows = await db.kysely
-    .selectFrom('bg_run')
-    .innerJoin('bg_task', 'bg_task.id', 'bg_run.task_id')
-    .select(({ fn }) => ['action', 'outcome', fn.countAll<number>().as('n'), fn.max('ended_at').as('last_at')])
-    .where('outcome', 'is not', null)
-    .groupBy(['action', 'outcome'])
-    .execute()
-  return new Map(rows.map(row => [`${row.action} ${row.outcome}`, { n: Number(row.n), lastAt: Number(row.last_at) }]))
 }
 
 for (const dialect of dialects) {
@@ -103,7 +92,7 @@ for (const dialect of dialects) {
       await scene.untilState(crashing, 'stopped')
       await second.stop()
 
-      const rows = await countRows(scene)
+      const rows = await endsInRows(background.db)
       const told = await until('all of it is told', async () => {
         const now = await read()
         const sum = (values: Iterable<number>) => [...values].reduce((total, n) => total + n, 0)
