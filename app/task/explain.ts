@@ -1,5 +1,6 @@
 import { type CauseKey, causeOf, type EndedRun } from './cause.ts'
 import { type EndKey, explainEnd, explainSaid } from './explain-end.ts'
+import type { LongIteration } from './long-iteration.ts'
 import type { Message } from './message.ts'
 import { isBadEnd } from './outcome.ts'
 import type { Run } from './run.ts'
@@ -17,6 +18,8 @@ export interface ExplainFacts {
   processGone?: boolean
   /** The newest run, when it is at hand: it says how the last life ended. */
   lastRun?: (EndedRun & Pick<Run, 'endedAt'>) | null
+  /** The iteration under way, when it takes far longer than those before it. */
+  longIteration?: LongIteration | null
 }
 
 export interface Explanation {
@@ -76,11 +79,11 @@ export type WhyKey =
   | 'why.gone'
   | `why.once.${'succeeded' | 'failed' | 'crashedForGood' | 'misconfigured' | 'cannotLoad' | 'cancelled' | 'replaced' | 'survivors'}`
   | `why.loop.${'wantedUp' | 'stopped' | 'stoppedBy' | 'starting' | 'running' | 'adopted' | 'recycled' | 'reloading' | 'probing'}`
-  | `why.loop.${'upAgain' | 'stalled' | 'backingOff' | 'backingOffAfter' | 'tripped' | 'trippedAfter' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
+  | `why.loop.${'upAgain' | 'stalled' | 'longIteration' | 'backingOff' | 'backingOffAfter' | 'tripped' | 'trippedAfter' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
 
 export type NextKey =
   | `next.${'startsSoon' | 'startsAt' | 'nextTry' | 'runsAgain' | 'afterReplaced' | 'afterHolder' | 'timeLimit' | 'endsWhenDone' | 'forcedAfterGrace'}`
-  | `next.${'retry' | 'retryAfterMending' | 'start' | 'staysUp' | 'nextStart' | 'probe' | 'probeOrMend' | 'watch'}`
+  | `next.${'retry' | 'retryAfterMending' | 'start' | 'staysUp' | 'nextStart' | 'probe' | 'probeOrMend' | 'watch' | 'watchUnwatched'}`
   | `next.${'loopDown' | 'loopHeld' | 'loopStopping' | 'loopSilent' | 'survivors'}`
 
 interface Words {
@@ -218,6 +221,7 @@ const explainLoop = (task: Task, facts: ExplainFacts): Words => {
         withEnd: endedBadlyJustBefore(task, facts),
       }
     case 'running':
+      if (facts.longIteration) return explainLongIteration(facts.longIteration, facts)
       return {
         why: whyRunning(task, at, startedAt, facts),
         next: whenUp(facts, say('next.staysUp')),
@@ -254,6 +258,12 @@ const explainLoop = (task: Task, facts: ExplainFacts): Words => {
       }
   }
 }
+
+const explainLongIteration = ({ startedAt, p95Ms, doing, isWatched }: LongIteration, facts: ExplainFacts): Words => ({
+  why: say('why.loop.longIteration', { startedAt, p95Ms: Math.max(1, p95Ms) }),
+  next: whenUp(facts, say(isWatched ? 'next.watch' : 'next.watchUnwatched')),
+  ...(doing ? { cause: say(doing === 'busy' ? 'cause.blocks' : 'cause.hangs') } : {}),
+})
 
 /** A loop that crashes now and then is up most of the time; who looks then is to learn of it. */
 const endedBadlyJustBefore = ({ number }: Task, { lastRun, now }: ExplainFacts): boolean =>

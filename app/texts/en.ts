@@ -228,6 +228,8 @@ export const en = {
   'why.loop.recycled': 'It is up; run {number} began {startedAt, time}, after the one before ended by its own recycling rule.',
   'why.loop.probing': 'It had tripped and is being tried once more since {startedAt, time}, run {number}.',
   'why.loop.stalled': 'Its process lives, but has not finished an iteration in the time it promised, since {at, time}.',
+  'why.loop.longIteration':
+    'It is up, but the iteration under way began {startedAt, time} and takes far longer than usual: 95 of 100 before it took at most {p95Ms, duration}.',
   'why.loop.backingOff': 'It ended too soon {failures} {failures:time|times} in a row.',
   'why.loop.backingOffAfter':
     'It ended too soon {failures} {failures:time|times} in a row, the last time {lifeMs, duration} after its start.',
@@ -256,6 +258,8 @@ export const en = {
   'next.probe': 'It is tried again {until, time}; Run now tries it at once.',
   'next.probeOrMend': 'Mend that, then press Run now; it is also tried again {until, time}.',
   'next.watch': 'Look at its output; Restart gives it a fresh process.',
+  'next.watchUnwatched':
+    'Look at its output; Restart gives it a fresh process. With stallMs its action can say how long an iteration may take: beyond that it counts as stalled, and notifications tell of it.',
   'next.loopDown': 'Nothing starts while the supervisor is down.',
   'next.loopHeld': 'Nothing starts while the supervisor is on hold.',
   'next.loopSilent': 'The supervisor has not said a word for some seconds: see the status page.',

@@ -15,6 +15,7 @@ import { listAttention, listNext, listRunningNow } from '../store/overview.ts'
 import { runName } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
+import { longIterations } from './long-iterations.ts'
 import { startByVisit } from './loop.ts'
 import { loopStrips, mostStrips } from './loop-strips.ts'
 import type { Panel } from './panel.ts'
@@ -23,6 +24,8 @@ import { mayAct } from './roles.ts'
 import { startByToken } from './token-visits.ts'
 
 const dayMs = 86_400_000
+const mostAttention = 10
+const mostRunning = 12
 /** What a panel without tasks offers as the first loop: it prints lines and does nothing else. */
 const exampleLoop = 'demo/heartbeat'
 
@@ -42,15 +45,18 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
   const { db } = panel.background
   const now = Date.now()
   const explained = createExplainer(panel)
-  const [status, attention, running, next, planned, ended, recent] = await Promise.all([
+  const [status, inTrouble, runningNow, next, planned, ended, recent] = await Promise.all([
     loopStatus(panel.config, db),
-    listAttention(db, now - dayMs, 10),
-    listRunningNow(db, 12),
+    listAttention(db, now - dayMs, mostAttention),
+    listRunningNow(db, mostRunning),
     listNext(db, 6),
     listNextSchedules(db, 4),
     countEnded(db, now - dayMs),
     listTasks(db, { states: ['succeeded', 'failed', 'cancelled'] }, { limit: 6 }),
   ])
+  const long = await longIterations(panel, status.loops ?? [], now)
+  const attention = [...inTrouble, ...(status.loops ?? []).filter(({ id }) => long.has(id))].slice(0, mostAttention)
+  const running = runningNow.filter(({ id }) => !long.has(id))
   // How it ended is half of the reason why a task is where it is, and what makes a loop that is up again worth a look.
   const lastRuns = await lastEndedOf(db, [...attention, ...running.filter(({ execType }) => execType === 'FOREVER')])
   const counts = status.counts
@@ -66,12 +72,12 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     moreLoops: Math.max(0, (status.loops?.length ?? 0) - mostStrips),
     attention: await Promise.all(
       attention.map(async task => ({
-        ...explained(task, lastRuns.get(task.id)),
+        ...explained(task, { lastRun: lastRuns.get(task.id), longIteration: long.get(task.id) }),
         // What code throws that was given something else than it asks for tells less than what it asks for.
         paramFaults: await paramFaults(panel, catalog?.get(task.action) ?? null, task),
       })),
     ),
-    running: running.map(task => ({ ...explained(task, lastRuns.get(task.id)), beat: beatOf(panel, task) })),
+    running: running.map(task => ({ ...explained(task, { lastRun: lastRuns.get(task.id) }), beat: beatOf(panel, task) })),
     // In the order in which they come; what is due already comes first.
     next: [
       ...next.map(task => ({ at: task.runAt, schedule: null, ...explained(task) })),

@@ -21,6 +21,7 @@ import { artifactsModel } from './artifacts.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
 import { findNamed } from './find-named.ts'
+import { longIterations } from './long-iterations.ts'
 import { loopCharts } from './loop-charts.ts'
 import { outputDownload } from './output-download.ts'
 import { beatOf } from './overview.ts'
@@ -85,7 +86,8 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
   const lastEnded = newest?.outcome ? newest : (runs.find(run => run.outcome !== null) ?? null)
   const entry = (await panel.background.catalog()).get(stored.action)
   const isLive = newest !== null && newest.endedAt === null
-  const explained = createExplainer(panel)(stored, lastEnded)
+  const longIteration = (await longIterations(panel, [stored])).get(id) ?? null
+  const explained = createExplainer(panel)(stored, { lastRun: lastEnded, longIteration })
   const { task } = explained
   const beat = isLive ? beatOf(panel, task) : null
   const charts = task.execType === 'FOREVER' ? await loopCharts(db, id, given.span) : null
@@ -118,7 +120,8 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     params: JSON.stringify(task.params, null, 2),
     charts,
     errors: task.execType === 'FOREVER' ? await errorsModel(panel, stored) : null,
-    thisIteration: thisIteration(beat, charts, Date.now()),
+    // After an hour of it the charts know of no other iteration.
+    thisIteration: thisIteration(beat, longIteration ?? charts, Date.now()),
     policy: task.execType === 'FOREVER' ? timetable(task) : null,
     audit: await taskAudit(db, id),
     changes: await editsModel(panel, stored, newest, parseTaskId(given.edits ?? '')),

@@ -18,7 +18,7 @@ export const createTeller = (panel: Pick<Panel, 'config'>): ((task: Task, lastRu
   const now = Date.now()
   const say = (message: Message | null) => (message === null ? null : translate('en', message.key as TextKey, message.values, now))
   return (task, lastRun = null) => {
-    const { task: shown, why, end, cause, next } = explain(task, lastRun)
+    const { task: shown, why, end, cause, next } = explain(task, { lastRun })
     return { ...shown, why: say(why), end: [end, cause].map(say).filter(Boolean).join(' ') || null, next: say(next) }
   }
 }
