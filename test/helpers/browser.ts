@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { until } from './scene.ts'
 import { linkCompileCache } from './shared-compile-cache.ts'
+import { shareDescriptions } from './shared-descriptions.ts'
 import { chromiumPath } from './tools.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -28,6 +29,7 @@ export const password = 'a lantern over the harbour'
 export const servePanel = async (t: TestContext, env: Record<string, string> = {}): Promise<ServedPanel> => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-panel-'))
   linkCompileCache(runtime)
+  shareDescriptions(runtime)
   const port = await freePort()
   let output = ''
   const children: ChildProcess[] = []

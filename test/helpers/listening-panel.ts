@@ -21,6 +21,7 @@ import { createFit } from './fits-document.ts'
 import { newUser } from './new-user.ts'
 import { until } from './scene.ts'
 import { linkCompileCache } from './shared-compile-cache.ts'
+import { shareDescriptions } from './shared-descriptions.ts'
 import { watchRows } from './watch-rows.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -98,6 +99,7 @@ export const listenPanel = async ({
 } = {}): Promise<ListeningPanel> => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-listening-'))
   linkCompileCache(runtime)
+  shareDescriptions(runtime)
   const config = await loadConfig({
     BGTASK_RUNTIME: runtime,
     BGTASK_ACTIONS: join(root, 'test', 'fixtures', 'actions'),

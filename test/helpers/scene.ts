@@ -14,6 +14,7 @@ import { listRuns } from '../../app/store/list-runs.ts'
 import type { Run } from '../../app/task/run.ts'
 import type { Task, TaskState } from '../../app/task/task.ts'
 import { linkCompileCache } from './shared-compile-cache.ts'
+import { shareDescriptions } from './shared-descriptions.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -57,7 +58,10 @@ export const makeScene = async (
   options: { databaseUrl?: string; runtime?: string; env?: Record<string, string> } = {},
 ): Promise<Scene> => {
   const runtime = options.runtime ?? mkdtempSync(join(tmpdir(), 'bgtask-scene-'))
-  if (!options.runtime) linkCompileCache(runtime)
+  if (!options.runtime) {
+    linkCompileCache(runtime)
+    shareDescriptions(runtime)
+  }
   const env = {
     PATH: process.env.PATH!,
     HOME: process.env.HOME ?? '/',

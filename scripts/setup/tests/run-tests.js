@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { startMariaDb } from '../../../test/helpers/mariadb.ts'
+import { describeForAll } from '../../../test/helpers/shared-descriptions.ts'
 import { chromiumMissing, hasHeadlessShell, headlessShell, mariadbMissing, prometheusMissing } from '../../../test/helpers/tools.ts'
 import { installDebianPackages } from '../debian-packages.js'
 import { Failure, Interrupted } from '../failure.js'
@@ -27,6 +28,7 @@ export async function runTests(filters) {
   // What Node compiled for one test process is there for all others: see test/helpers/shared-compile-cache.ts.
   const compileCache = mkdtempSync(join(tmpdir(), 'bgtask-compiled-'))
   process.env.NODE_COMPILE_CACHE = compileCache
+  await describeForAll(compileCache)
   const database = mariadbMissing() ? undefined : await startMariaDb({ arguments: withoutSync })
   if (database) process.env.BGTASK_TEST_MYSQL = database.adminUrl
   try {

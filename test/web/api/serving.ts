@@ -9,6 +9,7 @@ import { makeToken } from '../../../app/api/tokens.ts'
 import { loadConfig } from '../../../app/config.ts'
 import { until } from '../../helpers/scene.ts'
 import { linkCompileCache } from '../../helpers/shared-compile-cache.ts'
+import { shareDescriptions } from '../../helpers/shared-descriptions.ts'
 
 const root = join(import.meta.dirname, '..', '..', '..')
 
@@ -50,6 +51,7 @@ ServerResponse.prototype.writeHead = function (...given) {
 export const openServing = async (t: TestContext, env: Record<string, string> = {}): Promise<Serving> => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-serving-'))
   linkCompileCache(runtime)
+  shareDescriptions(runtime)
   const all = {
     PATH: process.env.PATH!,
     HOME: process.env.HOME ?? '/',
