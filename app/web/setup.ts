@@ -22,7 +22,7 @@ export const registerSetup = (app: FastifyInstance, panel: Panel) => {
   const limited = { config: { rateLimit: rateLimits.setup } }
 
   app.get('/setup', limited, async (_request, reply) =>
-    (await anyUser(db)) ? over(reply, true) : reply.page('setup', { name: 'admin', token: '', problem: null }),
+    (await anyUser(db)) ? over(reply, true) : reply.page('setup', { name: '', token: '', problem: null }),
   )
 
   app.post('/setup', limited, async (request, reply) => {
