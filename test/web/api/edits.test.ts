@@ -144,7 +144,10 @@ test('what is hidden is sent back as it was told, and stays; elsewhere it stands
   const panel = await openPanel(t)
   const { db } = panel.background
   const ask = askWith(panel, (await makeTestToken(panel, ['task:control', 'task:read', 'task:add:test/*'])).text)
-  const stored = { rows: 1, password: secret, url: `https://u:${secret}@h/x`, headers: [{ name: 'Authorization', value: secret }] }
+  const stored = {
+    ...{ rows: 1, password: secret, note: `uses ${secret} ok` },
+    ...{ url: `https://u:${secret}@h/x`, headers: [{ name: 'Authorization', value: secret }] },
+  }
   const { id } = await panel.background.addTask('test/ok', stored, { delayMs: 3_600_000 })
   const told = jsonOf<{ task: { params: { [key: string]: Json } } }>(await ask('GET', `/tasks/${id}`)).task.params
   assert.doesNotMatch(JSON.stringify(told), new RegExp(secret))
@@ -156,8 +159,10 @@ test('what is hidden is sent back as it was told, and stays; elsewhere it stands
     { password: 'x', token: '[redacted]' },
     { url: 'https://attacker.example/?x=[redacted]' },
     { ...told, headers: [{ name: 'Accept', value: '[redacted]' }] },
-    { ...told, headers: [{ name: 'Accept', value: '[redacted 3]' }] },
+    { ...told, headers: [{ name: 'Accept', value: '[redacted 4]' }] },
     { note: told.url! },
+    // Without the password, the text would show it.
+    { ...told, password: 'other-value-11', url: '', headers: [] },
   ]) {
     const moved = await ask('POST', `/tasks/${id}/edit`, { params })
     assert.equal(moved.status, 422, JSON.stringify(params))
