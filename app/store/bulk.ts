@@ -100,7 +100,7 @@ export const pruneBulk = (db: Db, askedBefore: number, limit: number): Promise<n
     return Math.max(1, items.length)
   })
 
-const toBulk = (row: Selectable<BulkRow>): Bulk => ({
+export const toBulk = (row: Selectable<BulkRow>): Bulk => ({
   id: Number(row.task_id),
   act: row.act as BulkAct,
   filter: JSON.parse(row.filter) as TaskFilter,

@@ -10,7 +10,7 @@ import { type Executor, transact } from './transact.ts'
 import { cancelLocked } from './wishes.ts'
 
 // What the wishes do to one task, done to some hundred in one transaction. Those whose state does not allow it any more are left alone. Each may be
-// repeated: what was changed is noted in bg_bulk_item in the same transaction, where doing it twice would do harm or undoing it is possible.
+// repeated: what was changed is noted in bg_bulk_item in the same transaction. By that it is not done twice, can be undone, and is told on each page.
 
 export interface ManyStep {
   /** The act whose part it is. */
@@ -86,7 +86,7 @@ export const cancelMany = (db: Db, ids: readonly number[], { bulkId, by, now }: 
   })
 
 /** Tasks that wait for their time are due now. */
-export const runMany = (db: Db, ids: readonly number[], { by, now }: ManyStep): Promise<Changed> =>
+export const runMany = (db: Db, ids: readonly number[], { bulkId, by, now }: ManyStep): Promise<Changed> =>
   transact(db, async trx => {
     if (ids.length === 0) return { changed: 0, held: 0 }
     const rows = await forUpdate(
@@ -100,6 +100,7 @@ export const runMany = (db: Db, ids: readonly number[], { by, now }: ManyStep): 
         .set({ run_at: now, due: 'now', reason: fromReason({ code: 'added', at: now, by }), updated_at: now })
         .where('id', 'in', later)
         .execute()
+    await noteItems(db, trx, bulkId, later)
     return { changed: later.length, held: 0 }
   })
 
@@ -137,6 +138,7 @@ export const putBackMany = (
     else if (act === 'start') changed = { ids: await stop(db, trx, noted, step), held: 0 }
     else if (act === 'cancellation') changed = await uncancel(db, trx, noted, step, `#${of}`)
     await forgetItems(db, trx, of, noted)
+    await noteItems(db, trx, step.bulkId, changed.ids)
     return { changed: changed.ids.length, held: changed.held }
   })
 

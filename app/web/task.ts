@@ -123,7 +123,7 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
     // After an hour of it the charts know of no other iteration.
     thisIteration: thisIteration(beat, longIteration ?? charts, Date.now()),
     policy: task.execType === 'FOREVER' ? timetable(task) : null,
-    audit: await taskAudit(db, id),
+    audit: await taskAudit(db, stored),
     changes: await editsModel(panel, stored, newest, parseTaskId(given.edits ?? '')),
   }
 }

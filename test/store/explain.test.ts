@@ -31,6 +31,7 @@ import { findRun, lastEndedOf, listRuns } from '../../app/store/list-runs.ts'
 import { listNextSchedules, listSchedules } from '../../app/store/list-schedules.ts'
 import { listStarts } from '../../app/store/list-starts.ts'
 import { listTaskAudit } from '../../app/store/list-task-audit.ts'
+import { listTaskBulks } from '../../app/store/list-task-bulks.ts'
 import { countByIndex, listTasks, sliceTaskIds, type TaskFilter } from '../../app/store/list-tasks.ts'
 import { listLoopErrors, noteThrownErrors } from '../../app/store/loop-errors.ts'
 import { lastSuccessesOf, listMinutesOf } from '../../app/store/loop-minutes.ts'
@@ -372,6 +373,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await deleteMany(db, ids.slice(20), seedTime)
       await putBackMany(db, ids, { ...step, of: 91, act: 'cancellation' })
       await sliceItems(db, 90, { after: 0, atOnce: 100 })
+      await listTaskBulks(db, { id: loops[0]!, createdAt: seedTime }, 8)
       for (const filter of [waiting, {}, { creator: 'creator1' }]) await countByIndex(db, filter, { before, most: 50 })
       await findBulk(db, 90)
       await noteUndone(db.kysely, 90, 91)

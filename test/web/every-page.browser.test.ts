@@ -261,6 +261,8 @@ const everyState = async ({ look, read, page, panel, background }: Scene) => {
   } as const
   await insertBulk(db.kysely, { id: all.id, ...asked, askedAt: Date.now(), askedBy: 'kim', undoOf: null })
   await look(`/admin/core/bgtask/bulk/${all.id}`)
+  await db.kysely.insertInto('bg_bulk_item').values({ bulk_id: all.id, task_id: loop.id }).execute()
+  await look(`/admin/core/bgtask/${loop.id}`)
   await look('/admin/core/bgtask/debug')
   await look('/admin/core/bgtask/debug?id=999')
   await look(`/admin/core/bgtask/debug?id=${done.id}`, async page => {
