@@ -204,6 +204,7 @@ const hold = (name: string, task: HandedTask, params: Json, beganAt: number): He
     mark: ticket.mark,
     startedAt: beganAt,
     resident: { name: ticket.name, nth: task.nth },
+    ...(ticket.startedWith ? { startedWith: ticket.startedWith } : {}),
   }
   const held: Held = {
     name,

@@ -3,6 +3,7 @@ import type { Json } from '../task/task.ts'
 import { makeFolder } from './make-folder.ts'
 import type { RunEnd } from './outcome-file.ts'
 import type { ProcessIdentity } from './process-identity.ts'
+import type { StartedWith } from './started-with.ts'
 import type { StopRequest } from './stop-file.ts'
 import { readJson, writeJson } from './write-file.ts'
 
@@ -40,6 +41,8 @@ export interface ResidentTicket {
   /** Its runs' outputs are rotated beyond this. */
   outputBytes: number
   startedAt: number
+  /** The code and the versions that it is started with; absent in tickets of older versions. */
+  startedWith?: StartedWith
   /** Absent until the process is known. */
   process?: ProcessIdentity
 }

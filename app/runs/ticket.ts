@@ -35,7 +35,7 @@ export interface Ticket {
   /** What the action asks of the machine, and how that is given; absent when it asks for nothing. */
   limits?: Limits
   bounds?: Bounds
-  /** The code and the versions that it is started with; absent in tickets of older versions, and of tasks of a resident runner. */
+  /** The code and the versions that it is started with; absent in tickets of older versions. */
   startedWith?: StartedWith
   /** Nothing was known of its file yet: whether it asks to be watched for stalls is learnt while it runs. */
   guessed?: true

@@ -22,6 +22,7 @@ import * as startFacts from './migrations/0026-start-facts.ts'
 import * as aside from './migrations/0028-aside.ts'
 import * as auditSubject from './migrations/0029-audit-subject.ts'
 import * as runCounts from './migrations/0030-run-counts.ts'
+import * as residentStarts from './migrations/0031-resident-starts.ts'
 import { type Ddl, mysqlDdl, sqliteDdl } from './migrations/ddl.ts'
 import { type Executor, transact } from './transact.ts'
 
@@ -56,6 +57,7 @@ export const migrations: readonly Migration[] = [
   aside,
   auditSubject,
   runCounts,
+  residentStarts,
 ]
 
 /**

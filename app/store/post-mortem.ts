@@ -2,6 +2,7 @@ import type { Run } from '../task/run.ts'
 import type { StartFacts } from '../task/start-facts.ts'
 import type { Db } from './database.ts'
 import { fromIndex } from './from-index.ts'
+import { findResidentStart } from './resident-starts.ts'
 import { withRetries } from './transact.ts'
 
 // What is read of the time before a run.
@@ -47,14 +48,25 @@ export const succeededBefore = (db: Db, action: string, taskId: number): Promise
     return row ? { id: Number(row.id), number: Number(row.number) } : null
   })
 
-/** With what a run was started, as far as its row tells: those of loops do, of others those that ended badly. */
-export const findStartFacts = (db: Db, taskId: number, number: number): Promise<StartFacts | null> =>
-  withRetries(async () => {
-    const row = await db.kysely
+/**
+ * With what a run was started, as far as rows tell: those of loops do, of others those that ended badly, and for those of a resident runner that of its
+ * process.
+ */
+export const findStartFacts = async (db: Db, taskId: number, number: number): Promise<StartFacts | null> => {
+  const row = await withRetries(() =>
+    db.kysely
       .selectFrom('bg_run')
-      .select('start_facts')
-      .where('task_id', '=', taskId)
-      .where('number', '=', number)
-      .executeTakeFirst()
-    return row?.start_facts ? (JSON.parse(row.start_facts) as StartFacts) : null
-  })
+      .innerJoin('bg_task', 'bg_task.id', 'bg_run.task_id')
+      .select(['start_facts', 'resident_task', 'bg_run.host', 'pid', 'start_ticks', 'boot_id', 'timeout_ms', 'grace_ms'])
+      .where('bg_run.task_id', '=', taskId)
+      .where('bg_run.number', '=', number)
+      .executeTakeFirst(),
+  )
+  if (row?.start_facts) return JSON.parse(row.start_facts) as StartFacts
+  if (!row || row.resident_task === null || row.pid === null || row.boot_id === null) return null
+  const process = { pid: Number(row.pid), startTicks: Number(row.start_ticks), bootId: row.boot_id }
+  const startedWith = await findResidentStart(db, row.host, process)
+  // A resident runner has no limits, and the others are the task's.
+  const timeoutMs = row.timeout_ms === null ? null : Number(row.timeout_ms)
+  return startedWith && { ...startedWith, limits: null, timeoutMs, graceMs: Number(row.grace_ms) }
+}

@@ -7,6 +7,7 @@ export interface Tables {
   bg_key_slot: KeySlotRow
   bg_run: RunRow
   bg_artifact: ArtifactRow
+  bg_resident_start: ResidentStartRow
   bg_host: HostRow
   bg_counter: CounterRow
   bg_run_count: RunCountRow
@@ -125,6 +126,18 @@ export interface RunRow {
   end_facts: string | null
   /** JSON: with what it was started. Of loops, and of other runs that ended badly. */
   start_facts: string | null
+}
+
+/** With what the process of a resident runner was started. */
+export interface ResidentStartRow {
+  host: string
+  boot_id: string
+  start_ticks: number
+  pid: number
+  /** When it was last handed something, to the day. */
+  seen_at: number
+  /** JSON. */
+  started_with: string
 }
 
 /** A file that a run declared to have made. */

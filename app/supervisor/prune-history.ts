@@ -6,6 +6,7 @@ import { pruneIncidents } from '../store/notices.ts'
 import { pruneRows } from '../store/prune.ts'
 import { pruneDues } from '../store/prune-dues.ts'
 import { pruneRequestKeys } from '../store/request-keys.ts'
+import { pruneResidentStarts } from '../store/resident-starts.ts'
 import type { Log } from './supervisor.ts'
 
 /** Rows deleted in one statement: small, so that nobody waits for the lock. */
@@ -40,6 +41,8 @@ export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' 
   // For some days at least, since a clock may be set back, and then they keep a due time from being served twice.
   const duesBefore = Math.min(endedBefore, Date.now() - keepDuesDays * dayMs)
   while ((await pruneDues(db, duesBefore, rowsAtOnce)) > 0);
+  // A run ends some time after its process was seen last.
+  while ((await pruneResidentStarts(db, endedBefore - keepDuesDays * dayMs, rowsAtOnce)) > 0);
   while ((await pruneRequestKeys(db, Date.now() - keepRequestKeysMs, rowsAtOnce)) > 0);
   while ((await pruneIncidents(db, endedBefore, rowsAtOnce)) > 0);
   while ((await pruneBulk(db, Date.now() - keepBulkMs, rowsAtOnce)) > 0);

@@ -80,6 +80,8 @@ export class Resident {
   startedUp = false
   handed = 0
   reload = false
+  /** When its row was written that says with what it was started; milliseconds since 1970. */
+  notedAt = 0
   /** Milliseconds since 1970; null: it gives signs of life. */
   blockedSince: number | null = null
   readonly startedAt: number

@@ -8,12 +8,14 @@ import type { RunEnd } from '../runs/outcome-file.ts'
 import { findMarked } from '../runs/process-identity.ts'
 import { readResidentTicket } from '../runs/resident-files.ts'
 import { runtimePaths } from '../runs/runtime-folder.ts'
+import { startedWith } from '../runs/started-with.ts'
 import type { ResidentInfo } from '../runs/supervisor-file.ts'
 import { type ClaimedTask, claimOfAction } from '../store/claim-of-action.ts'
 import type { Db } from '../store/database.ts'
 import type { Down } from '../store/hosts.ts'
 import { actionsDue } from '../store/list-due.ts'
 import { noteAdopted } from '../store/note-adopted.ts'
+import { noteResidentStart } from '../store/resident-starts.ts'
 import { runName } from '../task/run.ts'
 import type { Json, Task } from '../task/task.ts'
 import { completeEnd } from './complete-end.ts'
@@ -34,6 +36,8 @@ const restMs = 30_000
 const keptFolders = 5
 /** What ends within this time is recorded together, when there is nothing to be handed out meanwhile. */
 const recordAfterMs = 10
+/** Days are what rows are kept for. */
+const noteAgainMs = 86_400_000
 /** Told in one commit. */
 const adoptedAtOnce = 500
 
@@ -294,6 +298,7 @@ export class Residents {
   async #claim(db: Db, resident: Resident, limit: number): Promise<void> {
     const { action } = resident.ticket
     const { identity, handed } = resident
+    await this.#noteStart(db, resident)
     this.#claims++
     const claim = { action, limit, owner: this.#owner, process: identity, handedBefore: handed, down: this.#down, now: Date.now() }
     let claimed: ClaimedTask[]
@@ -309,6 +314,15 @@ export class Residents {
     const left = this.#residents.has(resident.name) && resident.state === 'ready' ? resident.hand(claimed) : claimed
     for (const task of left) this.#recorder.onceEnded(task.id, task.number, neverStarted())
     if (left.length) this.#changed()
+  }
+
+  /** Before its first run, and again while it is there, since rows of those that are long gone are removed. */
+  async #noteStart(db: Db, resident: Resident): Promise<void> {
+    const { startedWith } = resident.ticket
+    const now = Date.now()
+    if (!startedWith || Math.abs(now - resident.notedAt) < noteAgainMs) return
+    await noteResidentStart(db, { host: this.#owner.host, process: resident.identity, startedWith, now })
+    resident.notedAt = now
   }
 
   #plan(): ResidentStep[] {
@@ -346,6 +360,7 @@ export class Residents {
       const ticket = {
         ...{ name, action, file, exportName, options: options!, ...this.#owner, startedAt },
         ...{ mark: `${this.#owner.host}/${name}/${randomBytes(6).toString('hex')}`, outputBytes: this.#config.outputBytes },
+        startedWith: startedWith(file),
       }
       const resident = await Resident.spawn(this.#config, ticket, join(this.#folder, name), this.#events)
       this.#residents.set(name, resident)
@@ -365,7 +380,7 @@ export class Residents {
     const { taskId, number } = held
     const { action } = resident.ticket
     tellCrash(this.#log, { taskId, number, action }, end)
-    const shown = this.#complete(held, end)
+    const shown = this.#complete(resident, held, end)
     const isPlain = shown.kind === 'succeeded' && shown.error === null && !held.keyed && !shown.artifacts
     if (isPlain) this.#plain.add({ taskId, number, action, end: shown, recorded })
     else {
@@ -374,11 +389,18 @@ export class Residents {
     }
   }
 
-  #complete(held: HeldRun, end: RunEnd): RunEnd {
+  #complete({ ticket: { startedWith } }: Resident, { name, params, timeoutMs, graceMs }: HeldRun, end: RunEnd): RunEnd {
     // It said nothing, and has no folder that something could lie in.
     if (end.kind === 'succeeded' && end.content === null && end.error === null && (end.outputBytes ?? null) === null) return end
-    const { folder } = runtimePaths(this.#config.runtime).run(held.name)
-    return completeEnd(this.#config, folder, { params: JSON.parse(held.params) as Json }, end)
+    const { folder } = runtimePaths(this.#config.runtime).run(name)
+    const ticket = {
+      params: JSON.parse(params) as Json,
+      execType: 'ONCE' as const,
+      timeoutMs,
+      graceMs,
+      ...(startedWith ? { startedWith } : {}),
+    }
+    return completeEnd(this.#config, folder, ticket, end)
   }
 
   #gone(resident: Resident): void {

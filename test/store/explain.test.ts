@@ -49,6 +49,7 @@ import { findItem, listAside, queueStand, queuesWithItems } from '../../app/stor
 import { recentLives } from '../../app/store/recent-lives.ts'
 import { countFailed, discardFailed, retryFailed, sliceFailed } from '../../app/store/recover.ts'
 import { countRecoveryCodes } from '../../app/store/recovery-codes.ts'
+import { findResidentStart, noteResidentStart, pruneResidentStarts } from '../../app/store/resident-starts.ts'
 import { returnTask } from '../../app/store/return-task.ts'
 import { insertSamples, listSamples, rollUpSamples } from '../../app/store/samples.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
@@ -262,6 +263,16 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await findStartFacts(db, 1, 77),
       await succeededBefore(db, 'demo/action1', 5_000),
     ],
+  },
+  {
+    name: 'with what resident runners were started',
+    run: async db => {
+      const startedWith = { code: null, commit: null, node: '24', bgtask: '1' }
+      const process = { pid: 1, startTicks: 1, bootId: 'b' }
+      await noteResidentStart(db, { host: owner.host, process, startedWith, now: seedTime })
+      await findResidentStart(db, owner.host, process)
+      await pruneResidentStarts(db, seedTime - 1, 500)
+    },
   },
   { name: 'list-starts', run: db => listStarts(db, 1, 200) },
   { name: 'lives of a page of loops', run: db => listLivesOf(db, pageOfLoops, 100) },

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { reloadLoop } from '../../app/api/reload-loop.ts'
 import { ring } from '../../app/runs/doorbell.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
+import { readSupervisor } from '../../app/runs/supervisor-file.ts'
 import { appendAudit } from '../../app/store/audit.ts'
 import { insertSamples } from '../../app/store/samples.ts'
 import { wishFresh } from '../../app/store/wishes.ts'
@@ -176,6 +178,44 @@ test('a ONCE task is held against the last one of its action that succeeded', { 
     assert.ok(said.includes(expected), `${expected} is not in: ${said}`)
   assert.ok(textOf((await ask(`${well.id}/runs/1`)).body).includes('No good run of it is known'))
   await supervisor.stop()
+})
+
+test('a run of a resident runner is held against the last good one too, of which neither folder nor output tells', {
+  timeout: 90_000,
+}, async t => {
+  const { scene, supervisor, deploy, first, ask } = await open(t)
+  const { background, runtime } = scene
+  const resident = (work: string) => `export default { isolation: 'resident', execute({ params }) { ${work} } }\n`
+  const before = deploy(resident('return'))
+  assert.notEqual(before, first)
+  const well = await background.addTask('shop/poll', { rows: 3 })
+  await scene.untilState(well.id, 'succeeded', 30_000)
+  const [good] = await scene.runs(well.id)
+  assert.equal(good!.residentTask, 1)
+  assert.ok(!existsSync(runtimePaths(runtime).run(`${well.id}-1`).folder), 'it said nothing')
+
+  const after = deploy(resident("throw new Error('the shop is closed')"))
+  await reloadLoop(scene.config, { by: 'kim' })
+  await until('the process with the old code has gone', () =>
+    (readSupervisor(runtime)?.residents ?? []).every(({ pid }) => pid !== good!.pid),
+  )
+  const { id } = await background.addTask('shop/poll', { rows: 30 }, { timeoutMs: 7_000 })
+  await scene.untilState(id, 'failed', 30_000)
+  const [bad] = await scene.runs(id)
+  assert.equal(bad!.residentTask, 1)
+  assert.notEqual(bad!.pid, good!.pid)
+  const tells = async () => {
+    const said = textOf((await ask(`${id}/runs/1`)).body)
+    for (const expected of ['the shop is closed', `Held against run 1 of #${well.id}`, `${before} ${after}`, 'Params rows 3 30'])
+      assert.ok(said.includes(expected), `${expected} is not in: ${said}`)
+    assert.match(said, /Code \S+poll\.ts \(([0-9a-f]{12})\) \S+poll\.ts \((?!\1)[0-9a-f]{12}\)/)
+    assert.match(said, /Time limit \(ms\) – 7000/)
+  }
+  await tells()
+  assert.equal(await supervisor.stop(), 0)
+  // Nothing of it has to be on the disk any more.
+  for (const folder of [runtimePaths(runtime).run(`${id}-1`).folder, runtimePaths(runtime).residents]) rmSync(folder, { recursive: true })
+  await tells()
 })
 
 test('the curve of a life: its minutes in their places, and gaps where nothing is known', () => {
