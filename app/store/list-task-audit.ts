@@ -1,7 +1,6 @@
-import { CompiledQuery, type Selectable } from 'kysely'
+import { CompiledQuery } from 'kysely'
 import { type AuditEntry, toEntry } from './audit.ts'
 import type { Db } from './database.ts'
-import type { AuditRow } from './tables.ts'
 import { withRetries } from './transact.ts'
 
 /**
@@ -11,12 +10,15 @@ import { withRetries } from './transact.ts'
 export const listTaskAudit = (db: Db, taskId: number, acts: readonly string[], limit: number): Promise<AuditEntry[]> =>
   withRetries(async () => {
     if (acts.length === 0) return []
-    const ofOne = `SELECT * FROM bg_audit${db.dialect === 'mysql' ? ' FORCE INDEX (bg_audit_subject_act)' : ''} WHERE subject = ? AND act = ? ORDER BY id DESC LIMIT ${limit}`
-    const sql = acts.map((_, index) => `SELECT * FROM (${ofOne}) AS a${index}`).join(' UNION ALL ')
+    const ofOne = `SELECT id FROM bg_audit${db.dialect === 'mysql' ? ' FORCE INDEX (bg_audit_subject_act)' : ''} WHERE subject = ? AND act = ? ORDER BY id DESC LIMIT ${limit}`
+    // Ids first: MariaDB makes a table on disk for each part that holds texts, and fifty of them took it 30 ms.
+    const sql = acts.map((_, index) => `SELECT id FROM (${ofOne}) AS a${index}`).join(' UNION ALL ')
     const values = acts.flatMap(act => [String(taskId), act])
-    const { rows } = await db.kysely.executeQuery<Selectable<AuditRow>>(CompiledQuery.raw(sql, values))
-    return rows
-      .map(toEntry)
-      .sort((one, other) => other.id - one.id)
+    const found = await db.kysely.executeQuery<{ id: unknown }>(CompiledQuery.raw(sql, values))
+    const newest = found.rows
+      .map(({ id }) => Number(id))
+      .sort((one, other) => other - one)
       .slice(0, limit)
+    if (newest.length === 0) return []
+    return (await db.kysely.selectFrom('bg_audit').selectAll().where('id', 'in', newest).orderBy('id', 'desc').execute()).map(toEntry)
   })
