@@ -1550,7 +1550,6 @@ export const guards: readonly Guard[] = [
     'if (asked)',
     'supervisor/resident-faults.waits.test.ts',
   ),
-  guard('residents: the process sleeps', 'app/runner/resident.ts', 'if (mayBegin()) pump()', 'pump()', 'supervisor/residents.test.ts'),
   guard(
     'residents: who does not yield is ended',
     residents,
