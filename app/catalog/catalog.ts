@@ -24,18 +24,21 @@ export interface Catalog {
 }
 
 /**
- * The actions as they lie in the folders now, with our own. May be called often: the folders are looked at no more than twice a second, and only files that
- * changed are described anew; what was learnt is kept in memory and in runtime/actions.json.
+ * The actions as they lie in the folders now, or half a second before, with our own. May be called often: the folders are looked at no more than twice a
+ * second, and only files that changed are described anew; what was learnt is kept in memory and in runtime/actions.json.
  * @throws BgtaskError `misconfigured` when none of the folders can be read
  */
-export const loadCatalog = (config: CatalogConfig): Promise<Catalog> => {
+export const loadCatalog = async (config: CatalogConfig): Promise<Catalog> => {
   const key = JSON.stringify([config.actions, config.runtime])
   const shelf = shelves.get(key) ?? { lookedAt: Number.NEGATIVE_INFINITY, catalog: null, looking: null, seen: '', known: new Map() }
   shelves.set(key, shelf)
-  if (shelf.looking) return shelf.looking
-  if (shelf.catalog && performance.now() - shelf.lookedAt < lookEveryMs) return Promise.resolve(shelf.catalog)
-  shelf.looking = look(shelf, config).finally(() => (shelf.looking = null))
-  return shelf.looking
+  const recentlyAt = performance.now() - lookEveryMs
+  // A file may take seconds to be described: what came into the folder meanwhile is not in a look that began before.
+  while (shelf.catalog === null || shelf.lookedAt < recentlyAt) {
+    shelf.looking ??= look(shelf, config).finally(() => (shelf.looking = null))
+    await shelf.looking
+  }
+  return shelf.catalog
 }
 
 const lookEveryMs = 500
@@ -50,9 +53,10 @@ interface Known {
 }
 
 interface Shelf {
+  /** When the last look that is over began. */
   lookedAt: number
   catalog: Catalog | null
-  looking: Promise<Catalog> | null
+  looking: Promise<void> | null
   /** What lay in the folders when the catalog was arranged. */
   seen: string
   /** By path. */
@@ -60,7 +64,8 @@ interface Shelf {
 }
 const shelves = new Map<string, Shelf>()
 
-const look = async (shelf: Shelf, config: CatalogConfig): Promise<Catalog> => {
+const look = async (shelf: Shelf, config: CatalogConfig): Promise<void> => {
+  const beganAt = performance.now()
   const { files, refused } = scanFolders(config.actions)
   const isKnown = ({ file, stamp }: ActionFile) => shelf.known.get(file)?.stamp === stamp
   const seen = JSON.stringify([files, refused])
@@ -75,8 +80,7 @@ const look = async (shelf: Shelf, config: CatalogConfig): Promise<Catalog> => {
     shelf.seen = seen
   }
   retryBroken(shelf, config, files, refused)
-  shelf.lookedAt = performance.now()
-  return shelf.catalog!
+  shelf.lookedAt = beganAt
 }
 
 /** Describes files and keeps what they say, here and for the other processes of this runtime folder. */

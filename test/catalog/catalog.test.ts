@@ -103,6 +103,24 @@ export const execute = () => {}`,
     assert.ok(stored.files[join(actions, 'a', 'two.ts')])
   })
 
+  it('knows what came into the folder while it took its time over another file', async () => {
+    const released = join(newRuntime(), 'released')
+    const actions = folderWith({
+      'a/slow.ts': `import { existsSync } from 'node:fs'
+while (!existsSync(${JSON.stringify(released)})) await new Promise(resolve => setTimeout(resolve, 10))
+export const execute = () => {}`,
+    })
+    const config = { actions: [actions], runtime: newRuntime() }
+    const beganAt = performance.now()
+    const first = loadCatalog(config)
+    // What was looked at half a second before may be told.
+    while (performance.now() - beganAt < 501) await sleep(10)
+    writeFileSync(join(actions, 'a', 'late.ts'), 'export const execute = () => {}')
+    const second = loadCatalog(config)
+    writeFileSync(released, '')
+    assert.deepEqual([(await first).get('a/slow')?.error, (await second).get('a/late')?.error], [null, null])
+  })
+
   it('runs no file that another process has described already', async () => {
     const actions = folderWith({ 'a/counts.ts': '' })
     const count = join(actions, 'count')
