@@ -50,28 +50,29 @@ export async function runTests(filters) {
 const withoutSync = ['--debug-no-sync', '--innodb-flush-method=nosync']
 
 /**
- * Most files run beside others, one more of them than there are cores, since each waits for something now and then. Those that do little but wait
- * for the product's own time limits are named *.waits.test.ts and run beside them, two at once, so that nothing waits for them in the end. Then
+ * Most files run beside others, one for each core, since each waits for something now and then. Those that do little but wait for the product's own
+ * time limits are named *.waits.test.ts and run beside them, two at once; when none of these is left, one more of the others runs instead. Then
  * come those that want a machine which is not busy, *.calm.test.ts, two at once; and at last those that need its two cores and its clock for
  * themselves, *.alone.test.ts, one by one.
  */
 async function runFiles(files, signal) {
   const kindOf = file => /\.(alone|calm|waits)\.test\.ts$/.exec(file)?.[1] ?? 'together'
   const of = kind => inOrder(files.filter(file => kindOf(file) === kind))
-  const [together, waiting] = await Promise.all([
-    runAll(of('together'), Math.min(availableParallelism() + 1, 4), signal),
-    runAll(of('waits'), 2, signal),
-  ])
-  return [...together, ...waiting, ...(await runAll(of('calm'), 2, signal)), ...(await runAll(of('alone'), 1, signal))]
+  const [together, waits, calm, alone] = [of('together'), of('waits'), of('calm'), of('alone')]
+  const lanes = Array.from({ length: Math.min(availableParallelism(), 3) }, () => [together])
+  const results = await runAll([...lanes, [waits, together], [waits]], signal)
+  results.push(...(await runAll([[calm], [calm]], signal)))
+  results.push(...(await runAll([[alone]], signal)))
+  return results
 }
 
 /** What takes longest begins first, so that none of it is left when all others are done. The end of a run shows what belongs here. */
 const longest = [
+  'web/every-page.browser',
   'web/foreign-pages.browser',
   'web/foreign-pages-lan.browser',
   'web/route-matrix',
   'cli/commands',
-  'web/every-page.browser',
   'store/explain',
   'supervisor/residents',
   'web/people.browser',
@@ -82,6 +83,11 @@ const longest = [
   'set-up/fresh-clone',
   'supervisor/disk-faults',
   'supervisor/one-supervisor',
+  'web/holds-still',
+  'notify/silent-host',
+  'web/cut-off',
+  'supervisor/resident-faults',
+  'notify/incidents',
 ]
 
 function inOrder(files) {
@@ -90,13 +96,15 @@ function inOrder(files) {
   return [...files.filter(isLong).sort((one, other) => rank(one) - rank(other)), ...files.filter(file => !isLong(file))]
 }
 
-async function runAll(files, atOnce, signal) {
-  const waiting = [...files]
+/** @param {string[][][]} lanes all at once; in each the next file of its first queue, and when that is empty of its second */
+async function runAll(lanes, signal) {
   const results = []
-  const worker = async () => {
-    for (let file = waiting.shift(); file && !signal.aborted; file = waiting.shift()) results.push(await runFile(file, signal))
+  const run = async queues => {
+    for (const queue of queues) {
+      for (let file = queue.shift(); file && !signal.aborted; file = queue.shift()) results.push(await runFile(file, signal))
+    }
   }
-  await Promise.all(Array.from({ length: atOnce }, worker))
+  await Promise.all(lanes.map(run))
   return results
 }
 
