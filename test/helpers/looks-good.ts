@@ -9,19 +9,42 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/
  * What is wrong with how a page looks: wider than the screen, or than the card it lies in, and whatever axe finds. Best without transitions:
  * a colour on its way to another one is no fault.
  * @param options.script false: the page cannot run axe
+ * @param options.again the same document was looked at in another theme or width: axe looks once more for what these change
  */
-export const faultsOf = async (page: Page, where: string, { script = true }: { script?: boolean } = {}): Promise<string[]> => {
+export const faultsOf = async (
+  page: Page,
+  where: string,
+  { script = true, again = false }: { script?: boolean; again?: boolean } = {},
+): Promise<string[]> => {
   const wide = (await page.evaluate<string[]>(tooWide)).map(what => `${where}: too wide: ${what}`)
   if (!script) return wide
   if (!(await page.evaluate<boolean>('"axe" in window'))) await page.evaluate(axeSource)
   const violations = await page.evaluate<{ id: string; nodes: { html: string; failureSummary: string }[] }[]>(
-    "axe.run({ preload: false, resultTypes: ['violations'] }).then(({ violations }) => violations)",
+    `axe.run(${JSON.stringify({ preload: false, resultTypes: ['violations'], ...(again ? { runOnly: ofLook } : {}) })}).then(({ violations }) => violations)`,
   )
   const found = violations.flatMap(({ id, nodes }) =>
     nodes.map(node => `${where}: ${id}: ${node.html.slice(0, 200)} ${node.failureSummary}`),
   )
   return [...wide, ...found]
 }
+
+/**
+ * The rules whose answer may be another one in another theme or width: those about colours and about what can be scrolled, and those about what has
+ * a name, since that is made of what can be seen. All others are about elements and attributes, which stay.
+ */
+const ofLook = [
+  ...['color-contrast', 'link-in-text-block', 'scrollable-region-focusable', 'css-orientation-lock'],
+  ...[
+    'aria-command-name',
+    'aria-dialog-name',
+    'aria-input-field-name',
+    'aria-meter-name',
+    'aria-progressbar-name',
+    'aria-toggle-field-name',
+  ],
+  ...['button-name', 'input-button-name', 'link-name', 'select-name', 'summary-name', 'label', 'svg-img-alt', 'role-img-alt', 'image-alt'],
+  ...['empty-heading', 'empty-table-header', 'page-has-heading-one', 'heading-order', 'region', 'skip-link', 'aria-hidden-focus'],
+]
 
 /** That there are none. */
 export const looksGood = async (page: Page, where: string, options?: Parameters<typeof faultsOf>[2]): Promise<void> =>
