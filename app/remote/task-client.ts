@@ -1,92 +1,32 @@
 import type { ScheduleOptions } from '../api/check-schedule.ts'
-import type { Edit, EditEffect } from '../task/edit.ts'
-import type { Schedule } from '../task/schedule.ts'
-import type { ExecType, Json, Task } from '../task/task.ts'
+import type { ExecType, Json } from '../task/task.ts'
+import type {
+  CallOptions,
+  LineAnswer,
+  RemoteEdit,
+  RemoteSchedule,
+  RemoteTask,
+  TaskChanges,
+  TaskClientOptions,
+  TaskFilter,
+} from './client-types.ts'
 import { TaskClientError } from './task-client-error.ts'
 import type { SendOptions, SendWish, TaskSender } from './task-sender.ts'
 import { type Answered, overHttp, overSocket, type Transport } from './transport.ts'
+import { isForGood, tellCause, wasNeverSent, whyUnreachable } from './why-unreachable.ts'
 
+export type {
+  CallOptions,
+  LineAnswer,
+  RemoteEdit,
+  RemoteSchedule,
+  RemoteTask,
+  TaskChanges,
+  TaskClientOptions,
+  TaskFilter,
+} from './client-types.ts'
 export { TaskClientError } from './task-client-error.ts'
 export type { SendOptions, SendWish, TaskSender } from './task-sender.ts'
-
-export interface TaskClientOptions {
-  /** Where the panel is, `https://panel.example.com`. */
-  url?: string
-  /** The Unix socket of the panel (BGTASK_SOCKET) in place of a url; in Node. It needs no token: whoever may open it may do all that is about tasks. */
-  socketPath?: string
-  /** `bgt_…` */
-  token?: string
-  /** Lets the token go by plain http to another machine, where whoever is on the way can read it. Default false. */
-  insecure?: boolean
-  /** For a whole call, with all its tries. Default 60 s. */
-  timeoutMs?: number
-  /** Tries after the first. Default 8. */
-  retries?: number
-}
-
-export interface CallOptions {
-  signal?: AbortSignal
-  /** For this call. */
-  timeoutMs?: number
-  /** Of an adding: calls with the same key add once, also from another process. Default: one for each call, so that its own tries add once. */
-  idempotencyKey?: string
-}
-
-/** A task as the panel tells of it: its row without secrets, and why it is in its state, in sentences. */
-export interface RemoteTask extends Task {
-  why: string | null
-  end: string | null
-  next: string | null
-}
-
-/** A schedule as the panel tells of it: without the secrets of its params, and with its next times, milliseconds since 1970. */
-export interface RemoteSchedule extends Omit<Schedule, 'declared'> {
-  next: number[]
-}
-
-/** Other params or limits for a task; what is not given stays as it is. */
-export interface TaskChanges extends Pick<SendOptions, 'graceMs' | 'timeoutMs' | 'maxAttempts' | 'priority' | 'rerunAfterCrash'> {
-  /** All of them. */
-  params?: unknown
-  /** `restart`: a loop gets a fresh process after its current iteration; `next`: they count from its next start. Default `next`. */
-  effect?: EditEffect
-  /** The task as it was read: somebody else's change since then is not overwritten. */
-  seen?: Pick<Task, 'edits' | 'superseded'>
-}
-
-/** A change to the params and limits of a task, as the panel tells of it: without secrets. */
-export interface RemoteEdit extends Omit<Edit, 'taskId' | 'touched' | 'before' | 'after'> {
-  changes: {
-    /** null: it is about the params. */
-    limit: string | null
-    /** Of a place in the params: its keys with dots between; `params` for all of them. */
-    name: string
-    /** As JSON; null: it is, or was, not there. */
-    from: string | null
-    to: string | null
-    /** Given anew, and hidden: it may be the same. */
-    isHidden: boolean
-  }[]
-  /** How many there are besides. */
-  more: number
-}
-
-/** The answer to one of many. */
-export type LineAnswer =
-  | { line: number; id: number; uid: string; added: boolean; updated: boolean; replaced: number | null }
-  | { line: number; error: { code: string; message: string } }
-
-export interface TaskFilter {
-  state?: readonly string[]
-  execType?: ExecType
-  action?: string
-  type?: string
-  creator?: string
-  unique?: string
-  limit?: number
-  after?: string
-  before?: string
-}
 
 /**
  * The panel from another process or machine: what `addTask` does here, over HTTP or a Unix socket. Connections that break, 429, 502, 503 and 504
@@ -393,7 +333,7 @@ export class TaskClient implements TaskSender {
           if (error instanceof Final) throw error.problem
           if (over.signal.aborted) throw ended(error)
           // Sent, perhaps done, and not answered.
-          if (!neverSent.has(codeOf(error))) lost.answers++
+          if (!wasNeverSent(error)) lost.answers++
           problem =
             error instanceof Interrupted
               ? new TaskClientError(error.code, null, error.message, { cause: error })
@@ -481,40 +421,6 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> =>
     if (signal.aborted) stop()
     else signal.addEventListener('abort', stop, { once: true })
   })
-
-/** Of fetch the cause has the code, of node:http the error itself. */
-const codeOf = (error: unknown): string => {
-  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } }
-  return String(cause?.code ?? code ?? '')
-}
-
-const reasonOf = (error: unknown): string => {
-  const { message, cause } = error as { message?: string; cause?: { message?: string } }
-  return cause?.message || message || codeOf(error) || String(error)
-}
-
-const isCertificate = (code: string) => /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|^EPROTO$/.test(code)
-
-const neverSent = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'ENOENT', 'EACCES'])
-
-/** What waiting does not mend; also so that no time is lost before it is told. */
-const isForGood = (error: unknown) => isCertificate(codeOf(error)) || codeOf(error) === 'EACCES'
-
-const whyUnreachable = (error: unknown, place: string): string => {
-  const code = codeOf(error)
-  const end = `(${code || 'no code'}: ${reasonOf(error)})`
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `${place} is not found: this machine does not know its name ${end}.`
-  if (code === 'ECONNREFUSED') return `Nothing listens at ${place} ${end}.`
-  if (code === 'ENOENT') return `There is no ${place} ${end}.`
-  if (code === 'EACCES') return `This user may not open ${place} ${end}.`
-  if (isCertificate(code)) return `${place} is not trusted, or does not speak TLS ${end}.`
-  return `The connection to ${place} broke ${end}.`
-}
-
-const tellCause = (cause: unknown, place: string): string =>
-  cause instanceof TaskClientError ? cause.message : isAbort(cause) ? 'it was still waited for.' : whyUnreachable(cause, place)
-
-const isAbort = (error: unknown) => (error as { name?: string }).name === 'AbortError'
 
 const originOf = (url: string): string => {
   const { protocol, origin } = new URL(url)
