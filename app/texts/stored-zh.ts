@@ -71,6 +71,10 @@ export const storedZh: Readonly<Record<string, string>> = {
   'It needed more memory than its limit of {0#} MB (memoryMb).': '它需要的内存超过了 {0} MB 的上限（memoryMb）。',
   'It printed more than its limit of {0#} bytes (killOnOutputBytes) and was ended.':
     '它的输出超过了 {0} 字节的上限（killOnOutputBytes），已被结束。',
+  'stopped after {0#} iteration': '迭代 {0} 轮后停止',
+  'stopped after {0#} iterations': '迭代 {0} 轮后停止',
+  'stopped after {0#} iteration, {1#} of which threw': '迭代 {0} 轮后停止，其中 {1} 轮抛出错误',
+  'stopped after {0#} iterations, {1#} of which threw': '迭代 {0} 轮后停止，其中 {1} 轮抛出错误',
   'recycled after {0#} iterations': '迭代 {0} 轮后回收',
   'recycled after {0#} ms': '运行 {0} 毫秒后回收',
   'It ended while no supervisor watched it, and left no outcome.': '它在没有监管进程看管时结束，没有留下结果。',

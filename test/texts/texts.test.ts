@@ -111,6 +111,8 @@ test('what bgtask has stored in English is told in Chinese, and what programs ha
     assert.equal(stored('zh', text), chinese)
     assert.equal(stored('en', text), text)
   }
+  assert.equal(stored('zh', 'stopped after 1 iteration'), '迭代 1 轮后停止')
+  assert.equal(stored('zh', 'stopped after 12 iterations, 3 of which threw'), '迭代 12 轮后停止，其中 3 轮抛出错误')
   assert.equal(auditNote('zh', 'report/build, replacing task 7'), 'report/build，取代任务 7')
   assert.equal(
     auditNote('zh', 'Task 7 is running; only an ended task or a stopped loop can be deleted. Cancel or stop it first.'),
