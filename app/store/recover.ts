@@ -28,6 +28,8 @@ export interface FailedBounds {
 
 /** Rows read by one statement. */
 const readAtOnce = 2_000
+/** While somebody waits for a page: no statement takes much of the time that there is. */
+const countAtOnce = 500
 
 export interface FailedSlice {
   ids: number[]
@@ -73,8 +75,8 @@ export const countFailed = async (
   let count = 0
   const first: number[] = []
   let after: number | null = null
-  for (let read = 0; read < readAtMost; read += readAtOnce) {
-    const slice: FailedSlice = await sliceFailed(db, filter, { after, ...bounds })
+  for (let read = 0; read < readAtMost; read += countAtOnce) {
+    const slice: FailedSlice = await sliceFailed(db, filter, { after, atOnce: countAtOnce, ...bounds })
     count += slice.ids.length
     first.push(...slice.ids.slice(0, 5 - first.length))
     if (slice.next === null) return { count, isAll: true, first }
