@@ -1407,7 +1407,7 @@ export const guards: readonly Guard[] = [
     'app/runs/run-environment.ts',
     '  return {\n    ...Object',
     '  return {\n    ...parent,\n    ...Object',
-    'supervisor/child-faults.alone.test.ts',
+    'supervisor/child-faults.calm.test.ts',
   ),
   // Files
   guard('files: 0600', 'app/runs/write-file.ts', 'mode = 0o600', 'mode = 0o644', 'runs/files.test.ts'),
