@@ -17,14 +17,17 @@ export interface Machine {
 
 /** @param cgroups the folders named by BGTASK_CGROUPS */
 export const lookAtMachine = async (cgroups: readonly string[]): Promise<Machine> => {
-  const [runAs, noNewPrivileges, prlimit] = await Promise.all([
-    process.getuid?.() === 0
-      ? whyNot('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', ...withoutRights, 'true'])
-      : told`only root can start a process as another user, and this is not root`,
-    whyNot('setpriv', ['--no-new-privs', 'true']),
-    whyNot('prlimit', [`--data=${2 ** 30}`, 'true']),
-  ])
+  const [{ runAs, noNewPrivileges }, prlimit] = await Promise.all([lookAtPrivileges(), whyNot('prlimit', [`--data=${2 ** 30}`, 'true'])])
   return { runAs, noNewPrivileges, prlimit, ...tryLeafPlaces(cgroups) }
+}
+
+const lookAtPrivileges = async (): Promise<Pick<Machine, 'runAs' | 'noNewPrivileges'>> => {
+  const runAs =
+    process.getuid?.() === 0
+      ? await whyNot('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', ...withoutRights, 'true'])
+      : told`only root can start a process as another user, and this is not root`
+  // A process as another user has been without new privileges as well.
+  return { runAs, noNewPrivileges: runAs === null ? null : await whyNot('setpriv', ['--no-new-privs', 'true']) }
 }
 
 /** What setpriv(1) takes from a process that is another user's: it can never get back what it has lost. */

@@ -26,15 +26,15 @@ export const longIterations = async (
   const found = new Map<number, LongIteration>()
   let reads = 0
   for (const loop of loops.filter(({ execType, state }) => execType === 'FOREVER' && state === 'running')) {
-    const { folder, beat } = runtimePaths(config.runtime).run(runName(loop.id, loop.number))
-    const startedAt = beginOf(beat, now)
+    const name = runName(loop.id, loop.number)
+    const startedAt = beginOf(config.runtime, name, now)
     if (startedAt === null || now - startedAt <= farBeyondMs) continue
     const key = `${loop.id} ${startedAt}`
     const known = knownUsual(db, key, now)
     if (known === undefined && ++reads > mostReads) continue
     const usual = known === undefined ? keepUsual(db, key, await usualBefore(db, loop.id, startedAt), now) : known
     if (usual === null || !isFarBeyond(now - startedAt, usual)) continue
-    const ticket = readTicket(folder)
+    const ticket = readTicket(runtimePaths(config.runtime).run(name).folder)
     found.set(loop.id, {
       startedAt,
       ...usual,
@@ -71,12 +71,13 @@ const mostReads = 5
 const mostKept = 5_000
 
 /** When the iteration under way began. One that blocks the event loop from its first moment on could not say so: then, when it was to begin. */
-const beginOf = (path: string, now: number): number | null => {
-  const kept = begins.get(path)
+const beginOf = (runtime: string, name: string, now: number): number | null => {
+  const key = `${runtime} ${name}`
+  const kept = begins.get(key)
   if (kept && Math.abs(now - kept.readAt) < (kept.startedAt === null ? lookAgainMs : lookAgainAtLongMs)) return kept.startedAt
-  const startedAt = startedIn(readBeat(path), now)
-  begins.delete(path)
-  begins.set(path, { readAt: now, startedAt })
+  const startedAt = startedIn(readBeat(runtimePaths(runtime).run(name).beat), now)
+  begins.delete(key)
+  begins.set(key, { readAt: now, startedAt })
   forgetFirst(begins)
   return startedAt
 }

@@ -19,8 +19,8 @@ import { until } from './until.ts'
 
 const password = 'a lantern over the harbour'
 const most = 60
-const warmUps = 3
-const looks = 40
+const warmUps = 10
+const looks = 100
 
 /**
  * How long the server takes for each page when there is a long history: BGTASK_BENCH_RUNS runs, default ten million, on SQLite and MariaDB. It takes
