@@ -15,16 +15,7 @@ import type { SendOptions, SendWish, TaskSender } from './task-sender.ts'
 import { type Answered, overHttp, overSocket, type Transport } from './transport.ts'
 import { isForGood, tellCause, wasNeverSent, whyUnreachable } from './why-unreachable.ts'
 
-export type {
-  CallOptions,
-  LineAnswer,
-  RemoteEdit,
-  RemoteSchedule,
-  RemoteTask,
-  TaskChanges,
-  TaskClientOptions,
-  TaskFilter,
-} from './client-types.ts'
+export type * from './client-types.ts'
 export { TaskClientError } from './task-client-error.ts'
 export type { SendOptions, SendWish, TaskSender } from './task-sender.ts'
 

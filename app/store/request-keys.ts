@@ -115,25 +115,6 @@ export const findLines = (
     return rows.map(row => ({ first: Number(row.first_line), last: Number(row.last_line), answer: row.answer }))
   })
 
-/**
- * Forgets what was answered before that moment: `limit` rows, and those of the same moment. To be repeated until none was removed.
- * @returns how many
- */
-export const pruneRequestKeys = (db: Db, before: number, limit: number): Promise<number> =>
-  withRetries(async () => {
-    const oldest = await db.kysely
-      .selectFrom('bg_request_key')
-      .select('created_at')
-      .where('created_at', '<', before)
-      .orderBy('created_at')
-      .limit(limit)
-      .execute()
-    const last = oldest.at(-1)
-    if (!last) return 0
-    const { numDeletedRows } = await db.kysely.deleteFrom('bg_request_key').where('created_at', '<=', last.created_at).executeTakeFirst()
-    return Number(numDeletedRows)
-  })
-
 const rowsOf = (from: Pick<Db['kysely'], 'selectFrom'>, { tokenId, keyHash }: RequestKey) =>
   from.selectFrom('bg_request_key').where('token_id', '=', tokenId).where('key_hash', '=', keyHash)
 

@@ -37,22 +37,3 @@ export const findResidentStart = (db: Db, host: string, { pid, startTicks, bootI
       .executeTakeFirst()
     return row ? (JSON.parse(row.started_with) as StartedWith) : null
   })
-
-/**
- * Removes a few that were seen last before that moment: `limit` of them, and those of the same moment. To be repeated until none was removed.
- * @returns how many
- */
-export const pruneResidentStarts = (db: Db, before: number, limit: number): Promise<number> =>
-  withRetries(async () => {
-    const oldest = await db.kysely
-      .selectFrom('bg_resident_start')
-      .select('seen_at')
-      .where('seen_at', '<', before)
-      .orderBy('seen_at')
-      .limit(limit)
-      .execute()
-    const last = oldest.at(-1)
-    if (!last) return 0
-    const { numDeletedRows } = await db.kysely.deleteFrom('bg_resident_start').where('seen_at', '<=', last.seen_at).executeTakeFirst()
-    return Number(numDeletedRows)
-  })

@@ -4,9 +4,7 @@ import { pruneBulk } from '../store/bulk.ts'
 import type { Db } from '../store/database.ts'
 import { pruneIncidents } from '../store/notices.ts'
 import { pruneRows } from '../store/prune.ts'
-import { pruneDues } from '../store/prune-dues.ts'
-import { pruneRequestKeys } from '../store/request-keys.ts'
-import { pruneResidentStarts } from '../store/resident-starts.ts'
+import { pruneOldest } from '../store/prune-oldest.ts'
 import type { Log } from './supervisor.ts'
 
 /** Rows deleted in one statement: small, so that nobody waits for the lock. */
@@ -40,10 +38,10 @@ export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' 
   if (runs) log.info(`pruned ${runs} runs`)
   // For some days at least, since a clock may be set back, and then they keep a due time from being served twice.
   const duesBefore = Math.min(endedBefore, Date.now() - keepDuesDays * dayMs)
-  while ((await pruneDues(db, duesBefore, rowsAtOnce)) > 0);
+  while ((await pruneOldest(db, 'bg_schedule_due', duesBefore, rowsAtOnce)) > 0);
   // A run ends some time after its process was seen last.
-  while ((await pruneResidentStarts(db, endedBefore - keepDuesDays * dayMs, rowsAtOnce)) > 0);
-  while ((await pruneRequestKeys(db, Date.now() - keepRequestKeysMs, rowsAtOnce)) > 0);
+  while ((await pruneOldest(db, 'bg_resident_start', endedBefore - keepDuesDays * dayMs, rowsAtOnce)) > 0);
+  while ((await pruneOldest(db, 'bg_request_key', Date.now() - keepRequestKeysMs, rowsAtOnce)) > 0);
   while ((await pruneIncidents(db, endedBefore, rowsAtOnce)) > 0);
   while ((await pruneBulk(db, Date.now() - keepBulkMs, rowsAtOnce)) > 0);
   const rows = await pruneOldAudit(db, config.keepAuditDays)

@@ -45,11 +45,12 @@ import { claimDeliveries, countPending, listIncidents, listLasting, noteTold, pr
 import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
 import { findStartFacts, runsBefore, succeededBefore } from '../../app/store/post-mortem.ts'
 import { pruneRows } from '../../app/store/prune.ts'
+import { pruneOldest } from '../../app/store/prune-oldest.ts'
 import { findItem, listAside, queueStand, queuesWithItems } from '../../app/store/queues.ts'
 import { recentLives } from '../../app/store/recent-lives.ts'
 import { countFailed, discardFailed, retryFailed, sliceFailed } from '../../app/store/recover.ts'
 import { countRecoveryCodes } from '../../app/store/recovery-codes.ts'
-import { findResidentStart, noteResidentStart, pruneResidentStarts } from '../../app/store/resident-starts.ts'
+import { findResidentStart, noteResidentStart } from '../../app/store/resident-starts.ts'
 import { returnTask } from '../../app/store/return-task.ts'
 import { insertSamples, listSamples, rollUpSamples } from '../../app/store/samples.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
@@ -271,7 +272,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       const process = { pid: 1, startTicks: 1, bootId: 'b' }
       await noteResidentStart(db, { host: owner.host, process, startedWith, now: seedTime })
       await findResidentStart(db, owner.host, process)
-      await pruneResidentStarts(db, seedTime - 1, 500)
+      await pruneOldest(db, 'bg_resident_start', seedTime - 1, 500)
     },
   },
   { name: 'list-starts', run: db => listStarts(db, 1, 200) },

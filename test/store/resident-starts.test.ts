@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { findResidentStart, noteResidentStart, pruneResidentStarts } from '../../app/store/resident-starts.ts'
+import { pruneOldest } from '../../app/store/prune-oldest.ts'
+import { findResidentStart, noteResidentStart } from '../../app/store/resident-starts.ts'
 import { dialects, freshDb } from './dialects.ts'
 
 const startedWith = { code: { file: '/app/shop.ts', changedAt: 1, hash: 'abc' }, commit: null, node: '24.1.0', bgtask: '1.0.0' }
@@ -26,8 +27,8 @@ for (const dialect of dialects) {
 
       // Seen again, it is as it was noted first, and stays.
       await noteResidentStart(db, { host: 'h', process, startedWith: { ...startedWith, node: '26.0.0' }, now: now + 10 })
-      assert.equal(await pruneResidentStarts(db, now + 10, 500), 1)
-      assert.equal(await pruneResidentStarts(db, now + 10, 500), 0)
+      assert.equal(await pruneOldest(db, 'bg_resident_start', now + 10, 500), 1)
+      assert.equal(await pruneOldest(db, 'bg_resident_start', now + 10, 500), 0)
       assert.deepEqual(await findResidentStart(db, 'h', process), startedWith)
       assert.equal(await findResidentStart(db, 'h', { ...process, pid: 8 }), null)
     })

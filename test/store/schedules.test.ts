@@ -8,7 +8,7 @@ import { findSchedule } from '../../app/store/find-schedule.ts'
 import { insertSchedule } from '../../app/store/insert-schedule.ts'
 import { listNextSchedules, listSchedules, nextScheduleAt } from '../../app/store/list-schedules.ts'
 import { makeByHand, makeDue } from '../../app/store/make-due.ts'
-import { pruneDues } from '../../app/store/prune-dues.ts'
+import { pruneOldest } from '../../app/store/prune-oldest.ts'
 import { removeSchedule } from '../../app/store/remove-schedule.ts'
 import { scheduleOfTask } from '../../app/store/schedule-of-task.ts'
 import { decideDue } from '../../app/task/decide-due.ts'
@@ -169,7 +169,7 @@ for (const dialect of dialects) {
       assert.equal(await removeSchedule(db, schedule), 'removed')
       assert.equal(await removeSchedule(db, schedule), 'gone')
       assert.equal((await scheduleOfTask(db, task!.id))!.name, null)
-      while ((await pruneDues(db, start + 1_001, 2)) > 0);
+      while ((await pruneOldest(db, 'bg_schedule_due', start + 1_001, 2)) > 0);
       assert.equal(await scheduleOfTask(db, task!.id), null)
     })
 
