@@ -13,7 +13,7 @@ import { databases, openScene, waitFor } from './scene.ts'
 
 const actions = {
   'test/plain': "export const execute = async () => 'done'\n",
-  'test/forever': `import { execForeverInterval } from '${new URL('../../app/index.ts', import.meta.url).pathname}'
+  'test/forever': `import { execForeverInterval } from '${new URL('../../app/index.ts', import.meta.url).href}'
 export const execute = () => execForeverInterval(() => {}, 50)`,
 }
 const eva = { by: 'eva', actor: { name: 'eva', ip: null, via: 'command-line' } } as const

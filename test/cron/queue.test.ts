@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { queueOf } from '../../app/api/queue.ts'
 import type { BgtaskError } from '../../app/errors.ts'
@@ -175,7 +176,7 @@ for (const dialect of dialects) {
       const url = await dialect.newUrl()
       await freshOf(url)
       const each = 120
-      const racer = new URL('queue-racer.ts', import.meta.url).pathname
+      const racer = fileURLToPath(new URL('queue-racer.ts', import.meta.url))
       const done = await Promise.all(
         ['a', 'b', 'c'].map(async name => {
           const { stdout } = await promisify(execFile)(process.execPath, [racer, url, name, String(each), '60000'], { timeout: 120_000 })

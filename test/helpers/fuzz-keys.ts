@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { CompiledQuery } from 'kysely'
 import { claimTasks } from '../../app/store/claim-task.ts'
 import { countTasks } from '../../app/store/count-tasks.ts'
@@ -41,7 +42,7 @@ export interface KeyFuzz {
   figures: Record<string, number>
 }
 
-const fuzzer = new URL('../store/key-fuzzer.ts', import.meta.url).pathname
+const fuzzer = fileURLToPath(new URL('../store/key-fuzzer.ts', import.meta.url))
 
 /**
  * Many processes do all that can be done to tasks with a few unique keys, and what they were answered is held against the tables:

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { changeSchedule, moveSchedule, setScheduleWanted } from '../../app/store/change-schedule.ts'
 import type { Db } from '../../app/store/database.ts'
 import { findSchedule } from '../../app/store/find-schedule.ts'
@@ -17,7 +18,7 @@ import { dialects, freshDb } from './dialects.ts'
 import { newSchedule, scheduledOptions } from './new-schedule.ts'
 
 const start = 1_700_000_000_000
-const racer = new URL('schedule-racer.ts', import.meta.url).pathname
+const racer = fileURLToPath(new URL('schedule-racer.ts', import.meta.url))
 
 for (const dialect of dialects) {
   describe(`schedules of ${dialect.name}`, { skip: dialect.skip }, () => {
