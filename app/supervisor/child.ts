@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
-import { setPriority } from 'node:os'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { launcher, workRoot } from '../paths.ts'
@@ -22,6 +21,7 @@ import { type Ticket, writeTicket } from '../runs/ticket.ts'
 import type { StopFacts } from '../task/end-facts.ts'
 import { isCrash } from '../task/outcome.ts'
 import { believe, type ExitFacts } from './how-it-ended.ts'
+import { lowerPriority } from './lower-priority.ts'
 import { endGroup, signalGroup, sweep, whatResists } from './signal-run.ts'
 
 /** All children are measured together: what was read for one will do for the others. */
@@ -87,7 +87,7 @@ export class Child {
     spawned.unref()
     // It lives: from here on nothing may throw, or nobody would look after it. Without its process the ticket still has its mark.
     child.#tryTo('completing its ticket', () => writeTicket(folder, { ...ticket, process: identity }))
-    child.#tryTo('lowering its priority', () => lowerPriority(identity.pid))
+    child.#tryTo('lowering its priority', () => lowerPriority(identity.pid, 5))
     const readyPipe = spawned.stdio[4]!
     readyPipe.once('close', () => child.#becomeReady())
     readyPipe.once('error', () => child.#becomeReady())
@@ -366,13 +366,3 @@ const hasGroup = (groupId: number) => {
 const survivorsSentence = (survivors: Child['survivors']) =>
   survivors.length > 0 &&
   `Still alive after SIGKILL: ${survivors.map(({ pid, command }) => `${pid} ${command}`).join('; ')}. End them by hand, or restart the machine.`
-
-// So that a hundred busy runs do not make the supervisor late. It may be dead already; then there is nothing to lower.
-const lowerPriority = (pid: number) => {
-  if (readStat(pid)?.state === 'Z') return
-  try {
-    setPriority(pid, 5)
-  } catch (error) {
-    if (readStat(pid)) throw error
-  }
-}

@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
-import { getPriority, setPriority } from 'node:os'
 import type { Config } from '../config.ts'
 import { launcher, workRoot } from '../paths.ts'
-import { identify, isAlive, type ProcessIdentity, readStat } from '../runs/process-identity.ts'
+import { identify, isAlive, type ProcessIdentity } from '../runs/process-identity.ts'
 import { type ResidentTicket, residentPaths } from '../runs/resident-files.ts'
 import { runEnvironment } from '../runs/run-environment.ts'
 import { SpawnFailed } from './child.ts'
@@ -24,17 +23,6 @@ export const startResident = async (config: Config, ticket: ResidentTicket, fold
     throw new SpawnFailed(cause)
   } finally {
     closeSync(output)
-  }
-}
-
-/** So that busy residents do not make the supervisor late. It may be dead already; then there is nothing to lower. */
-export const lowerPriority = (pid: number) => {
-  if (readStat(pid)?.state === 'Z') return
-  try {
-    // Only a little: its tasks are many and short, and whoever adds one waits for it.
-    setPriority(pid, Math.min(19, getPriority() + 2))
-  } catch (error) {
-    if (readStat(pid)) throw error
   }
 }
 

@@ -22,8 +22,9 @@ import type { ClaimedTask } from '../store/claim-of-action.ts'
 import { runName } from '../task/run.ts'
 import { HandedPages } from './handed-pages.ts'
 import { howItEnded } from './how-it-ended.ts'
+import { lowerPriority } from './lower-priority.ts'
 import type { ResidentView } from './plan-residents.ts'
-import { lowerPriority, startResident } from './resident-process.ts'
+import { startResident } from './resident-process.ts'
 import { endGroup, sweep, whatResists } from './signal-run.ts'
 
 /** A run that a resident holds. Times with `At` are monotonic, but for `beganAt`. */
@@ -131,7 +132,8 @@ export class Resident {
     spawned.once('exit', (code, signal) => void resident.#end(code, signal))
     spawned.unref()
     resident.#tryTo('completing its ticket', () => writeResidentTicket(folder, resident.ticket))
-    resident.#tryTo('lowering its priority', () => lowerPriority(pid))
+    // Only a little: its tasks are many and short, and whoever adds one waits for it.
+    resident.#tryTo('lowering its priority', () => lowerPriority(pid, 2))
     resident.#follow()
     return resident
   }
