@@ -192,11 +192,12 @@ export class Residents {
     }
   }
 
-  /** Tasks of any action may have come to be due. */
-  wake(): void {
+  /** Tasks of any action may have come to be due. Resolves when those were handed over that could be at once; never throws. */
+  async wake(): Promise<void> {
     if (this.#actions.size === 0) return
     for (const known of this.#actions.values()) known.due = true
     this.workSoon()
+    await this.#working
   }
 
   /** Whether the run is in somebody's hands, or its end on its way into the database. */

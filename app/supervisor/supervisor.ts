@@ -177,9 +177,9 @@ export class Supervisor {
 
   /** Somebody rang: a task has been added on this host, or a wish changed. */
   wake(): void {
-    // Those who have a process waiting need not wait for all that is read at a refresh.
-    this.#residents?.wake()
-    this.refreshSoon()
+    // Those who have a process waiting need not wait for all that is read at a refresh: its statements would come between theirs.
+    if (this.#residents) void this.#residents.wake().then(() => this.refreshSoon())
+    else this.refreshSoon()
   }
 
   /** The same for those who cannot wait for it. */
@@ -284,7 +284,7 @@ export class Supervisor {
         isResident: () => this.#whoIsResident(),
       })
       this.#take(wishes, claims)
-      this.#residents?.wake()
+      void this.#residents?.wake()
       if (!this.#recorder.hasWork) return
       await this.#recorder.flush(db, trouble)
       this.#tellPanels()
