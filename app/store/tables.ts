@@ -243,7 +243,7 @@ export interface NoticeRow {
 export interface CounterRow {
   name: 'ended' | 'removed'
   state: string
-  /** Days since 1970 (UTC); 0 for `removed`. */
+  /** Days since 1970 (UTC); 0 for `removed`, and for all days of which the rows were added up. */
   day: number
   /** Each host counts in rows of its own, so that hosts do not wait for one another. */
   host: string

@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts'
 import { oldestAuditAt, pruneAudit } from '../store/audit.ts'
 import { pruneBulk } from '../store/bulk.ts'
+import { rollUpCounters } from '../store/counters.ts'
 import type { Db } from '../store/database.ts'
 import { pruneIncidents } from '../store/notices.ts'
 import { pruneRows } from '../store/prune.ts'
@@ -22,9 +23,12 @@ const keepRequestKeysMs = 25 * 3_600_000
 /** For so long what was done to many tasks at once can be undone. */
 const keepBulkMs = 7 * dayMs
 
+/** Nobody counts on days that are over for so long, however clocks differ. */
+const addUpAfterMs = 2 * dayMs
+
 /**
  * Removes what is older than the configuration keeps: rows of ended ONCE tasks and of a loop's old runs, rows of the audit,
- * and what requests with a key were answered.
+ * and what requests with a key were answered. Counts of days that are over become one.
  * In small steps, so that the database does not notice. Run folders are pruned apart: that needs no database.
  */
 export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' | 'keepAuditDays'>, db: Db, log: Log): Promise<void> => {
@@ -44,6 +48,7 @@ export const pruneHistory = async (config: Pick<Config, 'keepRuns' | 'keepDays' 
   while ((await pruneOldest(db, 'bg_request_key', Date.now() - keepRequestKeysMs, rowsAtOnce)) > 0);
   while ((await pruneIncidents(db, endedBefore, rowsAtOnce)) > 0);
   while ((await pruneBulk(db, Date.now() - keepBulkMs, rowsAtOnce)) > 0);
+  while ((await rollUpCounters(db, Date.now() - addUpAfterMs, rowsAtOnce)) > 0);
   const rows = await pruneOldAudit(db, config.keepAuditDays)
   if (rows) log.info(`pruned ${rows} rows of the audit`)
 }

@@ -10,6 +10,7 @@ import { cancelMany, deleteMany, putBackMany, restartMany, runMany, startMany, s
 import { claimOfAction } from '../../app/store/claim-of-action.ts'
 import { claimTask } from '../../app/store/claim-task.ts'
 import { countEnded, countTasks } from '../../app/store/count-tasks.ts'
+import { rollUpCounters } from '../../app/store/counters.ts'
 import { readCron } from '../../app/store/cron.ts'
 import { listParts } from '../../app/store/cron-parts.ts'
 import { type Db, openDatabase } from '../../app/store/database.ts'
@@ -326,6 +327,7 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
   { name: 'running now', run: db => listRunningNow(db, 12) },
   { name: 'next', run: db => listNext(db, 6) },
   { name: 'counts', most: 100_000, run: async db => [await countTasks(db), await countEnded(db, seedTime)] },
+  { name: 'counts of days that are over', run: db => rollUpCounters(db, seedTime, 100) },
   { name: 'metrics', most: 108_000, run: db => readMetricRows(db, 9_000) },
   {
     name: 'the last successes of loops',

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { RunEnd } from '../../app/runs/outcome-file.ts'
 import { claimTask } from '../../app/store/claim-task.ts'
+import { endedEver, noteEnded, noteRemoved, presentFinal, rollUpCounters } from '../../app/store/counters.ts'
 import type { Db } from '../../app/store/database.ts'
 import { endOnceMany } from '../../app/store/end-once.ts'
 import { endSucceeded } from '../../app/store/end-succeeded.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { noteLoopSuccesses } from '../../app/store/loop-successes.ts'
 import { readMetricRows } from '../../app/store/metric-rows.ts'
+import { migrate } from '../../app/store/migrate.ts'
 import { pruneRows } from '../../app/store/prune.ts'
 import { listRunCounts, noteRunEnds } from '../../app/store/run-counts.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
@@ -49,6 +51,56 @@ for (const dialect of dialects) {
         db,
         ends.map(({ taskId, number = 1, how }) => ({ taskId, number, end: how, decide: task => afterOnce(task, how, now, 0.5) })),
       )
+
+    test('counts of tasks of days that are over become one row each, and every sum stays what it was while hosts count on', async () => {
+      const url = await dialect.newUrl()
+      const db = await reopen(url)
+      await migrate(db)
+      const other = await reopen(url)
+      const day = 86_400_000
+      const states = ['succeeded', 'failed', 'cancelled'] as const
+      const note = (host: string, at: number) =>
+        transact(db, trx =>
+          noteEnded(
+            db,
+            trx,
+            states.map((state, index) => ({ state, n: index + 1 })),
+            host,
+            at,
+          ),
+        )
+      for (let ago = 0; ago < 6; ago++) for (const host of ['a', 'b', '']) await note(host, now - ago * day)
+      await transact(db, trx => noteRemoved(db, trx, [{ state: 'failed', n: 5 }]))
+      const rows = async () =>
+        Number(
+          (await db.kysely
+            .selectFrom('bg_counter')
+            .select(({ fn }) => fn.countAll().as('n'))
+            .executeTakeFirst())!.n,
+        )
+      const ever = { succeeded: 18, failed: 36, cancelled: 54 }
+      assert.equal(await rows(), 55)
+      assert.deepEqual(await endedEver(db.kysely), ever)
+      // Two hosts do it at once, a few rows at a time, while another counts.
+      const rollUp = async (by: Db) => {
+        let rolled = 0
+        for (let some = 1; some > 0; rolled += some) {
+          some = await rollUpCounters(by, now - 2 * day, 2)
+          const seen = await endedEver(by.kysely)
+          assert.ok(seen.succeeded >= 18 && seen.succeeded <= 28, JSON.stringify(seen))
+        }
+        return rolled
+      }
+      const count = async () => {
+        for (let times = 0; times < 10; times++) await note('c', now)
+      }
+      const [first, second] = await Promise.all([rollUp(db), rollUp(other), count()])
+      assert.equal(first + second, 3 * 3 * 3, 'three days of three hosts')
+      assert.deepEqual(await endedEver(db.kysely), { succeeded: 28, failed: 56, cancelled: 84 })
+      assert.deepEqual(await presentFinal(db.kysely), { succeeded: 28, failed: 51, cancelled: 84 })
+      assert.equal(await rows(), 3 + 27 + 1 + 3, 'one for what is over, the last three days, what was removed, and the host that counted')
+      assert.equal(await rollUpCounters(db, now - 2 * day, 100), 0)
+    })
 
     test('each end is counted once, by its action and outcome, however often it is recorded', async () => {
       const db = await freshDb(dialect)

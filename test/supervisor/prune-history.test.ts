@@ -6,9 +6,11 @@ import { openRuns } from '../../app/runs/open-runs.ts'
 import { type Ticket, writeTicket } from '../../app/runs/ticket.ts'
 import { appendAudit, checkAuditChain, listAudit } from '../../app/store/audit.ts'
 import { claimTask } from '../../app/store/claim-task.ts'
+import { endedEver, noteEnded } from '../../app/store/counters.ts'
 import { endOnce } from '../../app/store/end-once.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
+import { transact } from '../../app/store/transact.ts'
 import { createFolderPruner, type EndedFolder, foldersToRemove } from '../../app/supervisor/prune-folders.ts'
 import { pruneHistory } from '../../app/supervisor/prune-history.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
@@ -67,7 +69,15 @@ test('old runs and tasks go, the last runs of a loop and what is still open stay
   openRuns(runtime).add(`${waiting.id}-1`)
 
   const config = { runtime, keepRuns: 2, keepDays: 7, keepAuditDays: 400, keepBytes: 1e9 }
+  const oldDays = async () =>
+    (await db.kysely.selectFrom('bg_counter').select('day').where('name', '=', 'ended').where('day', '>', 0).execute()).filter(
+      row => row.day < Date.now() / day - 4,
+    )
+  await transact(db, trx => noteEnded(db, trx, [{ state: 'succeeded', n: 7 }], 'gone', Date.now() - 400 * day))
+  const { succeeded } = await endedEver(db.kysely)
+  assert.equal((await oldDays()).length, 1)
   await pruneHistory(config, db, silent)
+  assert.deepEqual([await oldDays(), (await endedEver(db.kysely)).succeeded], [[], succeeded])
   await createFolderPruner(config, silent)()
 
   assert.deepEqual(
