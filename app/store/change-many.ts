@@ -1,9 +1,11 @@
-import { CompiledQuery, sql } from 'kysely'
-import { type EndedState, noteEnded, noteRemoved } from './counters.ts'
+import { CompiledQuery } from 'kysely'
+import { wasCancelledWaiting } from '../task/cancelled-waiting.ts'
+import { type EndedState, noteEnded } from './counters.ts'
 import type { Db } from './database.ts'
 import { forUpdate } from './for-update.ts'
 import { fromIndex } from './from-index.ts'
 import { removeEnded } from './remove-ended.ts'
+import { returnLocked } from './return-task.ts'
 import { fromReason, toTask } from './rows.ts'
 import { takeKeys } from './take-keys.ts'
 import { type Executor, transact } from './transact.ts'
@@ -167,25 +169,8 @@ const stop = async (db: Db, trx: Executor, ids: readonly number[], { by, now }: 
 
 /** Those that this act cancelled, and nobody touched since, wait again, for the time that they waited for. */
 const uncancel = async (db: Db, trx: Executor, ids: readonly number[], { by, now }: ManyStep, cancelledBy: string) => {
-  const ours = (await lock(db, trx, ids)).filter(
-    ({ state, reason }) => state === 'cancelled' && reason?.code === 'cancelled' && reason.by === cancelledBy,
-  )
-  const free = await takeKeys(
-    trx,
-    ours.map(({ id, uniqueKey }) => ({ id, unique_key: uniqueKey })),
-  )
-  if (free.length > 0) {
-    await trx
-      .updateTable(fromIndex(db, 'PRIMARY'))
-      .set({
-        ...{ state: 'waiting', wanted: 'up', finished_at: null, updated_at: now },
-        reason: fromReason({ code: 'wished-again', at: now, by }),
-        due: sql`CASE WHEN run_at > ${now} THEN 'later' ELSE 'now' END`,
-      })
-      .where('id', 'in', free)
-      .execute()
-    await noteRemoved(db, trx, [{ state: 'cancelled', n: free.length }])
-  }
+  const ours = (await lock(db, trx, ids)).filter(task => wasCancelledWaiting(task) && task.reason?.by === cancelledBy)
+  const free = await returnLocked(db, trx, ours, by, now)
   return { ids: free, held: ours.length - free.length }
 }
 

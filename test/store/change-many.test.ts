@@ -5,9 +5,11 @@ import { cancelMany, deleteMany, putBackMany, restartMany, runMany, startMany, s
 import { claimTask } from '../../app/store/claim-task.ts'
 import { presentFinal } from '../../app/store/counters.ts'
 import type { Db } from '../../app/store/database.ts'
+import { endOnce } from '../../app/store/end-once.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { insertTasks, type NewTask } from '../../app/store/insert-task.ts'
 import { wishUp } from '../../app/store/wishes.ts'
+import { afterOnce } from '../../app/task/after-once.ts'
 import type { TaskState } from '../../app/task/task.ts'
 import { dialects, freshDb } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
@@ -123,8 +125,26 @@ for (const dialect of dialects) {
           [late, 'later', now + 9_000],
         ],
       )
-      assert.deepEqual(await look([plain!, keyed!]), ['waiting up wished-again #901', 'cancelled down cancelled #900'])
+      assert.deepEqual(await look([plain!, late!, keyed!]), [
+        'waiting up added #901',
+        'waiting up due-later #901',
+        'cancelled down cancelled #900',
+      ])
+      assert.equal((await findTask(db, late!))!.reason!.until, now + 9_000)
       assert.equal((await presentFinal(db.kysely)).cancelled, 2)
+    })
+
+    test('one that waited for its next try is put back with the tries that it had left, and says so', async () => {
+      const [id] = await add({ maxAttempts: 3 })
+      const { number } = (await claimTask(db, (await findTask(db, id!))!, owner, now))!
+      const how = { kind: 'failed', content: null, error: 'no', exitCode: 1, signal: null, endedAt: now } as const
+      const end = { ...how, iterations: null, peakMemoryBytes: null, cpuMs: null }
+      await endOnce(db, id!, number, end, task => afterOnce(task, end, now, 0.5))
+      const { runAt } = (await findTask(db, id!))!
+      await cancelMany(db, [id!], step)
+      assert.equal((await putBackMany(db, [id!], { bulkId: 901, by: '#901', now: now + 9, of: 900, act: 'cancellation' })).changed, 1)
+      const { attempt, reason } = (await findTask(db, id!))!
+      assert.deepEqual([attempt, reason], [1, { code: 'retry', at: now + 9, until: runAt, failures: 1 }])
     })
 
     test('one that somebody ran again and cancelled since is theirs, and not put back', async () => {
