@@ -1,13 +1,10 @@
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
-import { LineFollower } from '../runs/line-follower.ts'
 import type { RunEnd } from '../runs/outcome-file.ts'
 import { bootId, isAlive, type ProcessIdentity, readRssBytes, readStat } from '../runs/process-identity.ts'
 import { readOutput } from '../runs/read-output.ts'
 import {
-  type Handed,
-  parseHanded,
   parseTold,
   type ResidentTicket,
   type ResidentVerdict,
@@ -20,10 +17,10 @@ import type { StopRequest } from '../runs/stop-file.ts'
 import { readJson, writeJson } from '../runs/write-file.ts'
 import type { ClaimedTask } from '../store/claim-of-action.ts'
 import { runName } from '../task/run.ts'
-import { HandedPages } from './handed-pages.ts'
 import { howItEnded } from './how-it-ended.ts'
 import { lowerPriority } from './lower-priority.ts'
 import type { ResidentView } from './plan-residents.ts'
+import { ResidentPages } from './resident-pages.ts'
 import { startResident } from './resident-process.ts'
 import { endGroup, sweep, whatResists } from './signal-run.ts'
 
@@ -64,8 +61,6 @@ const gatherMs = 4
 /** Tasks may lie there ahead of their turn for about so long, by how fast the last ones were. */
 const aheadMs = 100
 const mostAhead = 1_000
-/** A page of handed or told goes over to the next one beyond this. */
-const pageBytes = 4_000_000
 /** No sign of life for so long while it has begun something: its event loop is blocked, or the process is stopped. */
 const blockedAfterMs = 3_000
 const killWaitMs = 1_500
@@ -88,12 +83,7 @@ export class Resident {
   readonly startedAt: number
   readonly #identity: ProcessIdentity
   readonly #on: ResidentEvents
-  readonly #paths: ReturnType<typeof residentPaths>
-  readonly #handedPages: HandedPages
-  #told: LineFollower
-  #toldPage = 1
-  /** Ends told on a page that are not in the database yet, and whether more may come there. */
-  readonly #pages = new Map<number, { unrecorded: number; closed: boolean }>()
+  readonly #pages: ResidentPages
   #readTimer: NodeJS.Timeout | null = null
   #readAt = Number.NEGATIVE_INFINITY
   #idleSince: number | null
@@ -110,10 +100,9 @@ export class Resident {
     this.adopted = adopted
     this.#identity = identity
     this.#on = on
-    this.#paths = residentPaths(folder)
-    this.#told = new LineFollower(this.#paths.told(1))
-    this.#handedPages = new HandedPages(this.#paths.handed, {
-      cut: adopted,
+    this.#pages = new ResidentPages(folder, {
+      adopted,
+      isHeldFrom: page => [...this.held.values()].some(run => run.page === page),
       trouble: sentence => on.trouble(`resident ${this.name}: ${sentence}`),
     })
     this.startedAt = performance.now() - Math.max(0, Date.now() - ticket.startedAt)
@@ -155,7 +144,7 @@ export class Resident {
   }
   /** Ends that are not in the database yet. */
   get unrecorded(): number {
-    return [...this.#pages.values()].reduce((sum, page) => sum + page.unrecorded, 0)
+    return this.#pages.unrecorded
   }
 
   view(now: number): ResidentView {
@@ -183,19 +172,19 @@ export class Resident {
   /** @returns those that could not be handed over: a full disk */
   hand(tasks: readonly ClaimedTask[]): ClaimedTask[] {
     const lines = tasks.map(task => ({ task, line: Buffer.from(taskLine(task)) }))
-    const bytes = this.#handedPages.append(Buffer.concat(lines.map(({ line }) => line)))
+    const bytes = this.#pages.append(Buffer.concat(lines.map(({ line }) => line)))
     if (this.held.size === 0) this.#window = { ends: 0, since: performance.now() }
     let sum = 0
     const left: ClaimedTask[] = []
     for (const { task, line } of lines) {
       sum += line.length
       // A line that is there as a whole is read.
-      if (sum <= bytes) this.#hold(task, this.#handedPages.page)
+      if (sum <= bytes) this.#hold(task, this.#pages.handedPage)
       else left.push(task)
     }
     this.handed += tasks.length - left.length
     if (this.held.size) this.#idleSince = null
-    if (this.#handedPages.bytes > pageBytes || this.#told.position > pageBytes) this.#turnOver()
+    this.#pages.turnOverWhenFull()
     return left
   }
 
@@ -204,14 +193,14 @@ export class Resident {
     const run = this.held.get(name)
     if (!run || run.stop || this.#ended) return
     run.stop = { why, killAt: performance.now() + run.graceMs }
-    this.#say({ stop: name, why })
+    this.#pages.say({ stop: name, why })
     this.#planKill()
   }
 
   /** No more tasks; it goes when what it has begun has ended. @param interrupt also asks those to end */
   leave(because: string, { interrupt = false } = {}): void {
     if (this.#ended) return
-    if (this.state !== 'leaving') this.#say({ leave: because })
+    if (this.state !== 'leaving') this.#pages.say({ leave: because })
     this.state = 'leaving'
     // Also those that it may have begun without our knowing yet.
     if (interrupt) for (const name of this.held.keys()) this.stop(name, 'interrupted')
@@ -266,23 +255,8 @@ export class Resident {
     })
   }
 
-  #say(wish: Handed): void {
-    const line = Buffer.from(`${JSON.stringify(wish)}\n`)
-    if (this.#handedPages.append(line) < line.length) this.#on.trouble(`resident ${this.name} could not be told ${JSON.stringify(wish)}`)
-  }
-
-  #turnOver(): void {
-    if (this.#handedPages.page !== this.#toldPage) return // it has not followed to the last one yet
-    this.#tryTo('making its next page', () => {
-      const next = this.#handedPages.page + 1
-      for (const path of [this.#paths.handed(next), this.#paths.told(next)]) closeSync(openSync(path, 'a', 0o600))
-      this.#say({ next })
-      this.#handedPages.turnTo(next)
-    })
-  }
-
   #follow(): void {
-    this.#told.watch(() => this.#readSoon())
+    this.#pages.watch(() => this.#readSoon())
     this.#readSoon()
   }
 
@@ -309,7 +283,7 @@ export class Resident {
   }
 
   #readLines(): number {
-    const lines = this.#tryTo('reading what it tells', () => this.#told.read()) ?? []
+    const lines = this.#pages.read()
     const before = this.held.size
     for (const line of lines) {
       const told = parseTold(line)
@@ -317,6 +291,14 @@ export class Resident {
     }
     this.#reckon(before)
     return lines.length
+  }
+
+  /** Up to the end of the last page. */
+  #readAll(): void {
+    for (let lines = 1, page = 0; lines > 0 || page !== this.#pages.toldPage; ) {
+      page = this.#pages.toldPage
+      lines = this.#readLines()
+    }
   }
 
   /** How many tasks it should have in hand, by how fast the last ones were. */
@@ -351,16 +333,12 @@ export class Resident {
       this.state = 'leaving'
       this.#on.broken(this, told.broken)
     } else if ('next' in told) {
-      this.#told.close()
-      this.#pageOf(this.#toldPage).closed = true
-      this.#tidy(this.#toldPage)
-      this.#toldPage = told.next
-      this.#told = new LineFollower(this.#paths.told(told.next))
+      this.#pages.followTo(told.next)
       if (!this.#ended) this.#follow()
     } else if ('held' in told) {
       const there = new Map(told.held)
       // What is not among it had ended, and was in the database, before the page that told of it was removed.
-      for (const [name, run] of this.held) if (run.page < this.#toldPage && !there.has(name)) this.held.delete(name)
+      for (const [name, run] of this.held) if (run.page < this.#pages.toldPage && !there.has(name)) this.held.delete(name)
       for (const [name, beganAt] of there) if (beganAt) this.#hear({ began: name, at: beganAt })
     }
   }
@@ -370,31 +348,10 @@ export class Resident {
     if (!run) return
     this.held.delete(name)
     this.#window.ends++
-    const page = this.#toldPage
-    this.#pageOf(page).unrecorded++
+    const recorded = this.#pages.noteEnd()
     this.#on.ended(this, run, end, () => {
-      this.#pageOf(page).unrecorded--
-      this.#tidy(page)
-      if (run.page !== page) this.#tidy(run.page)
-    })
-  }
-
-  #pageOf(page: number) {
-    const known = this.#pages.get(page)
-    if (known) return known
-    const made = { unrecorded: 0, closed: false }
-    this.#pages.set(page, made)
-    return made
-  }
-
-  /** Removes a page of which all is in the database. The last one stays until the process has gone. */
-  #tidy(page: number): void {
-    const known = this.#pages.get(page)
-    if (known?.closed !== true || known.unrecorded > 0) return
-    for (const run of this.held.values()) if (run.page === page) return
-    this.#pages.delete(page)
-    this.#tryTo('removing a page', () => {
-      for (const path of [this.#paths.handed(page), this.#paths.told(page)]) rmSync(path, { force: true })
+      recorded()
+      this.#pages.tidy(run.page)
     })
   }
 
@@ -420,7 +377,7 @@ export class Resident {
       culprits: late.map(run => ({ name: run.name, why: run.stop!.why, graceMs: run.graceMs })),
     }
     // Before the signal: should we die now, the next supervisor finds who is to blame and who is not.
-    this.#tryTo('writing why it is ended', () => writeJson(this.#paths.end, verdict))
+    this.#tryTo('writing why it is ended', () => writeJson(residentPaths(this.folder).end, verdict))
     this.state = 'leaving'
     this.#on.trouble(`resident ${this.#identity.pid} (${this.ticket.action}) is ended: ${verdict.why}`)
     endGroup(this.#identity)
@@ -431,10 +388,7 @@ export class Resident {
     if (this.#ended) return
     const endedAt = Date.now()
     // All that it said before it died.
-    for (let lines = 1, page = 0; lines > 0 || page !== this.#toldPage; ) {
-      page = this.#toldPage
-      lines = this.#readLines()
-    }
+    this.#readAll()
     this.#ended = true
     this.state = 'leaving'
     this.#close()
@@ -445,7 +399,7 @@ export class Resident {
       this.#on.trouble(
         `resident ${this.name}: still alive after SIGKILL: ${survivors.map(({ pid, command }) => `${pid} ${command}`).join('; ')}`,
       )
-    const verdict = this.#tryTo('reading why it was ended', () => readJson<ResidentVerdict>(this.#paths.end))
+    const verdict = this.#tryTo('reading why it was ended', () => readJson<ResidentVerdict>(residentPaths(this.folder).end))
     const tail = this.held.size ? (this.#tryTo('reading its output', () => readOutput(this.folder, { maxBytes: 8_192 }).text) ?? '') : ''
     for (const run of [...this.held.values()]) {
       const culprit = verdict?.culprits.find(({ name }) => name === run.name)
@@ -456,15 +410,12 @@ export class Resident {
       else if (verdict) this.#over(run.name, { ...givenBack(), error: `Its resident runner was ended: ${verdict.why}.` })
       else this.#over(run.name, howItEnded({ ...facts, stop: run.stop && { ...run.stop, by: null, graceMs: run.graceMs, at: endedAt } }))
     }
-    for (const page of this.#pages.keys()) this.#pageOf(page).closed = true
-    this.#pageOf(this.#handedPages.page).closed = true
-    for (const page of [...this.#pages.keys()]) this.#tidy(page)
+    this.#pages.closeAll()
     this.#on.gone(this)
   }
 
   #close(): void {
-    this.#told.close()
-    this.#handedPages.close()
+    this.#pages.close()
     for (const timer of [this.#readTimer, this.#killTimer]) if (timer) clearTimeout(timer)
     this.#readTimer = null
     this.#killTimer = null
@@ -472,28 +423,15 @@ export class Resident {
 
   /** Reads what an earlier life and the resident wrote to each other. */
   #recall(): void {
-    const pages = pagesIn(this.folder)
-    for (const page of pages.handed) {
-      const text = this.#tryTo('reading what it was handed', () => readFileSync(this.#paths.handed(page), 'utf8')) ?? ''
-      this.#handedPages.goOn(page, Buffer.byteLength(text))
-      const whole = text.slice(0, text.lastIndexOf('\n') + 1)
-      for (const line of whole.split('\n')) {
-        const wish = parseHanded(line)
-        if (wish && 'task' in wish) {
-          // Whether it holds a key is for the rows to say, so that each of these is looked at.
-          this.#hold({ ...wish.task, params: JSON.stringify(wish.params), keyed: true }, page)
-          this.handed = Math.max(this.handed, wish.task.nth)
-        } else if (wish && 'leave' in wish) this.state = 'leaving'
-      }
-    }
-    const first = pages.told[0] ?? this.#handedPages.page
-    this.#toldPage = first
-    this.#told = new LineFollower(this.#paths.told(first))
-    // Quietly up to the end of the last page; from there on it is followed.
-    for (let lines = 1, page = 0; lines > 0 || page !== this.#toldPage; ) {
-      page = this.#toldPage
-      lines = this.#readLines()
-    }
+    this.#pages.recall((wish, page) => {
+      if ('task' in wish) {
+        // Whether it holds a key is for the rows to say, so that each of these is looked at.
+        this.#hold({ ...wish.task, params: JSON.stringify(wish.params), keyed: true }, page)
+        this.handed = Math.max(this.handed, wish.task.nth)
+      } else if ('leave' in wish) this.state = 'leaving'
+    })
+    // Quietly; from there on it is followed.
+    this.#readAll()
     if (this.held.size) this.#idleSince = null
   }
 
@@ -516,13 +454,3 @@ const givenBack = (): RunEnd => ({
 // The params are JSON already.
 const taskLine = ({ id, uid, number, nth, type, creator, attempt, timeoutMs, graceMs, params }: ClaimedTask): string =>
   `{"task":${JSON.stringify({ id, uid, number, nth, type, creator, attempt, timeoutMs, graceMs })},"params":${params.includes('\n') ? JSON.stringify(JSON.parse(params)) : params}}\n`
-
-const pagesIn = (folder: string): { handed: number[]; told: number[] } => {
-  const names = existsSync(folder) ? readdirSync(folder) : []
-  const numbered = (pattern: RegExp) =>
-    names
-      .flatMap(name => pattern.exec(name)?.[1] ?? [])
-      .map(Number)
-      .sort((a, b) => a - b)
-  return { handed: numbered(/^handed-(\d+)\.ndjson$/), told: numbered(/^told-(\d+)\.ndjson$/) }
-}
