@@ -4,11 +4,14 @@ import { told } from '../task/told.ts'
 import { isKnown, mapSecrets, type Place } from './redact-json.ts'
 import type { Redactor } from './redactor.ts'
 import { hideUrlPasswords, urlPasswords } from './url-passwords.ts'
+import { newlyTo } from './where-to.ts'
 
 /** Params to begin a form with: each secret is a placeholder, `[redacted 1]`, which means "as before" when it comes back. */
 export interface Prefill {
   shown: Json
   hidden: readonly Hidden[]
+  /** The params themselves have a text in them that looks like a placeholder. */
+  hasMarks: boolean
 }
 
 /** What a placeholder stands for: number 1 is the first of the list. */
@@ -27,7 +30,7 @@ export const prefillParams = (params: Json, redactor: Redactor): Prefill => {
     number: (number, place) => (isKnown(number, redactor) ? hide(place, number, true) : number),
     text: (text, place) => hideParts(text, redactor, found => hide(place, found, false)),
   })
-  return { shown, hidden }
+  return { shown, hidden, hasMarks: hasMarks(params) }
 }
 
 const hideParts = (text: string, redactor: Redactor, mark: (found: string) => string): string =>
@@ -36,11 +39,14 @@ const hideParts = (text: string, redactor: Redactor, mark: (found: string) => st
 /**
  * Puts what was hidden back where its placeholder still stands. A placeholder means something only in the place that it had
  * (in a list, the order may change), and only where the new params have it hidden again by what they keep: else a secret could be
- * moved to where it is shown, or what hides it could be taken away around it.
+ * moved to where it is shown, or what hides it could be taken away around it. Nor may the params name another host than they did: what cannot be
+ * read cannot be sent to somebody else either.
+ * @param prefill what the form began with
  * @param redactorOf finds the secrets of given params, as it will where the new ones are shown
  * @throws BgtaskError `refused`, naming the place
  */
-export const restoreParams = (given: Json, hidden: readonly Hidden[], redactorOf: (params: Json) => Redactor): Json => {
+export const restoreParams = (given: Json, prefill: Prefill, redactorOf: (params: Json) => Redactor): Json => {
+  const { shown, hidden } = prefill
   const kept: Kept[] = []
   const restore = (json: Json, at: Steps): Json => {
     if (typeof json === 'string') return restoreText(json, at, hidden, kept)
@@ -54,9 +60,16 @@ export const restoreParams = (given: Json, hidden: readonly Hidden[], redactorOf
     )
   }
   const restored = restore(given, [])
-  if (kept.length > 0) requireHidden(restored, kept, redactorOf)
+  if (kept.length > 0) {
+    requireHidden(restored, kept, redactorOf)
+    const elsewhere = newlyTo(given, shown)
+    if (elsewhere) throw sentElsewhere(elsewhere)
+  }
+  if (hasMarks(restored) && !prefill.hasMarks) throw noPlaceholder()
   return restored
 }
+
+const hasMarks = (params: Json): boolean => JSON.stringify(params).includes('[redacted')
 
 export const isPlaceholder = (text: string): boolean => /^\[redacted(?: \d{1,6})?\]$/.test(text)
 
@@ -212,4 +225,16 @@ const misplaced = (placeholder: string, place: Place) =>
   new BgtaskError(
     'refused',
     told`${['params', ...place.filter(step => step !== '*')].join('.')} has ${placeholder} in it, which stands for a hidden value in its own place only, for all of that, and only where it is hidden again. Leave it as it was, or replace all of it by the value itself.`,
+  )
+
+const sentElsewhere = ({ place, to }: { place: Place; to: string }) =>
+  new BgtaskError(
+    'refused',
+    told`${['params', ...place.filter(step => step !== '*')].join('.')} names ${to.slice(0, 200)}, which was not there before, and hidden values are left as they are. Give them anew with it, so that none is sent where it does not belong.`,
+  )
+
+const noPlaceholder = () =>
+  new BgtaskError(
+    'refused',
+    told`The params have [redacted] in them, which stands for a hidden value in its own place only. Leave it as it was told, or give the value itself.`,
   )

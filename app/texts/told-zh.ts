@@ -303,6 +303,10 @@ export const toldZh: Readonly<Record<string, string>> = {
     '{0} 是显示时代替隐藏值的占位文字，不是值本身。请给出值本身。',
   '{0} has {1} in it, which stands for a hidden value in its own place only, for all of that, and only where it is hidden again. Leave it as it was, or replace all of it by the value itself.':
     '{0} 中有 {1}，它只能在原处整体代替隐藏的值，且那里仍须是会被隐藏的位置。请保持原样，或整个换成值本身。',
+  '{0} names {1}, which was not there before, and hidden values are left as they are. Give them anew with it, so that none is sent where it does not belong.':
+    '{0} 指向 {1}，那里原来没有这个地址，而隐藏的值保持不变。请同时重新填写这些值，以免把它们发到不该去的地方。',
+  'The params have [redacted] in them, which stands for a hidden value in its own place only. Leave it as it was told, or give the value itself.':
+    '参数中有 [redacted]，它只能在原处代替隐藏的值。请保持原样，或给出值本身。',
   '{0} is missing': '缺少 {0}',
   '{0} is not known': '没有名为 {0} 的参数',
   '{0} is not known; allowed are {1}': '没有名为 {0} 的参数；允许的有 {1}',

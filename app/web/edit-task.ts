@@ -76,10 +76,10 @@ export const registerEditTask = (app: FastifyInstance, panel: Panel) => {
 export const seenOf = ({ edits, superseded }: Pick<Task, 'edits' | 'superseded'>): string => `${edits}.${superseded}`
 
 const editAsGiven = async (panel: Panel, request: FastifyRequest, task: Task, fields: Record<string, string>): Promise<Edit> => {
-  const { shown, hidden, shape } = await formOf(panel, task, fields)
-  const given = readTerms(task, shown, shape, fields)
-  const touched = touchedIn(shown, given)
-  const params = restoreParams(given.params, hidden, redactionOf(panel.config).ofParams)
+  const { prefill, shape } = await formOf(panel, task, fields)
+  const given = readTerms(task, prefill.shown, shape, fields)
+  const touched = touchedIn(prefill.shown, given)
+  const params = restoreParams(given.params, prefill, redactionOf(panel.config).ofParams)
   const wish = { actor: actorOf(request), effect: effectIn(fields), touched }
   return editTask(panel.background, task, { ...given, params }, wish)
 }
@@ -87,8 +87,8 @@ const editAsGiven = async (panel: Panel, request: FastifyRequest, task: Task, fi
 /** What of the task the form is made from. @throws BgtaskError `refused` when its action is not there, or does not load */
 const formOf = async (panel: Panel, task: Task, fields: Record<string, string> | null) => {
   const entry = findAction(await panel.background.catalog(), task.action)
-  const { shown, hidden } = prefillParams(task.params, redactionOf(panel.config).ofParams(task.params))
-  return { entry, shown, hidden, shape: paramsShape(entry, shown, fields?.as === 'json') }
+  const prefill = prefillParams(task.params, redactionOf(panel.config).ofParams(task.params))
+  return { entry, prefill, shape: paramsShape(entry, prefill.shown, fields?.as === 'json') }
 }
 
 interface Shown {
@@ -107,7 +107,8 @@ interface Conflict {
 }
 
 const form = async (panel: Panel, reply: FastifyReply, task: Task, { given, problem, conflict }: Shown) => {
-  const { entry, shown, shape } = await formOf(panel, task, given)
+  const { entry, prefill, shape } = await formOf(panel, task, given)
+  const { shown } = prefill
   const isNew = given === null || given.seen === undefined
   const fields = isNew ? { ...fieldsOfTerms(task, shown), ...given } : given
   return reply.page(
@@ -135,7 +136,10 @@ const form = async (panel: Panel, reply: FastifyReply, task: Task, { given, prob
 /** Somebody was quicker: nothing is stored, and nothing of what was typed is lost. */
 const changed = async (panel: Panel, request: FastifyRequest, reply: FastifyReply, task: Task, fields: Record<string, string>) => {
   requireEditable(task)
-  const { shown, shape } = await formOf(panel, task, fields)
+  const {
+    prefill: { shown },
+    shape,
+  } = await formOf(panel, task, fields)
   const [last] = await listEditMarks(panel.background.db, task.id, 1)
   const given = withPresentNames(shape.schema, shown, fields)
   const conflict: Conflict = { by: last?.by ?? null, at: last?.at ?? null, differences: differencesOf(task, shown, shape, given) }

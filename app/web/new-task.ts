@@ -92,8 +92,8 @@ const paramsGiven = async (panel: Panel, entry: ActionEntry, fields: Record<stri
   const model = likeId === null ? null : await findTask(panel.background.db, likeId)
   // Another action could do with them what it likes.
   if (model?.action !== entry.name) return readParams(schema, fields)
-  const { shown, hidden } = prefillOf(panel, model)
-  return restoreParams(readKeptParams(schema, shown, fields), hidden, redactionOf(panel.config).ofParams)
+  const prefill = prefillOf(panel, model)
+  return restoreParams(readKeptParams(schema, prefill.shown, fields), prefill, redactionOf(panel.config).ofParams)
 }
 
 const form = (reply: FastifyReply, entry: ActionEntry, problem: string | null, given: Record<string, string> | null) => {

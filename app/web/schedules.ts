@@ -91,8 +91,9 @@ export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
     const fields = fieldsOf(request.body)
     const entry = await entryOf(panel, schedule.action)
     return orForm(panel, request, reply, { entry, schedule, given: fields }, async () => {
-      const { shown, hidden } = prefillOf(panel, schedule.params)
-      const params = restoreParams(readKeptParams(schemaDrawn(entry, fields), shown, fields), hidden, redactionOf(panel.config).ofParams)
+      const prefill = prefillOf(panel, schedule.params)
+      const given = readKeptParams(schemaDrawn(entry, fields), prefill.shown, fields)
+      const params = restoreParams(given, prefill, redactionOf(panel.config).ofParams)
       const options = { ...readScheduleOptions(fields, entry.name, request.language), params }
       // As it was when the form was drawn, so that what somebody else changed since is not overwritten.
       const revision = /^\d{1,15}$/.test(fields.revision ?? '') ? Number(fields.revision) : schedule.revision

@@ -52,8 +52,8 @@ export const guards: readonly Guard[] = [
   guard(
     'Edits: a hidden value stays in its place',
     'app/web/edit-task.ts',
-    'restoreParams(given.params, hidden, redactionOf(panel.config).ofParams)',
-    'restoreParams(given.params, hidden, () => redactionOf(panel.config).ofParams(task.params))',
+    'restoreParams(given.params, prefill, redactionOf(panel.config).ofParams)',
+    'restoreParams(given.params, prefill, () => redactionOf(panel.config).ofParams(task.params))',
     'web/edit-task.test.ts',
   ),
   guard(
@@ -101,15 +101,15 @@ export const guards: readonly Guard[] = [
   guard(
     'Edits: a program learns no hidden value by trying',
     'app/web/api/edits.ts',
-    'touched: touchedIn(shown, { ...kept, params: prefilled })',
+    'touched: touchedIn(prefill.shown, { ...kept, params: prefilled })',
     'touched: []',
     'web/api/edits.test.ts',
   ),
   guard(
     'Edits: by a token, a hidden value stays in its place',
     'app/web/api/edits.ts',
-    'restoreParams(prefilled, hidden, ofParams)',
-    'restoreParams(prefilled, hidden, () => redactor)',
+    'restoreParams(prefilled, prefill, ofParams)',
+    'restoreParams(prefilled, prefill, () => redactor)',
     'web/api/edits.test.ts',
   ),
   // Metrics
@@ -1206,8 +1206,22 @@ export const guards: readonly Guard[] = [
   guard(
     'secrets: hidden again where they come back',
     'app/secrets/prefill.ts',
-    'if (kept.length > 0) requireHidden(restored, kept, redactorOf)',
-    'void requireHidden',
+    '    requireHidden(restored, kept, redactorOf)\n',
+    '    void requireHidden\n',
+    'secrets/prefill.test.ts',
+  ),
+  guard(
+    'secrets: sent to no other host',
+    'app/secrets/prefill.ts',
+    'if (elsewhere) throw sentElsewhere(elsewhere)',
+    'void (elsewhere && sentElsewhere)',
+    'secrets/prefill.test.ts',
+  ),
+  guard(
+    'secrets: what stands for one is not taken for a text',
+    'app/secrets/prefill.ts',
+    'if (hasMarks(restored) && !prefill.hasMarks) throw noPlaceholder()',
+    'void noPlaceholder',
     'secrets/prefill.test.ts',
   ),
   guard(

@@ -15,8 +15,9 @@ const stored: Json = {
 }
 const redactor = createRedactor(['one-secret-1'])
 const told = redactJson(stored, redactor)
-const { shown, hidden } = prefillParams(stored, redactor)
-const back = (given: Json) => restoreParams(asPrefilled(given, told, shown), hidden, () => redactor)
+const prefill = prefillParams(stored, redactor)
+const { shown } = prefill
+const back = (given: Json) => restoreParams(asPrefilled(given, told, shown), prefill, () => redactor)
 
 test('params that come back as they were told are those that are stored', () => {
   assert.doesNotMatch(JSON.stringify(told), /one-secret|two-secret|three-secret/)

@@ -7,7 +7,7 @@ import type { Json } from '../../app/task/task.ts'
 
 const S = 'qq7kangaroo9'
 const redactorOf = (json: Json) => createRedactor(secretValuesIn(json).flatMap(formsOf))
-const post = (stored: Json, given: Json) => restoreParams(given, prefillParams(stored, redactorOf(stored)).hidden, redactorOf)
+const post = (stored: Json, given: Json) => restoreParams(given, prefillParams(stored, redactorOf(stored)), redactorOf)
 const refused = (stored: Json, given: Json) =>
   assert.throws(
     () => post(stored, given),
@@ -65,6 +65,80 @@ test('a secret may not be sent elsewhere, though it would be hidden there too', 
     { password: '[redacted 1]' },
   ] as Json[])
     refused(stored, given)
+})
+
+test('a hidden value is not sent to another host than it was', () => {
+  const url = `https://u:${S}@h.example:444/x`
+  const sent = (stored: Json, given: Json) =>
+    assert.throws(
+      () => post(stored, given),
+      (error: Error & { code?: string }) =>
+        error.code === 'refused' && /not there before/.test(error.message) && !error.message.includes(S),
+      JSON.stringify(given),
+    )
+  for (const [stored, given] of [
+    [{ url }, { url: 'https://u:[redacted 1]@evil.example/x' }],
+    [{ url }, { url: 'https://u:[redacted 1]@h.example/x' }],
+    [{ url }, { url: 'http://u:[redacted 1]@h.example:444/x' }],
+    [{ url }, { url: 'https://u:[redacted 1]@h.example:444/x https://evil.example' }],
+    [
+      { smtpHost: 'mail.example', password: S },
+      { smtpHost: 'evil.example', password: '[redacted 1]' },
+    ],
+    [{ password: S }, { password: '[redacted 1]', proxy: 'evil.example:3128' }],
+    [
+      { servers: ['a.example'], apiKey: S },
+      { servers: ['a.example', 'evil.example'], apiKey: '[redacted 1]' },
+    ],
+    [
+      { host: 'a.example', password: S },
+      { host: 2130706433, password: '[redacted 1]' },
+    ],
+    [
+      { to: { 'https://a.example': 1 }, token: S },
+      { to: { 'https://evil.example': 1 }, token: '[redacted 1]' },
+    ],
+  ] satisfies [Json, Json][])
+    sent(stored, given)
+  // However it is written: what a parser of addresses takes for another host.
+  for (const url of [
+    'https://hooks.example.evil.example/a',
+    'https://hooks.example@evil.example/a',
+    'https://hooks.example"@evil.example/a',
+    'https://hooks.example @evil.example/a',
+    'https:\\\\evil.example/a',
+    'https:/evil.example',
+    'https:evil.example',
+    'https:/\t/evil.example',
+    'ht\ntps://evil.example',
+    'https://hooks.example https://evil.example',
+    'evil.example https://hooks.example',
+    'https://hooks.example:444/a',
+    'https://hooks.example\\@evil.example',
+    'https://evil.example\\@hooks.example',
+    '//evil.example/a',
+    'evil.example',
+  ])
+    sent({ webhook: { url: 'https://hooks.example/a', token: S } }, { webhook: { url, token: '[redacted 1]' } })
+  // Another path, the hosts in another order, one less; with the value given anew, whatever it is.
+  const two = { urls: ['https://a.example/1', 'https://b.example/2'], password: S, host: 'c.example' }
+  assert.deepEqual(post(two, { urls: ['https://B.example/3', 'https://a.example/1'], password: '[redacted 1]' }), {
+    urls: ['https://B.example/3', 'https://a.example/1'],
+    password: S,
+  })
+  assert.deepEqual(post({ url }, { url: 'https://u:a-new-one@evil.example/x' }), { url: 'https://u:a-new-one@evil.example/x' })
+})
+
+test('a placeholder as it is shown is not taken for a text, within a longer one either', () => {
+  for (const given of [
+    { password: '[redacted 1]', note: 'uses [redacted] ok' },
+    { password: 'a-new-one', url: 'https://u:[redacted]@h' },
+    { password: '[redacted 1]', '[redacted]': 1 },
+  ] as Json[])
+    assert.throws(() => post({ password: S, note: `uses ${S} ok` }, given), /have \[redacted\] in them/, JSON.stringify(given))
+  // Where the params have such a text themselves, it is theirs.
+  const own = { password: S, note: 'prints [redacted]' }
+  assert.deepEqual(post(own, { password: '[redacted 1]', note: 'prints [redacted] twice' }), { ...own, note: 'prints [redacted] twice' })
 })
 
 test('a guess that is typed does not tell whether it is right, whole or in part', () => {

@@ -5,6 +5,7 @@ import { placeholderIn, prefillParams, restoreParams } from '../../app/secrets/p
 import { redactJson } from '../../app/secrets/redact-json.ts'
 import { createRedactor } from '../../app/secrets/redactor.ts'
 import { formsOf, secretValuesIn } from '../../app/secrets/secret-values.ts'
+import { whereTo } from '../../app/secrets/where-to.ts'
 import type { Json } from '../../app/task/task.ts'
 
 const params: Json = {
@@ -93,9 +94,10 @@ const json = fc.letrec(tie => ({
 test('a form that comes back as it was gives back the same params, whatever they are, and never showed a secret', () => {
   fc.assert(
     fc.property(json, given => {
-      const { shown, hidden } = prefillParams(given, redactorOf(given, ['the-first-secret']))
+      const prefill = prefillParams(given, redactorOf(given, ['the-first-secret']))
+      const { shown } = prefill
       assert.deepEqual(
-        restoreParams(shown, hidden, json => redactorOf(json, ['the-first-secret'])),
+        restoreParams(shown, prefill, json => redactorOf(json, ['the-first-secret'])),
         given,
       )
       const text = JSON.stringify(shown)
@@ -107,22 +109,22 @@ test('a form that comes back as it was gives back the same params, whatever they
 })
 
 test('what is changed beside a secret is changed, in a list its place may change, and a new value goes before the old one', () => {
-  const { shown, hidden } = prefillParams(params, redactorOf(params, ['registered']))
-  const form = shown as { accounts: { name: string; password: string; note?: string }[]; url: string; apiKey: string }
+  const prefill = prefillParams(params, redactorOf(params, ['registered']))
+  const form = prefill.shown as { accounts: { name: string; password: string; note?: string }[]; url: string; apiKey: string }
   const back = restoreParams(
     {
       ...form,
       rows: 20,
       apiKey: 'another',
-      url: form.url.replace('db/shop', 'db2/shop'),
+      url: form.url.replace('db/shop', 'db/shop2'),
       accounts: [{ ...form.accounts[1]!, name: 'three' }, form.accounts[0]!],
     },
-    hidden,
+    prefill,
     json => redactorOf(json, ['registered']),
   ) as typeof form & { rows: number }
   assert.equal(back.rows, 20)
   assert.equal(back.apiKey, 'another')
-  assert.equal(back.url, 'mysql://kim:p%40ss-word@db2/shop')
+  assert.equal(back.url, 'mysql://kim:p%40ss-word@db/shop2')
   assert.deepEqual(back.accounts, [
     { name: 'three', password: 'second-secret', note: 'was first-secret' },
     { name: 'one', password: 'first-secret' },
@@ -130,8 +132,8 @@ test('what is changed beside a secret is changed, in a list its place may change
 })
 
 test('a placeholder means nothing elsewhere, nor with something beside it', () => {
-  const { shown, hidden } = prefillParams({ password: 'first-secret', name: 'kim' }, createRedactor([]))
-  assert.deepEqual(shown, { password: '[redacted 1]', name: 'kim' })
+  const prefill = prefillParams({ password: 'first-secret', name: 'kim' }, createRedactor([]))
+  assert.deepEqual(prefill.shown, { password: '[redacted 1]', name: 'kim' })
   for (const given of [
     { password: 'x', name: '[redacted 1]' },
     { password: '[redacted 1]2' },
@@ -142,7 +144,7 @@ test('a placeholder means nothing elsewhere, nor with something beside it', () =
     { 'password [redacted 1]': 1 },
   ])
     assert.throws(
-      () => restoreParams(given as unknown as Json, hidden, redactorOf),
+      () => restoreParams(given as unknown as Json, prefill, redactorOf),
       /params.*\[redacted \d\] in it, which stands for a hidden value/,
       JSON.stringify(given),
     )
@@ -155,11 +157,12 @@ test('params copied from where secrets are hidden are recognised', () => {
 })
 
 test('addresses take time in proportion to the text', () => {
-  for (const part of ['://', '://a:', 'a', '@', '://a@', 'a://b:c@', ':', 'http://']) {
+  for (const part of ['://', '://a:', 'a', '@', '://a@', 'a://b:c@', ':', 'http://', 'http:', 'x:\\@']) {
     const text = part.repeat(1_000_000 / part.length)
     const began = performance.now()
     redactJson(text, createRedactor([]))
     secretValuesIn(text)
+    whereTo({ url: text })
     assert.ok(performance.now() - began < 3_000, `${part}: ${performance.now() - began} ms`)
   }
 })

@@ -281,6 +281,24 @@ test('attack: a hidden value is moved to where it would be shown, or to another 
   }
 })
 
+test('attack: a hidden value is left where it is, and what it is sent to is not; nor is it taken for the text that stands for it', async () => {
+  const stored = { url: 'https://hooks.example/a', token: secret, note: `uses ${secret} ok` }
+  for (const [given, sentence] of [
+    [
+      { url: 'https://attacker.example/a', token: '[redacted 1]' },
+      /params\.url names https:\/\/attacker\.example, which was not there before/,
+    ],
+    [{ url: stored.url, token: '[redacted 1]', note: 'uses [redacted] ok' }, /have \[redacted\] in them/],
+  ] as [Json, RegExp][]) {
+    const { id } = await loop(stored, 'my/free')
+    const { status, body } = await send(id, { params: JSON.stringify(given) })
+    assert.equal(status, 422, JSON.stringify(given))
+    assert.match(body, sentence)
+    assert.doesNotMatch(body, new RegExp(secret))
+    assert.deepEqual([(await task(id)).params, (await task(id)).edits], [stored, 0])
+  }
+})
+
 test('attack: a hidden value is not learnt by trying: the right guess looks like any other, on every page that tells of it', async () => {
   const shown = async (guess: string) => {
     const { id } = await loop({ rows: 1, password: secret })

@@ -50,11 +50,11 @@ for (const [what, form] of [
   ['one field of JSON', null],
 ] as const) {
   test(`${what} that is sent back as it came has the same params, and shows no secret`, () => {
-    const { shown, hidden } = prefillParams(params, createRedactor([]))
-    const fields = sent(form, fieldsFromParams(shown))
+    const prefill = prefillParams(params, createRedactor([]))
+    const fields = sent(form, fieldsFromParams(prefill.shown))
     assert.doesNotMatch(JSON.stringify(fields), /a secret of text|123456789|or of those|"word"|more of it|pass-word/)
     assert.deepEqual(
-      restoreParams(readParams(form, fields), hidden, () => createRedactor([])),
+      restoreParams(readParams(form, fields), prefill, () => createRedactor([])),
       params,
     )
   })
@@ -73,9 +73,9 @@ test('a field with a kept secret is no field of its own kind: a placeholder is n
 })
 
 test('a new value goes before the old one, and is not told when it does not fit', () => {
-  const { shown, hidden } = prefillParams(params, createRedactor([]))
-  const fields = { ...sent(schema, fieldsFromParams(shown)), 'params.password': 'another', 'params.token': '42' }
-  const back = restoreParams(readParams(schema, fields), hidden, () => createRedactor([])) as Record<string, Json>
+  const prefill = prefillParams(params, createRedactor([]))
+  const fields = { ...sent(schema, fieldsFromParams(prefill.shown)), 'params.password': 'another', 'params.token': '42' }
+  const back = restoreParams(readParams(schema, fields), prefill, () => createRedactor([])) as Record<string, Json>
   assert.deepEqual([back.password, back.token, back.secret], ['another', 42, 'or of those'])
   assert.throws(
     () => readParams(schema, { ...fields, 'params.token': 'not-a-number' }),
@@ -117,12 +117,16 @@ test('over HTTP: what is left of another task’s secrets is refused where it wo
     const form = await panel.ask({ url: `/admin/core/bgtask/new?like=${id}`, as: operator })
     assert.doesNotMatch(form.body, new RegExp(secret))
     const before = rows()
+    const shown = prefillParams(stored, createRedactor([secret])).shown as { [key: string]: Json }
+    const elsewhere = await post(id, { ...shown, host: 'attacker.example' })
+    assert.equal(elsewhere.status, 422)
+    assert.match(elsewhere.body, /params\.host names attacker\.example, which was not there before/)
     const answer = await post(id, moved)
     assert.equal(answer.status, 422, JSON.stringify(moved))
     assert.match(answer.body, /only where it is hidden again/)
     assert.doesNotMatch(answer.body, new RegExp(secret))
     assert.equal(rows(), before)
-    const left = await post(id, prefillParams(stored, createRedactor([secret])).shown)
+    const left = await post(id, shown)
     assert.equal(left.status, 303)
     const [newest] = panel.sql('SELECT params FROM bg_task ORDER BY id DESC LIMIT 1')
     assert.deepEqual(JSON.parse(String(newest!.params)), stored)

@@ -95,18 +95,11 @@ const requireLimits = (task: Task, given: object): void => {
 const paramsGiven = ({ config }: Panel, task: Task, kept: TaskTerms, given: Json): { params: Json; touched: Place[] } => {
   const { ofParams } = redactionOf(config)
   const redactor = ofParams(task.params)
-  const { shown, hidden } = prefillParams(task.params, redactor)
-  const prefilled = asPrefilled(given, redactJson(task.params, redactor), shown)
-  const params = restoreParams(prefilled, hidden, ofParams)
-  if (hasMarker(params) && !hasMarker(task.params))
-    throw new BgtaskError(
-      'refused',
-      'The params have [redacted] in them, which stands for a hidden value in its own place only. Leave it as it was told, or give the value itself.',
-    )
-  return { params, touched: touchedIn(shown, { ...kept, params: prefilled }) }
+  const prefill = prefillParams(task.params, redactor)
+  const prefilled = asPrefilled(given, redactJson(task.params, redactor), prefill.shown)
+  const params = restoreParams(prefilled, prefill, ofParams)
+  return { params, touched: touchedIn(prefill.shown, { ...kept, params: prefilled }) }
 }
-
-const hasMarker = (params: Json): boolean => JSON.stringify(params).includes('[redacted')
 
 const seenSchema = Type.Optional(
   Type.Object(

@@ -161,6 +161,8 @@ test('what is hidden is sent back as it was told, and stays; elsewhere it stands
     { ...told, headers: [{ name: 'Accept', value: '[redacted]' }] },
     { ...told, headers: [{ name: 'Accept', value: '[redacted 4]' }] },
     { note: told.url! },
+    { ...told, url: 'https://u:[redacted]@attacker.example/x' },
+    { ...told, webhook: 'https://attacker.example' },
     // Without the password, the text would show it.
     { ...told, password: 'other-value-11', url: '', headers: [] },
   ]) {
