@@ -12,6 +12,7 @@ import { translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { fieldsOf } from './fields.ts'
 import { type Panel, redirectWith } from './panel.ts'
+import { isCommandTask } from './prove.ts'
 import { taskIdOf } from './task-id.ts'
 
 /** Another due time for a task that waits: in so and so long, or at a time that clocks show in the reader's zone. Needs no script. */
@@ -24,7 +25,7 @@ export const registerMoveTask = (app: FastifyInstance, panel: Panel) => {
     return form(panel, reply, task, null, { when: 'in', delay: '10', delay_unit: 'minutes', at: localIn(zone, task.runAt), zone })
   })
 
-  app.post('/core/bgtask/:id/move', async (request, reply) => {
+  app.post('/core/bgtask/:id/move', { config: { fresh: isCommandTask(panel) } }, async (request, reply) => {
     const task = await existing(background, taskIdOf(request))
     const page = `${panel.root}/core/bgtask/${task.id}`
     const fields = fieldsOf(request.body)

@@ -54,8 +54,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may come in; every route of the panel names it. */
     role?: Role | 'public'
-    /** Only for who has given the password in the last 5 minutes; who has not is asked for it first. */
-    fresh?: boolean
+    /** Only for who has given the password in the last 5 minutes; who has not is asked for it first. A function: where it depends on what is asked for. */
+    fresh?: boolean | ((request: FastifyRequest) => Promise<boolean>)
   }
   interface Session {
     userId?: number | undefined

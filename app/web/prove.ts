@@ -2,6 +2,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { noteAct } from '../api/audited.ts'
 import { takeCode } from '../api/second-factor.ts'
 import { checkLogin } from '../api/users.ts'
+import { commandAction } from '../commands/command-name.ts'
+import { findSchedule } from '../store/find-schedule.ts'
+import { findTask } from '../store/find-task.ts'
 import { clearLoginFailures, giveBackLoginTry, takeLoginTry } from '../store/login-throttle.ts'
 import { findUserById } from '../store/users.ts'
 import { translate } from '../texts/translate.ts'
@@ -12,18 +15,21 @@ import { loginWaitMs, proofSubjectsOf } from './login-wait.ts'
 import { nextPath } from './next-path.ts'
 import type { Panel } from './panel.ts'
 import { rateLimits } from './rate-limits.ts'
+import { parseTaskId } from './task-id.ts'
 
 /** Having given the password counts for so long. */
 export const provedMs = 5 * 60_000
 
 /**
- * Routes with `config: { fresh: true }` are only for who has given the password in the last five minutes: a login counts. Everybody else
+ * Routes with `config: { fresh: true }`, or a function that says so, are only for who has given the password in the last five minutes: a login counts. Everybody else
  * with a session is asked for it, in place, with a code when the second factor is on; then goes on what was asked for. A form loses no
  * field but those of passwords and codes, which are typed anew. Requests with a token have no session and are not asked.
  */
 export const guardProof = (app: FastifyInstance, panel: Panel) =>
   app.addHook('preHandler', async (request, reply) => {
-    if (request.is404 || !request.routeOptions.config.fresh || !request.user || isFresh(request)) return
+    const { fresh = false } = request.routeOptions.config
+    if (request.is404 || !request.user || isFresh(request)) return
+    if (!(typeof fresh === 'function' ? await fresh(request) : fresh)) return
     if (request.method === 'GET')
       return ask(panel, request, reply, { action: `${panel.root}/prove`, fields: [['next', nextPath(request.url, panel.root)]] })
     const given = fieldsOf(request.body)
@@ -34,6 +40,27 @@ export const guardProof = (app: FastifyInstance, panel: Panel) =>
     // At once: an answer that is streamed saves no session at its end.
     await request.session.save()
   })
+
+/**
+ * For `fresh`: whether the task that the address names is a command. Commands are run by who has given the password lately, also where a button
+ * does the same to any task.
+ */
+export const isCommandTask =
+  ({ background: { db } }: Pick<Panel, 'background'>) =>
+  async (request: FastifyRequest) => {
+    const id = parseTaskId((request.params as { id: string }).id)
+    return id !== null && (await findTask(db, id))?.action === commandAction
+  }
+
+/** The same of a schedule, which runs later what it says, or of one that is to be made. */
+export const isCommandSchedule =
+  ({ background: { db } }: Pick<Panel, 'background'>) =>
+  async (request: FastifyRequest) => {
+    const { id: given } = request.params as { id?: string }
+    if (given === undefined) return fieldsOf(request.body).action === commandAction
+    const id = parseTaskId(given)
+    return id !== null && (await findSchedule(db, { id }))?.action === commandAction
+  }
 
 /** Where a page that was asked for waits until the password is given. */
 export const registerProve = (app: FastifyInstance, panel: Panel) =>

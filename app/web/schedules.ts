@@ -31,6 +31,7 @@ import { fieldsOf } from './fields.ts'
 import { paramsShape, readKeptParams, schemaDrawn } from './kept-params.ts'
 import { type Panel, redirectWith } from './panel.ts'
 import { fieldsFromParams, paramsFields, readParams } from './params-form.ts'
+import { isCommandSchedule } from './prove.ts'
 import { everyUnits, fieldsOfSchedule, previewOfFields, readScheduleOptions, readWhen, scheduleValues, zoneOf } from './schedule-form.ts'
 import { loadRuleWords } from './schedule-words.ts'
 import { parseTaskId } from './task-id.ts'
@@ -41,6 +42,7 @@ const onPage = 50
 /** Schedules: which there are, making and changing one, and what can be done with it. Whoever may add tasks may let them be added. */
 export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
   const { background } = panel
+  const ofCommands = { config: { fresh: isCommandSchedule(panel) } }
 
   app.get(page, async (request, reply) => reply.page('schedules', await listModel(panel, request.language, fieldsOf(request.query).after)))
 
@@ -56,7 +58,7 @@ export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
     return form(panel, request, reply, { entry, schedule: null, given: null })
   })
 
-  app.post(page, async (request, reply) => {
+  app.post(page, ofCommands, async (request, reply) => {
     const fields = fieldsOf(request.body)
     const entry = await entryOf(panel, fields.action ?? '')
     return orForm(panel, request, reply, { entry, schedule: null, given: fields }, async () => {
@@ -86,7 +88,7 @@ export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
     return form(panel, request, reply, { entry: await entryOf(panel, schedule.action), schedule, given: null })
   })
 
-  app.post(`${page}/:id`, async (request, reply) => {
+  app.post(`${page}/:id`, ofCommands, async (request, reply) => {
     const schedule = await scheduleOf(panel, request)
     const fields = fieldsOf(request.body)
     const entry = await entryOf(panel, schedule.action)
@@ -108,7 +110,7 @@ export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
     removal: (schedule: Schedule, who: Person) => removeSchedule(background, schedule, who),
   }
   for (const noun of ['pause', 'resume', 'removal'] as const) {
-    app.post(`${page}/:id/${noun}`, async (request, reply) => {
+    app.post(`${page}/:id/${noun}`, noun === 'resume' ? ofCommands : {}, async (request, reply) => {
       const schedule = await scheduleOf(panel, request)
       return orFlash(panel, request, reply, async () => {
         await acts[noun](schedule, personOf(request))
@@ -117,7 +119,7 @@ export const registerSchedules = (app: FastifyInstance, panel: Panel) => {
     })
   }
 
-  app.post(`${page}/:id/run`, async (request, reply) => {
+  app.post(`${page}/:id/run`, ofCommands, async (request, reply) => {
     const schedule = await scheduleOf(panel, request)
     return orFlash(panel, request, reply, async () => {
       const { task, added } = await runSchedule(background, schedule, personOf(request))

@@ -21,6 +21,7 @@ import { type TextKey, translate } from '../texts/translate.ts'
 import { actorOf } from './actor.ts'
 import { commandPath } from './commands.ts'
 import { type Panel, redirectWith } from './panel.ts'
+import { isCommandTask } from './prove.ts'
 import { taskIdOf } from './task-id.ts'
 
 /** The buttons of a task, each a POST to a noun. */
@@ -44,7 +45,8 @@ export const registerTaskActs = (app: FastifyInstance, panel: Panel) => {
     clone: { done: 'acted.clone', act: ({ id }, by, actor) => cloneTask(background, id, by, { actor }) },
   }
   for (const [noun, { done, act }] of Object.entries(acts)) {
-    app.post(`/core/bgtask/:id/${noun}`, async (request, reply) => {
+    // A command that waits was asked for to be run then, and not now.
+    app.post(`/core/bgtask/:id/${noun}`, noun === 'run' ? { config: { fresh: isCommandTask(panel) } } : {}, async (request, reply) => {
       const id = taskIdOf(request)
       const page = `${panel.root}/core/bgtask/${id}`
       const asked = await existing(background, id)

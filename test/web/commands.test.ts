@@ -11,6 +11,7 @@ import type { Role } from '../../app/web/roles.ts'
 import { commandScene } from '../commands/scene.ts'
 import { hostileJson, hostileText } from '../helpers/hostile.ts'
 import { freshAddress, type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
+import { ageProof } from '../helpers/open-panel.ts'
 
 const seed = Number(process.env.BGTASK_FUZZ_SEED ?? randomInt(2 ** 31))
 const factor = Number(process.env.BGTASK_FUZZ_RUNS ?? 1)
@@ -188,6 +189,21 @@ test('who may: the role of the entry, on every way to run it', async () => {
     panel.sql('SELECT due FROM bg_task WHERE id = ?', later.id).map(({ due }) => due),
     ['later'],
     'nor by another due time',
+  )
+  // Who may is asked for the password first, when it was given long ago: that it was given when the command was asked for does not count.
+  const stale = await panel.signIn('admin', { from: freshAddress() })
+  ageProof(panel, stale, 300_001)
+  for (const [noun, fields] of [
+    ['run', {}],
+    ['move', { when: 'in', delay: '0', delay_unit: 'seconds' }],
+  ] as [string, Record<string, string>][]) {
+    const asked = await panel.ask({ method: 'POST', url: `/admin/core/bgtask/${later.id}/${noun}`, as: stale, body: fields })
+    assert.deepEqual([asked.status, /Is it still you\?/.test(asked.body)], [403, true], noun)
+  }
+  assert.deepEqual(
+    panel.sql('SELECT due FROM bg_task WHERE id = ?', later.id).map(({ due }) => due),
+    ['later'],
+    'nor by a session that was left open',
   )
   // Nor by a schedule.
   for (const name of ['closed']) {

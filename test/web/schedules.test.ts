@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { commandScene } from '../commands/scene.ts'
+import { password } from '../helpers/browser.ts'
 import { type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
+import { ageProof } from '../helpers/open-panel.ts'
 
 const commands = commandScene()
 let panel: ListeningPanel
@@ -191,6 +193,24 @@ test('a command is scheduled, run and resumed by those alone who may run it', as
   assert.equal((await post(`${page}/${id}/resume`)).status, 403)
   assert.deepEqual(panel.sql('SELECT COUNT(*) AS n FROM bg_task'), before)
   assert.equal((await post(`${page}/${id}/resume`, {}, admin)).status, 303)
+  // And only lately proved ones: a session that was left open schedules no command, though it may still schedule the rest.
+  ageProof(panel, admin, 300_001)
+  const all = () => JSON.stringify([rows(), panel.sql('SELECT COUNT(*) AS n FROM bg_task')])
+  assert.equal((await post(`${page}/${id}/pause`, {}, admin)).status, 303)
+  const left = all()
+  const asks: [string, Record<string, string>][] = [
+    [page, { ...ofCommand('open'), name: 'by-somebody-else' }],
+    [`${page}/${id}`, { ...ofCommand('closed'), cron: '* * * * * *' }],
+    [`${page}/${id}/run`, {}],
+    [`${page}/${id}/resume`, {}],
+  ]
+  for (const [url, fields] of asks) {
+    const asked = await post(url, fields, admin)
+    assert.deepEqual([asked.status, /Is it still you\?/.test(asked.body)], [403, true], url)
+  }
+  assert.equal(all(), left)
+  assert.equal((await post(page, { ...form, name: 'of-no-command' }, admin)).status, 303)
+  assert.equal((await post(`${page}/${id}/resume`, { proof_password: password }, admin)).status, 303)
 })
 
 test('a schedule is due next on the overview, and is told as broken when its action is gone', async () => {
