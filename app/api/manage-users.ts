@@ -2,9 +2,8 @@ import { BgtaskError } from '../errors.ts'
 import { type ChangedUser, removeUser as deleteUser, setRole, type UserRefusal } from '../store/change-user.ts'
 import type { Db } from '../store/database.ts'
 import { findPerson, type Person } from '../store/list-people.ts'
-import { lockAdmin, NotAdmin } from '../store/lock-users.ts'
+import { type By, NotAdmin } from '../store/lock-users.ts'
 import { deleteSessionOf, deleteSessionsOf, findSession, listSessions, type Session } from '../store/sessions.ts'
-import { transact } from '../store/transact.ts'
 import { told } from '../task/told.ts'
 import { translate } from '../texts/translate.ts'
 import { showValue } from './show-value.ts'
@@ -47,9 +46,6 @@ export const changeRole = async (db: Db, asking: Asking, id: number, role: strin
 export const removeUser = async (db: Db, asking: Asking, id: number): Promise<ChangedUser> =>
   done(await deleteUser(db, { id, by: asking?.id ?? null, now: Date.now() }))
 
-/** Once more, for what is about to be done: they may have become less since the request came. @throws NotAdmin */
-export const requireAdmin = (db: Db, { id }: { id: number }): Promise<void> => transact(db, trx => lockAdmin(db, trx, { userId: id }))
-
 /** More open sessions than this are not listed one by one. */
 export const mostListed = 100
 
@@ -63,13 +59,14 @@ export const requireSession = async (db: Db, userId: number, idHash: string): Pr
   return session
 }
 
-/** @throws UserRefused `session-gone` */
-export const endSession = async (db: Db, userId: number, idHash: string): Promise<void> => {
-  if (!(await deleteSessionOf(db, userId, idHash))) throw new UserRefused('session-gone')
+/** @param by the administrator who asks, about somebody else @throws UserRefused `session-gone` @throws NotAdmin */
+export const endSession = async (db: Db, userId: number, idHash: string, by?: By): Promise<void> => {
+  if (!(await deleteSessionOf(db, userId, idHash, by))) throw new UserRefused('session-gone')
 }
 
-/** @param exceptHash the session that goes on @returns hashes of those that ended */
-export const endSessions = (db: Db, userId: number, exceptHash?: string): Promise<string[]> => deleteSessionsOf(db, userId, exceptHash)
+/** @param options.except hash of the session that goes on @param options.by as of endSession @returns hashes of those that ended @throws NotAdmin */
+export const endSessions = (db: Db, userId: number, { except, by }: { except?: string; by?: By } = {}): Promise<string[]> =>
+  deleteSessionsOf(db, userId, except, by)
 
 const done = (answer: UserRefusal | ChangedUser): ChangedUser => {
   if (answer === 'not-admin') throw new NotAdmin()

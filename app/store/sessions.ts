@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { Db } from './database.ts'
+import { type By, lockAdmin } from './lock-users.ts'
 import type { SessionRow } from './tables.ts'
 import { transact, withRetries } from './transact.ts'
 
@@ -67,10 +68,16 @@ export const deleteSession = (db: Db, idHash: string): Promise<void> =>
     await db.kysely.deleteFrom('bg_session').where('id_hash', '=', idHash).execute()
   })
 
-/** Only one of that user's. @returns whether there was one */
-export const deleteSessionOf = (db: Db, userId: number, idHash: string): Promise<boolean> =>
-  withRetries(async maybeDone => {
-    const { numDeletedRows } = await db.kysely
+/**
+ * Only one of that user's.
+ * @param by the administrator who asks, about somebody else; absent: they themselves
+ * @returns whether there was one
+ * @throws NotAdmin
+ */
+export const deleteSessionOf = (db: Db, userId: number, idHash: string, by?: By): Promise<boolean> =>
+  transact(db, async (trx, maybeDone) => {
+    await lockAdmin(db, trx, by)
+    const { numDeletedRows } = await trx
       .deleteFrom('bg_session')
       .where('id_hash', '=', idHash)
       .where('user_id', '=', userId)
@@ -78,10 +85,15 @@ export const deleteSessionOf = (db: Db, userId: number, idHash: string): Promise
     return numDeletedRows > 0n || maybeDone
   })
 
-/** @param exceptHash the one that goes on @returns the hashes of those that were there */
-export const deleteSessionsOf = (db: Db, userId: number, exceptHash?: string): Promise<string[]> => {
+/**
+ * @param exceptHash the one that goes on @param by as of deleteSessionOf
+ * @returns the hashes of those that were there
+ * @throws NotAdmin
+ */
+export const deleteSessionsOf = (db: Db, userId: number, exceptHash?: string, by?: By): Promise<string[]> => {
   const ended = new Set<string>()
   return transact(db, async trx => {
+    await lockAdmin(db, trx, by)
     const rows = await trx.selectFrom('bg_session').select('id_hash').where('user_id', '=', userId).execute()
     for (const { id_hash } of rows) if (id_hash !== exceptHash) ended.add(id_hash)
     const sessions = trx.deleteFrom('bg_session').where('user_id', '=', userId)

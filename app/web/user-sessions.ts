@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { type Actor, audited } from '../api/audited.ts'
 import { endSession, endSessions, requireSession, sessionsOf } from '../api/manage-users.ts'
 import type { Db } from '../store/database.ts'
+import type { By } from '../store/lock-users.ts'
 import type { Session } from '../store/sessions.ts'
 import type { Language } from '../texts/format.ts'
 import { translate } from '../texts/translate.ts'
@@ -35,20 +36,24 @@ interface Ending {
   actor: Actor
   /** Whose it is. */
   user: { id: number; name: string }
+  /** The administrator who asks, about somebody else; absent: they themselves. */
+  by?: By
 }
 
-/** Ends one session of that user, with its streams. @throws UserRefused `session-gone`: it is somebody else's, or over already */
-export const endOneSession = async ({ db, live, actor, user }: Ending, idHash: string): Promise<void> => {
+/** Ends one session of that user, with its streams. @throws UserRefused `session-gone`: it is somebody else's, or over already @throws NotAdmin */
+export const endOneSession = async ({ db, live, actor, user, by }: Ending, idHash: string): Promise<void> => {
   const session = await requireSession(db, user.id, idHash)
   const detail = [deviceText('en', session), session.ip].filter(Boolean).join(', ')
-  await audited(db, actor, { act: 'session-ended', subject: user.name, detail }, () => endSession(db, user.id, idHash))
+  await audited(db, actor, { act: 'session-ended', subject: user.name, detail }, () => endSession(db, user.id, idHash, by))
   live.endSession(idHash)
 }
 
-/** Ends all sessions of that user, with their streams. @param exceptHash the one that goes on @returns how many ended */
-export const endAllSessions = async ({ db, live, actor, user }: Ending, exceptHash?: string): Promise<number> => {
+/** Ends all sessions of that user, with their streams. @param exceptHash the one that goes on @returns how many ended @throws NotAdmin */
+export const endAllSessions = async ({ db, live, actor, user, by }: Ending, exceptHash?: string): Promise<number> => {
   const detail = exceptHash === undefined ? null : 'all others'
-  const ended = await audited(db, actor, { act: 'sessions-ended', subject: user.name, detail }, () => endSessions(db, user.id, exceptHash))
+  const ended = await audited(db, actor, { act: 'sessions-ended', subject: user.name, detail }, () =>
+    endSessions(db, user.id, { ...(exceptHash === undefined ? {} : { except: exceptHash }), ...(by ? { by } : {}) }),
+  )
   endStreams(live, ended)
   return ended.length
 }

@@ -909,6 +909,20 @@ export const guards: readonly Guard[] = [
     'web/route-matrix.test.ts',
   ),
   guard(
+    'sessions of others: who ends them is an administrator still',
+    'app/store/sessions.ts',
+    '    await lockAdmin(db, trx, by)\n    const rows',
+    '    const rows',
+    'web/users.test.ts',
+  ),
+  guard(
+    'a session of somebody else: who ends it is an administrator still',
+    'app/store/sessions.ts',
+    '    await lockAdmin(db, trx, by)\n    const { numDeletedRows }',
+    '    const { numDeletedRows }',
+    'web/users.test.ts',
+  ),
+  guard(
     'first administrator: one',
     'app/store/users.ts',
     "if (await trx.selectFrom('bg_user').select('id').limit(1).executeTakeFirst()) return false",

@@ -346,6 +346,30 @@ test('sessions of somebody: one is ended, all are; one that is not theirs is not
   assert.equal(rowsOf('sessions-ended', eva.name).length, 1)
 })
 
+test('who is demoted in the very moment in which they end sessions of somebody ends none', async () => {
+  const session = await panel.signIn(eva.name)
+  const boss = await newUser(panel.background.db, { name: `boss-of-sessions-${count}`, role: 'admin' })
+  const asking = await panel.signIn(boss.name)
+  // Between the row of the audit and the act itself.
+  panel.sql(
+    `CREATE TRIGGER demoted AFTER INSERT ON bg_audit WHEN NEW.user_name = '${boss.name}' BEGIN UPDATE bg_user SET role = 'viewer' WHERE id = ${boss.id}; END`,
+  )
+  try {
+    for (const [noun, fields] of [
+      ['session-end', { session: session.hash }],
+      ['sessions-end', {}],
+    ] as [string, Record<string, string>][]) {
+      panel.sql("UPDATE bg_user SET role = 'admin' WHERE id = ?", boss.id)
+      const { status, body } = await change(noun, fields, asking)
+      assert.equal(status, 403, noun)
+      assert.match(body, /no administrator any more, so nothing was changed/)
+    }
+  } finally {
+    panel.sql('DROP TRIGGER demoted')
+  }
+  assert.ok(await isSignedIn(session))
+})
+
 test('a second factor is reset: the password alone lets in again, and recovery codes are gone', async () => {
   const { db } = panel.background
   await turnOnSecondFactor(db, eva.id, { secret: 'JBSWY3DPEHPK3PXP', step: 1, codeHashes: ['one', 'two'] })
