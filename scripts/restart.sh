@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stops the panel and the loop, then starts them.
+# Stops the panel and the supervisor, then starts them.
 set -eu
 folder=$(dirname -- "$0")
 "$folder/stop.sh" "$@"

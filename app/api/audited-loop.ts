@@ -41,7 +41,10 @@ export const reloadAudited = async ({ config, db }: Tools, actor: Actor): Return
   return readSupervisor(config.runtime) === null ? notRunning : audited(db, actor, onThisHost('loop-reloaded'), reload)
 }
 
-const notRunning = { asked: false, sentence: 'The loop does not run, so there is nothing to reload; its next start takes fresh code.' }
+const notRunning = {
+  asked: false,
+  sentence: 'The supervisor does not run, so there is nothing to reload; its next start takes fresh code.',
+}
 
 // Several hosts may share the table.
 const onThisHost = (act: string): Act => ({ act, subject: 'loop', detail: hostname() })

@@ -53,7 +53,7 @@ export interface Finding {
 }
 
 /**
- * Looks at everything that keeps the loop from running, the most frequent reason first: the rights of the runtime folder.
+ * Looks at everything that keeps the supervisor from running, the most frequent reason first: the rights of the runtime folder.
  * Changes nothing and never throws: what cannot be looked at is a finding.
  * @param options.newestAuditRows only so many rows of the audit are held against its chain. Default: all
  */

@@ -12,10 +12,10 @@ export const reloadLoop = async (
 ): Promise<{ asked: boolean; sentence: string }> => {
   const supervisor = readSupervisor(config.runtime)
   if (!supervisor)
-    return { asked: false, sentence: 'The loop does not run, so there is nothing to reload; its next start takes fresh code.' }
+    return { asked: false, sentence: 'The supervisor does not run, so there is nothing to reload; its next start takes fresh code.' }
   askReload(config.runtime, { epoch: supervisor.epoch, by, at: Date.now() })
   return {
     asked: true,
-    sentence: `The loop (process ${supervisor.pid}) is asked to replace its running loops by fresh code, one after the other.`,
+    sentence: `The supervisor (process ${supervisor.pid}) is asked to replace its running loops by fresh code, one after the other.`,
   }
 }

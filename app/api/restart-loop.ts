@@ -18,7 +18,7 @@ const leaveMs = 15_000
 export const restartLoop = async (tools: { config: Config; db: Db }, actor: Actor): Promise<LoopStart> => {
   const { config, db } = tools
   const held = readHold(config.runtime)
-  if (held) throw new BgtaskError('busy', `The loop is on hold by ${held.by}; it stays down until that hold is released (start).`)
+  if (held) throw new BgtaskError('busy', `The supervisor is on hold by ${held.by}; it stays down until that hold is released (start).`)
   const supervisor = readSupervisor(config.runtime)
   if (supervisor) {
     const timeoutMs = (await longestGraceMs(config, db)) + leaveMs
@@ -27,7 +27,7 @@ export const restartLoop = async (tools: { config: Config; db: Db }, actor: Acto
       const seconds = Math.round(timeoutMs / 1000)
       throw new BgtaskError(
         'failed',
-        `The loop (process ${supervisor.pid}) has not ended within ${seconds} s, so no other one was started.`,
+        `The supervisor (process ${supervisor.pid}) has not ended within ${seconds} s, so no other one was started.`,
       )
     }
   }

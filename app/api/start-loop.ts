@@ -39,7 +39,7 @@ export const startLoop = async (
   const idle = whyNotStart(config, { releaseHold: false })
   if (idle) return idle
   const child = await spawnSupervisor(config)
-  return answer('started', child.pid!, `The loop is started (process ${child.pid}).`)
+  return answer('started', child.pid!, `The supervisor is started (process ${child.pid}).`)
 }
 
 /** What startLoop would answer without doing anything; null when it would release a hold or start a process. */
@@ -47,13 +47,17 @@ export const whyNotStart = ({ runtime }: Pick<Config, 'runtime'>, { releaseHold 
   const held = readHold(runtime)
   if (held && releaseHold) return null
   if (held)
-    return answer('hold', null, `The loop is on hold by ${held.by} since ${new Date(held.at).toISOString()}; release the hold to start it.`)
+    return answer(
+      'hold',
+      null,
+      `The supervisor is on hold by ${held.by} since ${new Date(held.at).toISOString()}; release the hold to start it.`,
+    )
   const running = readSupervisor(runtime)
   if (running) return alreadyThere(running)
   const mine = spawned.get(runtime)
   // One that has just ended and that Node has not yet told us of is none.
   if (mine && mine.exitCode === null && mine.signalCode === null && identify(mine.pid!) !== null)
-    return answer('starting', mine.pid!, `The loop is just being started (process ${mine.pid}).`)
+    return answer('starting', mine.pid!, `The supervisor is just being started (process ${mine.pid}).`)
   return null
 }
 
@@ -170,8 +174,8 @@ const answer = (state: LoopStart['state'], pid: number | null, sentence: string)
 
 const alreadyThere = (running: SupervisorInfo) =>
   running.phase === 'stopping'
-    ? answer('stopping', running.pid, `The loop is just stopping (process ${running.pid}); start it when it has ended.`)
-    : answer('running', running.pid, `The loop runs already (process ${running.pid}).`)
+    ? answer('stopping', running.pid, `The supervisor is just stopping (process ${running.pid}); start it when it has ended.`)
+    : answer('running', running.pid, `The supervisor runs already (process ${running.pid}).`)
 
 const notUp = (config: Config, what: Sentence) => {
   const { log } = runtimePaths(config.runtime)

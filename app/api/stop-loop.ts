@@ -30,19 +30,19 @@ export const stopLoop = async (config: Config, { by, hold = false }: { by: strin
   if (hold) putOnHold(config.runtime, by, at)
   const supervisor = readSupervisor(config.runtime)
   const held = hold ? ' It stays down until the hold is released (start).' : ''
-  if (!supervisor) return { asked: false, supervisor, sentence: `The loop does not run.${held}` }
+  if (!supervisor) return { asked: false, supervisor, sentence: `The supervisor does not run.${held}` }
   noteUp(config.runtime, supervisor)
   askStop(config.runtime, { epoch: supervisor.epoch, by, at })
-  return { asked: true, supervisor, sentence: `The loop (process ${supervisor.pid}) is asked to stop.${held}` }
+  return { asked: true, supervisor, sentence: `The supervisor (process ${supervisor.pid}) is asked to stop.${held}` }
 }
 
 /** What a stop without hold would find already so; null when it would ask a supervisor to stop. */
 export const whyNotStop = ({ runtime }: Pick<Config, 'runtime'>): LoopStop | null => {
   const supervisor = readSupervisor(runtime)
-  if (!supervisor) return { asked: false, supervisor, sentence: 'The loop does not run.' }
+  if (!supervisor) return { asked: false, supervisor, sentence: 'The supervisor does not run.' }
   const flag = readFlag(runtimePaths(runtime).stop)
   if (supervisor.phase !== 'stopping' && flag?.epoch !== supervisor.epoch) return null
-  return { asked: false, supervisor, sentence: `The loop (process ${supervisor.pid}) is stopping already.` }
+  return { asked: false, supervisor, sentence: `The supervisor (process ${supervisor.pid}) is stopping already.` }
 }
 
 /**

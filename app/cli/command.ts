@@ -38,7 +38,7 @@ export const runCommand = async (
   const task = await withBackground(async background => {
     const by = actor()
     const { task } = await sendCommand(background, name, args, { creator: by.slice(0, 64) }, { by, actor: commandLine() })
-    if (!readSupervisor(background.config.runtime)) note(`The loop does not run here; ${ourCommand} start starts it.`)
+    if (!readSupervisor(background.config.runtime)) note(`The supervisor does not run here; ${ourCommand} start starts it.`)
     if (json && !wait) printJson(redactionOf(background.config).task(task))
     else if (!json) (wait ? note : print)(`Task ${task.id} is added: ${name}.`)
     return task

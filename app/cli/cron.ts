@@ -28,10 +28,10 @@ export const runCronRun = async ({ wait, json }: { wait?: boolean; json?: boolea
         print(
           added ? `Cron is asked for: task ${task.id}.` : `Cron ${task.state === 'running' ? 'runs' : 'waits'} already: task ${task.id}.`,
         )
-      if (isDown) note('The loop does not run on this host; start starts it.')
+      if (isDown) note('The supervisor does not run on this host; start starts it.')
       return exitCodes.done
     }
-    if (isDown) note('The loop does not run on this host; unless another host has one, this waits until somebody starts it.')
+    if (isDown) note('The supervisor does not run on this host; unless another host has one, this waits until somebody starts it.')
     const ended = redactionOf(background.config).task(await endOf(background, task))
     if (json) printJson({ ...ended, added })
     else print(`Cron ${ended.state} (task ${ended.id})${ended.content ? `: ${ended.content}` : '.'}`)

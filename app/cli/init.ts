@@ -24,7 +24,7 @@ export const runInit = async (): Promise<number> => {
   for (const line of said) console.log(`  ${line}`)
   console.log(`
 Next:
-  ${ourCommand} serve                                  the panel and the loop; open the link that it prints
+  ${ourCommand} serve                                  the panel and the supervisor; open the link that it prints
   ${ourCommand} add demo/hello '{"name": "Kim"}'         in another terminal: a task, which runs at once
   ${ourCommand} records                                how it went`)
   return 0

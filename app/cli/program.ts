@@ -50,13 +50,13 @@ const commands = (report: (code: number | null) => void): Command => {
   program.helpCommand('help [command]', 'how a command is used')
 
   program.commandsGroup('Servers:')
-  command('serve', 'serve the panel, and start the loop unless BGTASK_AUTOSTART=off')
+  command('serve', 'serve the panel, and start the supervisor unless BGTASK_AUTOSTART=off')
     // What `panel` starts, and what a panel that reloads starts.
     .addOption(new Option('--in-background').hideHelp())
     .addOption(new Option('--take-over <port>').hideHelp())
     .addOption(new Option('--take-over-socket <path>').hideHelp())
     .action(does(async options => (await import('./serve.ts')).runServe(options)))
-  command('supervise', 'run the loop in the foreground, for systemd and containers; exit 75 when another has it').action(
+  command('supervise', 'run the supervisor in the foreground, for systemd and containers; exit 75 when another has it').action(
     does(async () => (await import('./supervise.ts')).runSupervise()),
   )
 
@@ -83,21 +83,21 @@ const commands = (report: (code: number | null) => void): Command => {
     .description('fresh code for the panel, without refusing a request, and for the running loops')
     .action(does(async () => (await import('./panel.ts')).runPanelReload()))
 
-  program.commandsGroup('The loop on this host:')
-  command('start', 'start the loop in the background and end a hold; exit 75 when it runs already', ['start'])
+  program.commandsGroup('The supervisor on this host:')
+  command('start', 'start the supervisor in the background and end a hold; exit 75 when it runs already', ['start'])
     .addOption(json())
     .action(does(async options => (await import('./start.ts')).runStart(options)))
-  command('stop', 'stop the loop and wait until it has ended', ['stop', 'stop --hold'])
+  command('stop', 'stop the supervisor and wait until it has ended', ['stop', 'stop --hold'])
     .option('--hold', 'keep it down, also when /admin is visited, until the next start')
     .addOption(json())
     .action(does(async options => (await import('./stop.ts')).runStop(options)))
-  command('restart', 'stop the loop, then start it')
+  command('restart', 'stop the supervisor, then start it')
     .addOption(json())
     .action(does(async options => (await import('./restart.ts')).runRestart(options)))
   command('reload', 'replace running loops one after the other by fresh code')
     .addOption(json())
     .action(does(async options => (await import('./reload.ts')).runReload(options)))
-  command('status', 'how the loop and the tasks stand; exit 1 when the loop does not run', ['status', 'status --json'])
+  command('status', 'how the supervisor and the tasks stand; exit 1 when the supervisor does not run', ['status', 'status --json'])
     .addOption(json())
     .action(does(async options => (await import('./status.ts')).runStatus(options)))
 
@@ -299,7 +299,7 @@ const commands = (report: (code: number | null) => void): Command => {
     .action(does(async options => (await import('./cron.ts')).runCronKey(options)))
 
   program.commandsGroup('Set-up:')
-  command('check', 'look at everything that keeps the loop from running; exit 78 when something does')
+  command('check', 'look at everything that keeps the supervisor from running; exit 78 when something does')
     .addOption(json())
     .action(does(async options => (await import('./check.ts')).runCheck(options)))
   command('migrate', "bring the database's tables up to date")

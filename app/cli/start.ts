@@ -18,6 +18,6 @@ export const runStart = async ({ json }: { json?: boolean }): Promise<number> =>
   }
   const supervisor = await waitForLoop(config)
   if (json) printJson({ ...start, pid: supervisor.pid, epoch: supervisor.epoch })
-  else print(`The loop runs (process ${supervisor.pid}).`)
+  else print(`The supervisor runs (process ${supervisor.pid}).`)
   return exitCodes.done
 }

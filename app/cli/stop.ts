@@ -25,11 +25,11 @@ export const stopAndWait = async ({ hold }: { hold: boolean }): Promise<{ stoppe
   const gone = await waitForStop(config, stop.supervisor, { timeoutMs, onWait: progress.tell })
   progress.end()
   const kept = hold ? ' It stays down until start releases the hold.' : ''
-  if (gone) return { stopped: true, sentence: `The loop has ended.${kept}` }
+  if (gone) return { stopped: true, sentence: `The supervisor has ended.${kept}` }
   const { pid } = stop.supervisor
   return {
     stopped: false,
-    sentence: `The loop (process ${pid}) has not ended within ${duration(timeoutMs)}. See runtime/bgtask.log; kill -9 ${pid} ends it, and the next start takes over its runs.`,
+    sentence: `The supervisor (process ${pid}) has not ended within ${duration(timeoutMs)}. See runtime/bgtask.log; kill -9 ${pid} ends it, and the next start takes over its runs.`,
   }
 }
 
@@ -44,7 +44,7 @@ const askToStop = async (config: Config, hold: boolean): Promise<{ stop: LoopSto
     if (!(error instanceof BgtaskError) || supervisor === null) throw error
     throw new BgtaskError(
       error.code,
-      `${error.message} Nothing is stopped that the audit cannot tell of. In an emergency: kill ${supervisor.pid} ends the loop in order.`,
+      `${error.message} Nothing is stopped that the audit cannot tell of. In an emergency: kill ${supervisor.pid} ends the supervisor in order.`,
       { cause: error.cause ?? error },
     )
   }
@@ -68,7 +68,7 @@ const progressLine = () => {
   let told = 0
   return {
     tell: (now: SupervisorInfo, waitedMs: number) => {
-      const text = `Waiting for the loop to end: ${now.running + now.loops} runs, ${Math.floor(waitedMs / 1000)} s`
+      const text = `Waiting for the supervisor to end: ${now.running + now.loops} runs, ${Math.floor(waitedMs / 1000)} s`
       if (process.stderr.isTTY) {
         if (waitedMs > 500) process.stderr.write(`\r\u001b[K${text}`)
       } else if (waitedMs > told + 10_000) {

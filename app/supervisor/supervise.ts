@@ -53,7 +53,7 @@ export const supervise = async (config: Config, fullLog: Log): Promise<number> =
   }
   const held = readHold(config.runtime)
   if (held) {
-    log.info(`The loop is on hold since ${new Date(held.at).toISOString()} by ${held.by}. Release it with: ${ourCommand} start`)
+    log.info(`The supervisor is on hold since ${new Date(held.at).toISOString()} by ${held.by}. Release it with: ${ourCommand} start`)
     return exitCodes.busy
   }
   // A flag that lies here was meant for a life that is over.

@@ -80,7 +80,7 @@ export const startByVisit = async (panel: Panel, request: FastifyRequest): Promi
     return say(request, 'loop.startedByVisit', 'good')
   } catch (error) {
     starts.giveBack()
-    request.log.error(error, 'A visit could not start the loop.')
+    request.log.error(error, 'A visit could not start the supervisor.')
     const why = isAway(error) ? translate(request.language, 'overview.databaseAway') : tell(request.language, sentenceOf(error))
     return { tone: 'bad', text: translate(request.language, 'loop.notStarted', { error: why }) }
   }

@@ -80,7 +80,7 @@ const autostart = async (background: Background) => {
     if (started) console.log(sentence)
   } catch (error) {
     // The panel is there to say so, and to start it when it is mended.
-    console.error(`The loop could not be started: ${messageOf(error)}`)
+    console.error(`The supervisor could not be started: ${messageOf(error)}`)
   }
 }
 

@@ -84,7 +84,7 @@ export const serve = async (
 
   const signal = await Promise.race([asked, ...(kept ? [kept.handedOver] : [])])
   if (signal) {
-    console.log(`${signal}: the panel stops; the loop goes on.`)
+    console.log(`${signal}: the panel stops; the supervisor goes on.`)
     kept?.abandon()
   } else {
     isOurs = false

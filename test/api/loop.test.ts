@@ -36,7 +36,7 @@ test('started, it runs what waits; stopped, it is gone, and its flags with it', 
   assert.equal(await waitForStop(config, supervisor, { timeoutMs: 20_000 }), true)
   assert.equal(readSupervisor(config.runtime), null)
   assert.equal(existsSync(runtimePaths(config.runtime).stop), false)
-  assert.deepEqual(await stopLoop(config, { by }), { asked: false, supervisor: null, sentence: 'The loop does not run.' })
+  assert.deepEqual(await stopLoop(config, { by }), { asked: false, supervisor: null, sentence: 'The supervisor does not run.' })
   assert.equal(existsSync(runtimePaths(config.runtime).stop), false)
   assert.equal((await reloadLoop(config, { by })).asked, false)
 })

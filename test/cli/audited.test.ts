@@ -91,7 +91,7 @@ for (const database of databases) {
       const refused = async (...args: string[]) => {
         const ended = await run(scene.env, ...args)
         assert.equal(ended.code, 1, `${args.join(' ')}: ${ended.stderr}`)
-        assert.match(ended.stderr, /^(The loop does not run\.\n)?The audit cannot be written, so this is not done\./, args.join(' '))
+        assert.match(ended.stderr, /^(The supervisor does not run\.\n)?The audit cannot be written, so this is not done\./, args.join(' '))
         assert.equal(ended.stdout, '')
         assert.equal(await tasks(), before)
       }

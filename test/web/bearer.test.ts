@@ -638,7 +638,7 @@ test('the addresses that act on GET act for a token at once, never ahead of thei
     panel.ask({ method, url, headers: { ...bearing(text), ...headers }, from })
   const flag = runtimePaths(panel.runtime).stop
   const restart = '/admin/core/bgtask/restart'
-  assert.deepEqual(JSON.parse((await visit(restart)).body), { asked: false, sentence: 'The loop does not run.' })
+  assert.deepEqual(JSON.parse((await visit(restart)).body), { asked: false, sentence: 'The supervisor does not run.' })
   panel.standIn()
   t.after(panel.standDown)
   for (const headers of [

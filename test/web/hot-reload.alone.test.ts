@@ -118,7 +118,7 @@ test('start and stop twice, restart, a reused pid, and a start that fails', { ti
   const panel = readPanel(place.runtime)!
   const again = await place.script('start')
   assert.equal(again.code, 75)
-  assert.match(again.said, /The panel runs already .*The loop runs already/s)
+  assert.match(again.said, /The panel runs already .*The supervisor runs already/s)
   const background = await place.openBackground()
   const told = firstLink(started.said)
   assert.equal(firstLink(again.said), told, 'as long as it is good, the same one')
@@ -163,7 +163,7 @@ test('start and stop twice, restart, a reused pid, and a start that fails', { ti
   writeFileSync(runtimePaths(place.runtime).panel, JSON.stringify({ ...panel, pid: process.pid }))
   const nothing = await place.script('stop')
   assert.equal(nothing.code, 0, 'and this process still lives')
-  assert.match(nothing.said, /No panel runs .*The loop does not run/s)
+  assert.match(nothing.said, /No panel runs .*The supervisor does not run/s)
 })
 
 interface Place {

@@ -9,7 +9,7 @@ import { oneOf, orNull } from './schemas.ts'
 /** Most proxies wait a minute for an answer, many programs half of it. */
 const answerWithinMs = 20_000
 
-/** The loop of this host. */
+/** The supervisor of this host. */
 export const registerLoopApi = (api: Api, panel: Panel) => {
   const { config, background } = panel
 
@@ -29,12 +29,12 @@ export const registerLoopApi = (api: Api, panel: Panel) => {
     }
     restarted.then(
       () => panel.live.poke(),
-      error => request.log.error(error, 'The loop that was asked for by a token could not be restarted.'),
+      error => request.log.error(error, 'The supervisor that was asked for by a token could not be restarted.'),
     )
     return reply.code(202).send({
       state: 'stopping',
       pid: null,
-      sentence: 'The loop is stopping: its runs use their grace. It is started afresh as soon as they have ended.',
+      sentence: 'The supervisor is stopping: its runs use their grace. It is started afresh as soon as they have ended.',
     })
   })
 }
@@ -45,7 +45,7 @@ const restarted = Type.Object(
 )
 
 const restartSchema = {
-  summary: 'Restart the loop on this host, with fresh code',
+  summary: 'Restart the supervisor on this host, with fresh code',
   description: 'For deploys. Answers when the fresh one runs, or after 20 s.',
   response: {
     200: { ...restarted, description: 'Fresh code runs.' },
