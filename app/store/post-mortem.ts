@@ -8,14 +8,14 @@ import { withRetries } from './transact.ts'
 // What is read of the time before a run.
 
 /** A run of long ago, without its texts. */
-export type EarlierRun = Pick<Run, 'taskId' | 'number' | 'startedAt' | 'endedAt' | 'outcome' | 'iterations' | 'recycled'>
+export type EarlierRun = Pick<Run, 'taskId' | 'number' | 'startedAt' | 'endedAt' | 'outcome'>
 
 /** Ended runs of the task before this one, newest first. */
 export const runsBefore = (db: Db, taskId: number, number: number, limit: number): Promise<EarlierRun[]> =>
   withRetries(async () => {
     const rows = await db.kysely
       .selectFrom('bg_run')
-      .select(['number', 'started_at', 'ended_at', 'outcome', 'iterations', 'recycled'])
+      .select(['number', 'started_at', 'ended_at', 'outcome'])
       .where('task_id', '=', taskId)
       .where('number', '<', number)
       .where('outcome', 'is not', null)
@@ -28,8 +28,6 @@ export const runsBefore = (db: Db, taskId: number, number: number, limit: number
       startedAt: Number(row.started_at),
       endedAt: row.ended_at === null ? null : Number(row.ended_at),
       outcome: row.outcome as Run['outcome'],
-      iterations: row.iterations === null ? null : Number(row.iterations),
-      recycled: Number(row.recycled) === 1,
     }))
   })
 

@@ -18,8 +18,8 @@ import { type EarlierRun, findStartFacts, runsBefore, succeededBefore } from '..
 import { causeOf } from '../task/cause.ts'
 import { explainExitCode } from '../task/exit-words.ts'
 import { explainEnd } from '../task/explain.ts'
+import { isGoodBefore } from '../task/good-run.ts'
 import { isBadEnd } from '../task/outcome.ts'
-import { isHealthy } from '../task/restart-policy.ts'
 import { type Run, runName } from '../task/run.ts'
 import { type Change, changedAtStart, type StartFacts } from '../task/start-facts.ts'
 import type { Json, Task } from '../task/task.ts'
@@ -97,18 +97,14 @@ const numberOf = (request: FastifyRequest): number => {
 }
 
 /** The newest run before it that is no example of the same trouble: of this task, or for a ONCE task without one, of the last that succeeded. */
-const lastGood = async (db: Db, task: Task, { number }: Run): Promise<Pick<EarlierRun, 'taskId' | 'number' | 'endedAt'> | null> => {
-  const good = (await runsBefore(db, task.id, number, runsLookedThrough)).find(isGood)
+const lastGood = async (db: Db, task: Task, later: Run): Promise<Pick<EarlierRun, 'taskId' | 'number' | 'endedAt'> | null> => {
+  const good = (await runsBefore(db, task.id, later.number, runsLookedThrough)).find(earlier => isGoodBefore(earlier, later))
   if (good) return good
   if (task.execType === 'FOREVER') return null
   const other = await succeededBefore(db, task.action, task.id)
   const run = other && (await findRun(db, other.id, other.number))
   return run && { taskId: run.taskId, number: run.number, endedAt: run.endedAt }
 }
-
-// One that ran well for long was good, however it ended: of a crash after ten days the code is not what was wrong all the time.
-const isGood = ({ outcome, startedAt, endedAt, iterations }: EarlierRun) =>
-  outcome !== null && (!isBadEnd(outcome) || isHealthy({ startedAt, endedAt: endedAt ?? startedAt, iterations: iterations ?? 0 }))
 
 /** @returns null when it is not known of one of the two with what it was started */
 const changesSince = async (
