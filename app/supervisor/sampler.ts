@@ -54,7 +54,7 @@ export class Sampler {
   }
 
   /** It is not among the children any more; its folder is read for the last time. @param end what is known of its CPU time in all */
-  ended(child: Child, end: Pick<RunEnd, 'cpuMs'>, now = Date.now()): void {
+  ended(child: Child, end: Pick<RunEnd, 'cpuMs' | 'peakMemoryBytes'>, now = Date.now()): void {
     const under = spanAt(now, minuteMs)
     const minutes = this.#minutes(child)
     for (const at of [under - minuteMs, under]) {
@@ -62,6 +62,8 @@ export class Sampler {
       const sample = emptySample(child.ticket.taskId, at, minuteMs)
       addMinute(sample, minutes.get(at))
       if (at === under) this.#addUsage(sample, child, end.cpuMs)
+      // A process that is gone has no memory to be measured; of a life that is not longer than the minute the most that it took is that of the minute.
+      if (at === under && child.ticket.startedAt >= under) sample.memoryBytes ??= end.peakMemoryBytes
       this.#ended.push(sample)
     }
   }
@@ -155,4 +157,5 @@ const addEnded = (sample: Sample, ended: Sample): void => {
   addMinute(sample, ended)
   sample.cpuMs += ended.cpuMs
   sample.outputBytes += ended.outputBytes
+  if (ended.memoryBytes !== null) sample.memoryBytes = Math.max(sample.memoryBytes ?? 0, ended.memoryBytes)
 }
