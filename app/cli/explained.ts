@@ -14,12 +14,14 @@ export interface Explained {
 }
 
 /** Looks once how the supervisor on this host stands, for all tasks that are asked about. */
-export const createExplainer = (config: SecretConfig): ((task: Task, lastRun?: ExplainFacts['lastRun']) => Explained) => {
+export const createExplainer = (
+  config: SecretConfig,
+): ((task: Task, lastRun?: ExplainFacts['lastRun'], badEnds?: ExplainFacts['badEnds']) => Explained) => {
   const factsFor = createFactsFor(config)
   const redaction = redactionOf(config)
-  return (stored, lastRun = null) => {
+  return (stored, lastRun = null, badEnds = null) => {
     const task = redaction.task(stored)
-    const facts = factsFor(task, lastRun && redaction.run(lastRun, stored))
+    const facts = { ...factsFor(task, lastRun && redaction.run(lastRun, stored)), badEnds }
     const inWords = (message: Message<Extract<TextKey, string>> | null) =>
       message === null ? null : translate('en', message.key, message.values, facts.now)
     const { why, end, cause, next } = explainTask(task, facts)

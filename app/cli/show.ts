@@ -3,6 +3,7 @@ import { exitCodes } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import type { RunArtifact } from '../store/artifacts.ts'
 import { listRuns } from '../store/list-runs.ts'
+import { badEndsOf, maybeEndingBadly } from '../task/bad-ends.ts'
 import { explainEnd, explainLateness } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
@@ -16,13 +17,18 @@ import { formatTable } from './table.ts'
 import { taskNamed } from './task-named.ts'
 
 const shownRuns = 10
+/** So many may have ended badly within an hour before a loop trips, and some more. */
+const runsRead = 30
 
 export const runShow = async (given: string | undefined, { json, unique }: { json?: boolean; unique?: string }): Promise<number> =>
   withBackground(async background => {
     const task = await taskNamed(background, given, unique)
     const redaction = redactionOf(background.config)
-    const runs = (await listRuns(background.db, task.id, { limit: shownRuns })).map(run => redaction.run(run, task))
-    const explained = createExplainer(background.config)(task, runs.find(run => run.endedAt !== null) ?? null)
+    const found = await listRuns(background.db, task.id, { limit: runsRead })
+    const runs = found.slice(0, shownRuns).map(run => redaction.run(run, task))
+    const now = Date.now()
+    const badEnds = maybeEndingBadly([task], now).length > 0 ? badEndsOf(found.toReversed(), now) : null
+    const explained = createExplainer(background.config)(task, runs.find(run => run.endedAt !== null) ?? null, badEnds)
     const shown = redaction.task(task)
     const files = runs[0] ? await artifactsOfRun(background.config, background.db, runs[0]) : []
     const artifacts = files.map(({ n, name, path, sizeBytes }) => ({ n, name, path, sizeBytes }))

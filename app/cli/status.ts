@@ -5,7 +5,10 @@ import { BgtaskError, exitCodes } from '../errors.ts'
 import { ourCommand } from '../paths.ts'
 import { isSilent } from '../runs/supervisor-file.ts'
 import { type Db, openDatabase } from '../store/database.ts'
+import { listLivesOf } from '../store/list-lives.ts'
 import { lastEndedOf } from '../store/list-runs.ts'
+import { type BadEnds, badEndsOf, maybeEndingBadly } from '../task/bad-ends.ts'
+import { isOnProbe } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task, TaskState } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
@@ -19,7 +22,7 @@ export const runStatus = async ({ json }: { json?: boolean }): Promise<number> =
   try {
     const status = await loopStatus(config, db)
     if (json) printJson(status)
-    else print(screen(config, status, await lastRunsOf(db, shownOf(status))))
+    else print(screen(config, status, await pastOf(db, status)))
     return status.supervisor ? exitCodes.done : exitCodes.failed
   } finally {
     if (!(db instanceof Error)) await db.close()
@@ -41,22 +44,44 @@ const openOrWhyNot = async ({ databaseUrl }: Config): Promise<Db | Error> => {
 const shownLoops = 30
 
 /** Those that need somebody first. */
-const shownOf = ({ loops }: LoopStatus): Task[] =>
-  [...(loops ?? [])].sort((a, b) => urgency(b) - urgency(a) || a.id - b.id).slice(0, shownLoops)
+const shownOf = ({ loops }: LoopStatus, badEnds: Past['badEnds']): Task[] =>
+  [...(loops ?? [])].sort((a, b) => urgency(b, badEnds) - urgency(a, badEnds) || a.id - b.id).slice(0, shownLoops)
 
-type Runs = ReadonlyMap<number, Run>
+/** By the ids of loops. */
+interface Past {
+  shown: Task[]
+  /** How each of these ended last, of those that have. */
+  lastRuns: ReadonlyMap<number, Run>
+  badEnds: ReadonlyMap<number, BadEnds>
+}
 
-/** How each ended last, of those that have. */
-const lastRunsOf = async (db: Db | Error, shown: readonly Task[]): Promise<Runs> => {
-  if (db instanceof Error) return new Map()
+const pastOf = async (db: Db | Error, status: LoopStatus): Promise<Past> => {
+  const unknown: Omit<Past, 'shown'> = { lastRuns: new Map(), badEnds: new Map() }
+  const asFarAsKnown = { shown: shownOf(status, unknown.badEnds), ...unknown }
+  if (db instanceof Error) return asFarAsKnown
   try {
-    return await lastEndedOf(db, shown)
+    const badEnds = await badEndsIn(db, status.loops ?? [])
+    const shown = shownOf(status, badEnds)
+    return { shown, lastRuns: await lastEndedOf(db, shown), badEnds }
   } catch {
-    return new Map() // the database has gone away just now: what is known is shown
+    return asFarAsKnown // the database has gone away just now
   }
 }
 
-const screen = (config: Config, status: LoopStatus, lastRuns: Runs): string =>
+const badEndsIn = async (db: Db, loops: readonly Task[], now = Date.now()): Promise<Past['badEnds']> => {
+  const maybe = maybeEndingBadly(loops, now)
+  const lives = await listLivesOf(
+    db,
+    maybe.map(({ id }) => id),
+    livesRead,
+  )
+  const found = maybe.map(({ id }) => [id, badEndsOf((lives.get(id) ?? []).toReversed(), now)] as const)
+  return new Map(found.filter((one): one is [number, BadEnds] => one[1] !== null))
+}
+/** A loop that ends badly more often within an hour trips. */
+const livesRead = 30
+
+const screen = (config: Config, status: LoopStatus, past: Past): string =>
   [
     `supervisor  ${supervisorLine(status)}`,
     ...(status.hold ? [`hold        by ${status.hold.by} since ${formatTime(status.hold.at)}; start releases it`] : []),
@@ -64,7 +89,7 @@ const screen = (config: Config, status: LoopStatus, lastRuns: Runs): string =>
     `database    ${databaseLine(status)}`,
     `tasks       ${countsLine(status)}`,
     ...residentLines(status),
-    ...loops(config, status, lastRuns),
+    ...loops(config, status, past),
   ].join('\n')
 
 const supervisorLine = ({ supervisor, hold }: LoopStatus) => {
@@ -90,7 +115,7 @@ const countsLine = ({ counts }: LoopStatus) => {
   return states.map(state => `${counts[state] > 10_000 ? 'over 10,000' : counts[state].toLocaleString('en')} ${state}`).join(', ')
 }
 
-const loops = (config: Config, status: LoopStatus, lastRuns: Runs): string[] => {
+const loops = (config: Config, status: LoopStatus, { shown, lastRuns, badEnds }: Past): string[] => {
   const { loops } = status
   if (!loops) return []
   if (loops.length === 0) return ['loops       none']
@@ -103,13 +128,13 @@ const loops = (config: Config, status: LoopStatus, lastRuns: Runs): string[] => 
       {
         title: 'why',
         value: (task: Task) => {
-          const { why, end } = explain(task, lastRuns.get(task.id))
+          const { why, end } = explain(task, lastRuns.get(task.id), badEnds.get(task.id))
           return [why, end].filter(Boolean).join(' ')
         },
         flexible: true,
       },
     ],
-    shownOf(status),
+    shown,
   )
   return ['', table, ...(loops.length > shownLoops ? [`and ${loops.length - shownLoops} more; records shows all`] : [])]
 }
@@ -126,4 +151,8 @@ const residentLines = ({ supervisor }: LoopStatus): string[] => {
   return [`residents   ${residents.length}: ${told.join('; ')}${residents.length > told.length ? ' …' : ''}`]
 }
 
-const urgency = (task: Task) => ['stopped', 'running', 'stopping', 'starting', 'backing-off', 'stalled', 'tripped'].indexOf(task.state)
+const urgency = (task: Task, badEnds: Past['badEnds']) =>
+  (badEnds.has(task.id) || isOnProbe(task, Date.now())) && (task.state === 'running' || task.state === 'starting')
+    ? states.indexOf('backing-off')
+    : states.indexOf(task.state)
+const states: TaskState[] = ['stopped', 'running', 'stopping', 'starting', 'backing-off', 'stalled', 'tripped']

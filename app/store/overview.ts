@@ -6,14 +6,19 @@ import { withRetries } from './transact.ts'
 
 // What the overview page reads: a few rows each, however many there are.
 
-/** Loops that are tripped, stalled or back off, then ONCE tasks that failed since that moment; the newest of each first. */
-export const listAttention = (db: Db, since: number, limit: number): Promise<Task[]> =>
+/** Loops that are tripped, stalled or back off; the newest of each first. */
+export const listTroubledLoops = (db: Db, limit: number): Promise<Task[]> =>
   withRetries(async () => {
     const rows = []
     for (const state of ['tripped', 'stalled', 'backing-off']) rows.push(...(await inState(db, state, limit)))
-    const failed = db.kysely.selectFrom('bg_task').selectAll().where('state', '=', 'failed').where('finished_at', '>=', since)
-    if (rows.length < limit) rows.push(...(await failed.orderBy('finished_at', 'desc').limit(limit).execute()))
     return rows.slice(0, limit).map(toTask)
+  })
+
+/** ONCE tasks that failed since that moment, the newest first. */
+export const listFailedSince = (db: Db, since: number, limit: number): Promise<Task[]> =>
+  withRetries(async () => {
+    const failed = db.kysely.selectFrom('bg_task').selectAll().where('state', '=', 'failed').where('finished_at', '>=', since)
+    return (await failed.orderBy('finished_at', 'desc').limit(limit).execute()).map(toTask)
   })
 
 /** Newest first. */

@@ -1,8 +1,10 @@
+import type { BadEnds } from './bad-ends.ts'
 import { type CauseKey, causeOf, type EndedRun } from './cause.ts'
 import { type EndKey, explainEnd, explainSaid } from './explain-end.ts'
 import type { LongIteration } from './long-iteration.ts'
 import type { Message } from './message.ts'
 import { isBadEnd } from './outcome.ts'
+import { restartPolicy } from './restart-policy.ts'
 import type { Run } from './run.ts'
 import { maxCrashes, type Task, type TaskState } from './task.ts'
 
@@ -20,6 +22,8 @@ export interface ExplainFacts {
   lastRun?: (EndedRun & Pick<Run, 'endedAt'>) | null
   /** The iteration under way, when it takes far longer than those before it. */
   longIteration?: LongIteration | null
+  /** It is up, and its lives have ended badly again and again. */
+  badEnds?: BadEnds | null
 }
 
 export interface Explanation {
@@ -57,6 +61,10 @@ export const explainTask = (task: Task, facts: ExplainFacts): Explanation => {
 export const shownState = (task: Task, { processGone }: Pick<ExplainFacts, 'processGone'>): TaskState =>
   processGone ? (task.execType === 'FOREVER' ? 'stopped' : 'waiting') : task.state
 
+/** It had tripped, and nobody knows yet whether it stays up this time. */
+export const isOnProbe = ({ reason, startedAt }: Task, now: number): boolean =>
+  reason?.code === 'probing' && now - (startedAt ?? reason.at) < restartPolicy.healthyMs
+
 /** How late a run began, and whether that is because no supervisor was there; null when it was in time. */
 export const explainLateness = (run: Pick<Run, 'number' | 'startedAt' | 'dueAt' | 'downFrom' | 'downTo'>): Message<LateKey> | null => {
   const lateMs = run.dueAt === null ? 0 : run.startedAt - run.dueAt
@@ -79,7 +87,7 @@ export type WhyKey =
   | 'why.gone'
   | `why.once.${'succeeded' | 'failed' | 'crashedForGood' | 'misconfigured' | 'cannotLoad' | 'cancelled' | 'replaced' | 'survivors'}`
   | `why.loop.${'wantedUp' | 'stopped' | 'stoppedBy' | 'starting' | 'running' | 'adopted' | 'recycled' | 'reloading' | 'probing'}`
-  | `why.loop.${'upAgain' | 'stalled' | 'longIteration' | 'backingOff' | 'backingOffAfter' | 'tripped' | 'trippedAfter' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
+  | `why.loop.${'upAgain' | 'keepsEndingBadly' | 'stalled' | 'longIteration' | 'backingOff' | 'backingOffAfter' | 'tripped' | 'trippedAfter' | 'trippedOften' | 'misconfigured' | 'cannotLoad' | 'stopping' | 'survivors'}`
 
 export type NextKey =
   | `next.${'startsSoon' | 'startsAt' | 'nextTry' | 'runsAgain' | 'afterReplaced' | 'afterHolder' | 'timeLimit' | 'endsWhenDone' | 'forcedAfterGrace'}`
@@ -243,7 +251,7 @@ const explainLoop = (task: Task, facts: ExplainFacts): Words => {
       return reason?.code === 'misconfigured'
         ? { why: say('why.loop.misconfigured'), next: whenUp(facts, say('next.probeOrMend', { until: task.runAt })), withSaid: true }
         : {
-            why: tooSoon('why.loop.tripped', { failures, at }, facts),
+            why: whyTripped(failures, at, facts),
             next: whenUp(facts, say('next.probe', { until: task.runAt })),
             withEnd: true,
           }
@@ -266,10 +274,10 @@ const explainLongIteration = ({ startedAt, p95Ms, doing, isWatched }: LongIterat
 })
 
 /** A loop that crashes now and then is up most of the time; who looks then is to learn of it. */
-const endedBadlyJustBefore = ({ number }: Task, { lastRun, now }: ExplainFacts): boolean =>
+const endedBadlyJustBefore = ({ number }: Task, { lastRun, badEnds, now }: ExplainFacts): boolean =>
   Boolean(lastRun?.outcome && isBadEnd(lastRun.outcome) && !lastRun.recycled) &&
   (lastRun?.number === undefined || lastRun.number >= number - 1) &&
-  now - (lastRun?.endedAt ?? 0) < recentMs
+  (Boolean(badEnds) || now - (lastRun?.endedAt ?? 0) < recentMs)
 const recentMs = 600_000
 
 /** With how long the last run lived, where that is known. */
@@ -283,15 +291,23 @@ const tooSoon = (
   return say(`${key}After`, { ...values, lifeMs: Math.max(0, endedAt - startedAt) })
 }
 
+/** Few failures in a row, since lives between them were healthy, and too many in all. */
+const whyTripped = (failures: number, at: number, facts: ExplainFacts): Message<WhyKey> => {
+  const [short, long] = restartPolicy.budgets as [Budget, Budget]
+  if (failures > short.failures) return tooSoon('why.loop.tripped', { failures, at }, facts)
+  return say('why.loop.trippedOften', { at, n: short.failures, ms: short.withinMs, most: long.failures, longMs: long.withinMs })
+}
+type Budget = (typeof restartPolicy.budgets)[number]
+
 const whyRunning = (task: Task, at: number, startedAt: number, facts: ExplainFacts): Message<WhyKey> => {
   const values = { number: String(task.number), startedAt, at }
+  if (isOnProbe(task, facts.now)) return say('why.loop.probing', values)
+  if (facts.badEnds) return say('why.loop.keepsEndingBadly', { number: values.number, n: facts.badEnds.n, at: facts.badEnds.lastAt })
   switch (task.reason?.code) {
     case 'adopted':
       return say('why.loop.adopted', values)
     case 'recycled':
       return say('why.loop.recycled', values)
-    case 'probing':
-      return say('why.loop.probing', values)
     default:
       return say(endedBadlyJustBefore(task, facts) ? 'why.loop.upAgain' : 'why.loop.running', values)
   }

@@ -224,6 +224,8 @@ export const en = {
   'why.loop.reloading': 'It is being replaced by fresh code since {at, time}.',
   'why.loop.running': 'It is up; run {number} began {startedAt, time}.',
   'why.loop.upAgain': 'It is up again; run {number} began {startedAt, time}. The one before ended badly.',
+  'why.loop.keepsEndingBadly':
+    'It keeps ending badly: {n} {n:time|times} within the last hour, the last time {at, time}; run {number} is up.',
   'why.loop.adopted': 'It is up; run {number} began {startedAt, time} and was taken over alive from an earlier supervisor {at, time}.',
   'why.loop.recycled': 'It is up; run {number} began {startedAt, time}, after the one before ended by its own recycling rule.',
   'why.loop.probing': 'It had tripped and is being tried once more since {startedAt, time}, run {number}.',
@@ -236,6 +238,8 @@ export const en = {
   'why.loop.tripped': 'It kept ending too soon ({failures} {failures:time|times} in a row), so it tripped {at, time}.',
   'why.loop.trippedAfter':
     'It kept ending too soon ({failures} {failures:time|times} in a row, the last time {lifeMs, duration} after its start), so it tripped {at, time}.',
+  'why.loop.trippedOften':
+    'It ended badly too often (more than {n} times in {ms, duration}, or {most} in {longMs, duration}), so it tripped {at, time}.',
   'why.loop.misconfigured': 'It left with code 78: its configuration is wrong, so a restart will not help.',
   'why.loop.cannotLoad': 'Its action cannot be run: {detail}',
   'why.loop.stopping': 'It was asked to stop {at, time} and finishes its iteration.',
@@ -327,6 +331,10 @@ export const en = {
   'overview.ready': 'Ready.',
   'overview.well': 'All is well.',
   'overview.attention': '{n} {n:task needs|tasks need} attention.',
+  'overview.attentionMore': 'More than {n} tasks need attention.',
+  'overview.moreAttention': 'The first {n} are shown. See all',
+  'overview.moreAttentionLoops': 'loops',
+  'overview.moreAttentionFailed': 'failed tasks',
   'overview.down': 'The supervisor is down: nothing is started.',
   'overview.held': 'The supervisor is on hold.',
   'overview.stopping': 'The supervisor is stopping.',
@@ -733,12 +741,13 @@ export const en = {
   'charts.memory': 'Memory',
   'charts.output': 'Output a minute',
   'charts.alt': '{label}: {newest} at the end; the scale ends at {most}.',
+  'charts.altNone': '{label}: no figures yet.',
   'charts.none':
     'There are no figures of this time yet. The first ones come at the end of a whole minute in which it ran; 24 hours are drawn by ten minutes, 7 days by the hour.',
   'charts.usual':
     '{n} {n:iteration|iterations}: half of them took at most {p50Ms, duration} (the strong line), 95 of 100 at most {p95Ms, duration} (the soft one).',
   'charts.errors': '{n} {n:iteration|iterations} threw.',
-  'charts.starts': '{n} {n:start|starts} in this time, each an upright line.',
+  'charts.starts': '{n} {n:start|starts} in this time, {n:an upright line|each an upright line}.',
   'charts.noStarts': 'It was not started in this time.',
   'charts.badStarts': '{n} of them after a bad end.',
   'events.legend': 'Upright lines',

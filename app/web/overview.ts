@@ -11,10 +11,12 @@ import { countEnded } from '../store/count-tasks.ts'
 import { lastEndedOf } from '../store/list-runs.ts'
 import { listNextSchedules } from '../store/list-schedules.ts'
 import { listTasks } from '../store/list-tasks.ts'
-import { listAttention, listNext, listRunningNow } from '../store/overview.ts'
+import { listFailedSince, listNext, listRunningNow, listTroubledLoops } from '../store/overview.ts'
+import { isOnProbe } from '../task/explain.ts'
 import { runName } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { createExplainer } from './explained.ts'
+import { keepEndingBadly } from './keep-ending-badly.ts'
 import { longIterations } from './long-iterations.ts'
 import { startByVisit } from './loop.ts'
 import { loopStrips, mostStrips } from './loop-strips.ts'
@@ -45,18 +47,26 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
   const { db } = panel.background
   const now = Date.now()
   const explained = createExplainer(panel)
-  const [status, inTrouble, runningNow, next, planned, ended, recent] = await Promise.all([
+  const [status, inTrouble, failed, runningNow, next, planned, ended, recent] = await Promise.all([
     loopStatus(panel.config, db),
-    listAttention(db, now - dayMs, mostAttention),
+    listTroubledLoops(db, mostAttention + 1),
+    listFailedSince(db, now - dayMs, mostAttention + 1),
     listRunningNow(db, mostRunning),
     listNext(db, 6),
     listNextSchedules(db, 4),
     countEnded(db, now - dayMs),
     listTasks(db, { states: ['succeeded', 'failed', 'cancelled'] }, { limit: 6 }),
   ])
-  const long = await longIterations(panel, status.loops ?? [], now)
-  const attention = [...inTrouble, ...(status.loops ?? []).filter(({ id }) => long.has(id))].slice(0, mostAttention)
-  const running = runningNow.filter(({ id }) => !long.has(id))
+  const loops = status.loops ?? []
+  const long = await longIterations(panel, loops, now)
+  const bad = await keepEndingBadly(db, loops, now)
+  const listed = new Set(inTrouble.map(({ id }) => id))
+  const upButInTrouble = loops.filter(
+    task => isUp(task) && !listed.has(task.id) && (isOnProbe(task, now) || bad.has(task.id) || long.has(task.id)),
+  )
+  const needAttention = [...inTrouble, ...upButInTrouble, ...failed]
+  const attention = needAttention.slice(0, mostAttention)
+  const running = runningNow.filter(({ id }) => !upButInTrouble.some(task => task.id === id))
   // How it ended is half of the reason why a task is where it is, and what makes a loop that is up again worth a look.
   const lastRuns = await lastEndedOf(db, [...attention, ...running.filter(({ execType }) => execType === 'FOREVER')])
   const counts = status.counts
@@ -72,11 +82,12 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     moreLoops: Math.max(0, (status.loops?.length ?? 0) - mostStrips),
     attention: await Promise.all(
       attention.map(async task => ({
-        ...explained(task, { lastRun: lastRuns.get(task.id), longIteration: long.get(task.id) }),
+        ...explained(task, { lastRun: lastRuns.get(task.id), longIteration: long.get(task.id), badEnds: bad.get(task.id) }),
         // What code throws that was given something else than it asks for tells less than what it asks for.
         paramFaults: await paramFaults(panel, catalog?.get(task.action) ?? null, task),
       })),
     ),
+    hasMoreAttention: needAttention.length > attention.length,
     running: running.map(task => ({ ...explained(task, { lastRun: lastRuns.get(task.id) }), beat: beatOf(panel, task) })),
     // In the order in which they come; what is due already comes first.
     next: [
@@ -92,6 +103,8 @@ export const overviewModel = async (panel: Pick<Panel, 'config' | 'background'>)
     disk: diskOf(panel.config.runtime),
   }
 }
+
+const isUp = ({ state }: Task) => state === 'running' || state === 'starting'
 
 /** As it is called in the folder of the application, when it lies in there. */
 const shownFolder = (folder: string): string => {

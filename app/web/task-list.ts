@@ -4,14 +4,16 @@ import { redactionOf } from '../runs/redaction.ts'
 import { listArtifactsOf } from '../store/artifacts.ts'
 import { findError } from '../store/errors.ts'
 import { findSchedule } from '../store/find-schedule.ts'
+import { lastEndedOf } from '../store/list-runs.ts'
 import { mostRead } from '../store/list-tasks.ts'
 import type { FailedFilter } from '../store/recover.ts'
-import { loopStates } from '../task/task.ts'
+import { loopStates, type Task } from '../task/task.ts'
 import { bulkLinks } from './bulk.ts'
 import { createExplainer } from './explained.ts'
 import { recoveryAddress } from './failed.ts'
 import { fieldsOf } from './fields.ts'
 import { findNamed } from './find-named.ts'
+import { keepEndingBadly } from './keep-ending-badly.ts'
 import { loopRows } from './loop-rows.ts'
 import { beatOf } from './overview.ts'
 import type { Panel } from './panel.ts'
@@ -43,6 +45,8 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
   const explained = createExplainer(panel)
   const isLoops = chosen.exec_type === 'FOREVER'
   const loops = isLoops ? await loopRows(panel, page.tasks) : []
+  const bad = await keepEndingBadly(panel.background.db, page.tasks)
+  const lastRuns = await lastEndedOf(panel.background.db, page.tasks.filter(mayTellEnd))
   const ended = page.tasks.filter(task => task.state === 'succeeded').map(task => ({ taskId: task.id, number: task.number }))
   const files = await listArtifactsOf(panel.background.db, ended, filesInRow)
   const set = chosenFields(chosen)
@@ -65,7 +69,7 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     /** Loops alone have columns of their own. */
     isLoops,
     tasks: page.tasks.map((task, index) => ({
-      ...explained(task),
+      ...explained(task, { lastRun: lastRuns.get(task.id), badEnds: bad.get(task.id) }),
       loop: loops[index] ?? null,
       beat: runs.has(task.state) ? beatOf(panel, task) : null,
       files: files.get(task.id) ?? [],
@@ -86,6 +90,12 @@ export const taskListModel = async (panel: Pick<Panel, 'config' | 'background' |
     actions: (await panel.background.catalog()).entries.map(entry => entry.name),
   }
 }
+
+/** Of loops that are down, or were a short time ago, how they ended is part of the reason; the others are not read. */
+const mayTellEnd = ({ execType, state, startedAt }: Task) =>
+  execType === 'FOREVER' &&
+  (state === 'backing-off' || state === 'tripped' || (state !== 'stopped' && startedAt !== null && Date.now() - startedAt < recentMs))
+const recentMs = 1_200_000
 
 /** More than one of those by which tasks are indexed. */
 const isNarrowed = ({ type, action, creator, unique, error }: ChosenTasks) =>

@@ -21,6 +21,7 @@ import { artifactsModel } from './artifacts.ts'
 import { createExplainer } from './explained.ts'
 import { fieldsOf } from './fields.ts'
 import { findNamed } from './find-named.ts'
+import { keepEndingBadly } from './keep-ending-badly.ts'
 import { longIterations } from './long-iterations.ts'
 import { loopCharts } from './loop-charts.ts'
 import { outputDownload } from './output-download.ts'
@@ -87,7 +88,8 @@ export const taskModel = async (panel: Pick<Panel, 'config' | 'background'>, id:
   const entry = (await panel.background.catalog()).get(stored.action)
   const isLive = newest !== null && newest.endedAt === null
   const longIteration = (await longIterations(panel, [stored])).get(id) ?? null
-  const explained = createExplainer(panel)(stored, { lastRun: lastEnded, longIteration })
+  const badEnds = (await keepEndingBadly(db, [stored])).get(id) ?? null
+  const explained = createExplainer(panel)(stored, { lastRun: lastEnded, longIteration, badEnds })
   const { task } = explained
   const beat = isLive ? beatOf(panel, task) : null
   const charts = task.execType === 'FOREVER' ? await loopCharts(db, id, given.span) : null
@@ -161,7 +163,8 @@ const buttonsOf = (task: Task) => {
   const danger: string[] = []
   if (isLoop) {
     if (task.wanted === 'down') acts.push('start')
-    else acts.push('stop', ...(task.state === 'backing-off' || task.state === 'tripped' ? ['run'] : ['restart']))
+    else if (task.state === 'backing-off' || task.state === 'tripped') acts.push('run', 'stop')
+    else acts.push('stop', 'restart')
     if (task.state === 'stopped' && task.wanted === 'down') danger.push('deletion')
   } else {
     if (task.state === 'waiting') acts.push('run')

@@ -39,7 +39,7 @@ test('status, check and the pages call a supervisor silent by the same rule', as
   removeSupervisor(config.runtime)
 })
 
-test('status tells of a loop that is in trouble how it ended, and of what', async t => {
+test('status tells of a loop that is in trouble how it ended, and of what, and first of those that end badly again and again', async t => {
   const { background, env } = await openScene(t)
   const { db } = background
   const { id } = await background.addTask('test/plain', {}, 'FOREVER')
@@ -66,4 +66,21 @@ test('status tells of a loop that is in trouble how it ended, and of what', asyn
     line ?? '',
     /backing-off .*connect ECONNREFUSED 127\.0\.0\.1:5433 The connection was refused: nothing listens at 127\.0\.0\.1:5433\./,
   )
+
+  const other = await background.addTask('test/plain', {}, 'FOREVER')
+  for (const n of [1, 2, 3])
+    await saveLoops(
+      db,
+      { host: 'h', epoch: 'e' },
+      {
+        facts: [{ taskId: id, number: n + 1, state: 'running', reason: null, runAt: at, startedAt: at, finishedAt: at }],
+        starts: [],
+        ends: [{ taskId: id, number: n, end: { ...end, iterations: null, peakMemoryBytes: null, cpuMs: null } }],
+      },
+    )
+  const keeps = /running .*It keeps ending badly: 3 times within the last hour, the last time .*nothing listens at 127\.0\.0\.1:5433\./
+  const lines = (await run(env, 'status')).stdout.split('\n').filter(one => one.includes('test/plain'))
+  assert.match(lines[0] ?? '', keeps)
+  assert.match(lines[1] ?? '', new RegExp(`^ *${other.id} `))
+  assert.match((await run(env, 'show', String(id))).stdout, /It keeps ending badly: 3 times within the last hour/)
 })

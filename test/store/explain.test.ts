@@ -43,7 +43,7 @@ import { noteAdopted } from '../../app/store/note-adopted.ts'
 import { noteIncidentsAlone } from '../../app/store/note-incidents.ts'
 import { noteProcess } from '../../app/store/note-process.ts'
 import { claimDeliveries, countPending, listIncidents, listLasting, noteTold, pruneIncidents } from '../../app/store/notices.ts'
-import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
+import { listFailedSince, listNext, listRunningNow, listTroubledLoops } from '../../app/store/overview.ts'
 import { findStartFacts, runsBefore, succeededBefore } from '../../app/store/post-mortem.ts'
 import { pruneRows } from '../../app/store/prune.ts'
 import { pruneOldest } from '../../app/store/prune-oldest.ts'
@@ -315,7 +315,8 @@ const hot: { name: string; most?: number; isSearch?: true; run: (db: Db) => Prom
       await findEdit(db, 1, 1)
     },
   },
-  { name: 'attention', run: db => listAttention(db, seedTime, 10) },
+  { name: 'loops in trouble', run: db => listTroubledLoops(db, 10) },
+  { name: 'failed lately', run: db => listFailedSince(db, seedTime, 10) },
   {
     name: 'how tasks on the overview ended',
     run: db =>

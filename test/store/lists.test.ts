@@ -14,7 +14,7 @@ import {
   takeLoginTry,
 } from '../../app/store/login-throttle.ts'
 import { findOnceLink, insertOnceLink, pruneOnceLinks, useOnceLink } from '../../app/store/once-links.ts'
-import { listAttention, listNext, listRunningNow } from '../../app/store/overview.ts'
+import { listFailedSince, listNext, listRunningNow, listTroubledLoops } from '../../app/store/overview.ts'
 import { countRecoveryCodes, useRecoveryCode } from '../../app/store/recovery-codes.ts'
 import { replaceRecoveryCodes, takeTotpStep, turnOffSecondFactor, turnOnSecondFactor } from '../../app/store/second-factor.ts'
 import { deleteSession, deleteSessionsOf, findSession, pruneSessions, saveSession } from '../../app/store/sessions.ts'
@@ -105,9 +105,12 @@ for (const dialect of dialects) {
     test('a cursor that is none is refused', () => assert.rejects(listTasks(db, {}, { limit: 5, after: "1' OR 1" }), /page cursor is/))
 
     test('overview', async () => {
-      const attention = await listAttention(db, seedTime, 40)
-      assert.deepEqual([...new Set(attention.map(task => task.state))], ['tripped', 'stalled', 'backing-off', 'failed'])
-      assert.equal(attention.length, 40)
+      const troubled = await listTroubledLoops(db, 40)
+      assert.deepEqual([...new Set(troubled.map(task => task.state))], ['tripped', 'stalled', 'backing-off'])
+      assert.equal(troubled.length, 25)
+      const failed = await listFailedSince(db, seedTime, 40)
+      assert.ok(failed.every(task => task.state === 'failed'))
+      assert.equal(failed.length, 40)
       assert.equal((await listRunningNow(db, 12)).length, 12)
       const next = await listNext(db, 2_000)
       assert.equal(next.length, 900)

@@ -56,21 +56,54 @@ test('what lies outside the time is cut off', () => {
   ])
 })
 
-test('the overview has one for each loop that is wanted, made anew when the loop has changed', async t => {
+test('the overview has one for each loop that is wanted, made anew when the loop has changed, and one of many bad ends needs attention', async t => {
   const panel = await openPanel(t)
   const viewer = await panel.signIn('viewer')
   const overview = async () => (await panel.ask({ url: '/admin', as: viewer })).body
   const { id } = await panel.background.addTask('test/forever', {}, { execType: 'FOREVER' })
   assert.match(await overview(), /aria-label="Has not run yet"/)
   const now = Date.now()
-  const added = (number: number, fromMs: number, toMs: number | null, outcome: string | null) =>
+  const added = (number: number, fromMs: number, toMs: number | null, outcome: string | null, error: string | null = null) =>
     panel.sql(
-      `INSERT INTO bg_run (task_id, number, host, epoch, started_at, ended_at, outcome, attempt, adopted, recycled)
-       VALUES (?, ?, 'h', 'e', ?, ?, ?, 1, 0, 0)`,
-      ...[id, number, now - fromMs, toMs === null ? null : now - toMs, outcome],
+      `INSERT INTO bg_run (task_id, number, host, epoch, started_at, ended_at, outcome, error, attempt, adopted, recycled)
+       VALUES (?, ?, 'h', 'e', ?, ?, ?, ?, 1, 0, 0)`,
+      ...[id, number, now - fromMs, toMs === null ? null : now - toMs, outcome, error],
     )
   added(1, 4 * 3_600_000, 3 * 3_600_000, 'killed')
   added(2, 2 * 3_600_000, null, null)
   panel.sql(`UPDATE bg_task SET number = 2, state = 'running', updated_at = updated_at + 1 WHERE id = ?`, id)
   assert.match(await overview(), /aria-label="Up (7[45](\.\d)?) % of the time, 1 bad end"/)
+
+  // It lives too long to be slowed or tripped, and ends badly all the same.
+  const attention = async (language = 'en') => {
+    const { body } = await panel.ask({ url: '/admin', as: viewer, headers: { 'accept-language': language } })
+    return /class="line-acts|#triangle-alert"[^§]*?<ul class="lines">([^§]*?)<\/ul>/.exec(body.split('class="strips"')[0]!)?.[1] ?? ''
+  }
+  const minuteMs = 60_000
+  panel.sql('UPDATE bg_run SET ended_at = ?, outcome = ? WHERE task_id = ? AND number = 2', now - 5 * minuteMs, 'failed', id)
+  added(3, 5 * minuteMs, 4 * minuteMs, 'failed')
+  const up = (number: number) =>
+    panel.sql(
+      "UPDATE bg_task SET number = ?, started_at = ?, wanted = 'up', state = 'running', updated_at = updated_at + 1 WHERE id = ?",
+      ...[number, now - 2 * minuteMs, id],
+    )
+  added(4, 4 * minuteMs, null, null)
+  up(4)
+  assert.equal(await attention(), '', 'twice is not yet again and again')
+  panel.sql(
+    'UPDATE bg_run SET ended_at = ?, outcome = ?, error = ? WHERE task_id = ? AND number = 4',
+    ...[now - 2 * minuteMs, 'failed', 'Error: connect ECONNREFUSED 127.0.0.1:5433', id],
+  )
+  added(5, 2 * minuteMs, null, null)
+  up(5)
+  assert.match(
+    await attention(),
+    /It keeps ending badly: 3 times within the last hour[\s\S]*The connection was refused: nothing listens at/,
+  )
+  assert.match(await attention('zh-CN'), /最近一小时内 3 次[\s\S]*连接被拒绝/)
+  assert.equal((await overview()).split('class="line-name"').length, 2, 'it stands there, and not under what runs')
+  panel.sql("UPDATE bg_task SET content = 'the words of an earlier run' WHERE id = ?", id)
+  assert.doesNotMatch((await panel.ask({ url: `/admin/core/bgtask/${id}`, as: viewer })).body, /the words of an earlier run/)
+  for (const url of [`/admin/core/bgtask/${id}`, '/admin/core/bgtask?exec_type=FOREVER'])
+    assert.match((await panel.ask({ url, as: viewer })).body, /It keeps ending badly: 3 times within the last hour/)
 })
