@@ -1,7 +1,7 @@
 import { type Sentence, told } from '../task/told.ts'
 /** A value as a sentence shows it: short, on one line, without control characters, and never throwing. */
 export const showValue = (value: unknown): Sentence => {
-  if (typeof value === 'string') return cut(JSON.stringify(value))
+  if (typeof value === 'string') return quoted(value)
   if (typeof value === 'bigint') return cut(`${value}n`)
   if (typeof value === 'function') return value.name ? told`a function (${cut(value.name)})` : told`a function`
   if (typeof value === 'symbol') return cut(String(value))
@@ -15,4 +15,10 @@ const className = (value: object): Sentence => {
   return typeof name === 'string' && name !== '' && name !== 'Object' ? told`an instance of ${cut(name)}` : told`an object`
 }
 
-const cut = (text: string) => (text.length > 80 ? `${text.slice(0, 77)}...` : text)
+/** In quotes that are closed also where it is cut. */
+const quoted = (value: string) => {
+  const text = JSON.stringify(value)
+  return text.length > 80 ? `${text.slice(0, 76)}…"` : text
+}
+
+const cut = (text: string) => (text.length > 80 ? `${text.slice(0, 77)}…` : text)

@@ -129,5 +129,5 @@ const valueAt = (value: unknown, steps: readonly string[]): unknown =>
 
 const show = (value: unknown): string => {
   const text = JSON.stringify(value) ?? 'missing'
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text
+  return text.length > 60 ? `${text.slice(0, 60)}…${text.startsWith('"') ? '"' : ''}` : text
 }

@@ -8,6 +8,7 @@ import { anyUser, listUsers } from '../store/users.ts'
 import { makeLoginLink, onceLinkMs, removeFirstRun } from '../web/first-link.ts'
 import { clearedSubjectsOf } from '../web/login-wait.ts'
 import { panelAddress } from '../web/panel-address.ts'
+import { asUsage } from './as-usage.ts'
 import { commandLine } from './audited.ts'
 import { withBackground } from './open.ts'
 import { formatTime, note, print, printJson } from './print.ts'
@@ -23,7 +24,7 @@ export const runUserAdd = async (
   { role: given, passwordStdin = false }: PasswordOptions & { role?: Role },
 ): Promise<number> => {
   // Before anybody types a password for it twice.
-  const checked = checkName(name)
+  const checked = asUsage(() => checkName(name))
   const password = await readPassword({ fromStdin: passwordStdin, name })
   return withBackground(async background => {
     checkPassword(password, checked)

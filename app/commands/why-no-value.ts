@@ -42,5 +42,5 @@ export const whyNoText = (value: string, longest: number): Sentence | null => {
 const show = (value: unknown): Sentence => {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? told`a list` : told`an object`
   const text = JSON.stringify(value) ?? String(value)
-  return text.length > 80 ? `${text.slice(0, 79)}…` : text
+  return text.length > 80 ? `${text.slice(0, 78)}…${text.startsWith('"') ? '"' : ''}` : text
 }

@@ -2,7 +2,9 @@
 export const nearestNames = (given: string, names: readonly string[]): string[] =>
   names
     .map(name => ({ name, distance: distance(given.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, distance }) => distance <= Math.max(2, Math.floor(Math.max(given.length, name.length) * 0.4)))
+    .filter(
+      ({ name, distance }) => distance <= Math.max(2, Math.floor(Math.max(given.length, name.length) * 0.4)) && distance < given.length,
+    )
     .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
     .slice(0, 3)
     .map(({ name }) => name)

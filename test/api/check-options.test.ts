@@ -81,6 +81,7 @@ test('every option refuses what it does not allow, and says what it does', () =>
   refused(5, /third argument is 5/)
   refused([], /third argument is an array/)
   refused({ prioritty: 5 }, /"prioritty" is no option of a task; did you mean priority\?/)
+  refused({ x: 5 }, /^"x" is no option of a task; there are execType, type/)
   refused({ zzzzzzzzzzzzzz: 5 }, /no option of a task; there are execType, type/)
   refused({ priority: 1001 }, /^priority is 1001; allowed are whole numbers from -1000 to 1000/)
   refused({ priority: 0.5 }, /^priority is 0\.5/)
@@ -90,7 +91,7 @@ test('every option refuses what it does not allow, and says what it does', () =>
   refused({ graceMs: 3_600_001 }, /^graceMs/)
   refused({ rerunAfterCrash: 'no' }, /^rerunAfterCrash is "no"; allowed are true and false/)
   refused({ unique: '' }, /^unique is 0 characters long/)
-  refused({ unique: 'x'.repeat(256) }, /^unique is 256 characters long .* allowed are 1 to 255/)
+  refused({ unique: 'x'.repeat(256) }, /^unique is 256 characters long \("x{75}…"\); allowed are 1 to 255/)
   refused({ unique: 5 }, /^unique is 5; it must be text/)
   refused({ onConflict: 'replace' }, /there is no unique key/)
   refused(

@@ -134,6 +134,10 @@ const misuses: Record<string, [string[], RegExp][]> = {
     [['deploy', '=x'], /^"=x" is no value/],
     [['deploy', 'environment=staging', 'environment=staging'], /^environment is given twice/],
   ],
+  user: [
+    [['add', ''], /^The user name is ""; allowed are/],
+    [['add', 'a b'], /^The user name is "a b"; allowed are 1 to 64 of a-z/],
+  ],
   token: [
     [['create', 'x'], /^Required option '--scope <scope>' not specified/],
     [['create', '', '--scope', 'task:read'], /^name is 0 characters long/],

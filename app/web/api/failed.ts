@@ -1,6 +1,8 @@
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { askRecovery } from '../../api/ask-recovery.ts'
 import { tokenActor } from '../../api/tokens.ts'
+import { BgtaskError } from '../../errors.ts'
 import { redactionOf } from '../../runs/redaction.ts'
 import { listErrors } from '../../store/errors.ts'
 import { errorKeyPattern } from '../../task/error-pattern.ts'
@@ -20,13 +22,19 @@ export const registerFailedApi = (api: Api, panel: Panel) => {
   })
 
   for (const act of ['retry', 'discard'] as const) {
-    api.post(`/failed/${act}`, { schema: recoverySchema[act] }, async (request, reply) => {
+    api.post(`/failed/${act}`, { schema: recoverySchema[act], preValidation: requireBody }, async (request, reply) => {
       const by = tokenActor(request.token!)
       const { task } = await askRecovery(background, act, request.body, { by, actor: actorOf(request) })
       panel.live.poke()
       return reply.code(202).send({ task: createTeller(panel)(task) })
     })
   }
+}
+
+/** Elsewhere a body that is not there is one without anything in it; here that would be all there is, and a client's mistake is not to say so. */
+const requireBody = async ({ body }: FastifyRequest) => {
+  if (body === undefined || body === null)
+    throw new BgtaskError('refused', 'There is no body; say which: {"action": "report/build"}, for example, or {} for all that failed.')
 }
 
 const errorKey = Type.String({ pattern: errorKeyPattern, description: 'Key of the error, as GET /api/v1/failed has it.' })

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
+import { IsOptional } from 'typebox'
 import { BgtaskError } from '../../errors.ts'
 import { ourCommand } from '../../paths.ts'
 import { type Addresses, canonicalAddress } from '../addresses.ts'
@@ -99,7 +100,7 @@ const operationOf = (route: RouteOptions, name: string, path: string, shown: (sc
       ...parametersOf(shown(querystring), 'query'),
       ...parametersOf(shown(headers), 'header'),
     ],
-    ...(body ? { requestBody: bodyOf(shown(body) as Record<string, unknown>) } : {}),
+    ...(body ? { requestBody: bodyOf(shown(body) as Record<string, unknown>, !IsOptional(body)) } : {}),
     responses: Object.fromEntries([
       ...answers,
       ...[...statuses].sort().map(status => [String(status), { $ref: `#/components/responses/${nameOf(String(status))}` }]),
@@ -118,7 +119,7 @@ const goodAnswer = (schema: Record<string, unknown>, headers: Record<string, str
   content: contentOf(schema),
 })
 
-const bodyOf = (schema: Record<string, unknown>) => ({ required: true, content: contentOf(schema) })
+const bodyOf = (schema: Record<string, unknown>, required: boolean) => ({ required, content: contentOf(schema) })
 
 const parametersOf = (schema: unknown, place: 'path' | 'query' | 'header') => {
   const { properties = {}, required = [] } = (schema ?? {}) as { properties?: Record<string, Record<string, unknown>>; required?: string[] }

@@ -115,6 +115,26 @@ test('a body that is packed is refused by its name', async () => {
   assert.equal(status, 200, 'there is no body')
 })
 
+test('what works on all that failed takes no body for a mistake, and an empty object at its word', async () => {
+  const before = rows()
+  for (const path of ['/failed/retry', '/failed/discard']) {
+    const url = `/api/v1${path}`
+    for (const headers of [{}, { 'content-type': 'application/json' }] as Record<string, string>[]) {
+      const answer = await panel.ask({
+        method: 'POST',
+        url,
+        from: freshAddress(),
+        headers: { authorization: `Bearer ${token}`, ...headers },
+      })
+      assert.deepEqual([answer.status, codeIn(answer)], [422, 'refused'], path)
+      assert.match(sentenceIn(answer), /^There is no body; say which: .* or \{\} for all that failed\.$/)
+    }
+    assert.equal((await send('POST', path, Buffer.from('null'))).status, 422)
+  }
+  assert.equal(rows(), before)
+  assert.equal((await askWith(panel, token)('POST', '/failed/retry', {})).status, 202)
+})
+
 test('an action that is not there is named; of others, only those that the token may add', async () => {
   const ask = askWith(panel, token)
   const before = rows()

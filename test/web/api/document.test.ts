@@ -49,6 +49,15 @@ test('the document is whole: all it refers to is there, addresses say their para
     )
     assert.ok(inPath.every(({ required }) => required))
   }
+  const bodies = operations.flatMap(({ method, path, operation }) => {
+    const { requestBody } = operation as unknown as { requestBody?: { required: boolean } }
+    return requestBody ? [`${method} ${path} ${requestBody.required ? 'needs' : 'may have'} one`] : []
+  })
+  assert.deepEqual(bodies.filter(told => told.endsWith('may have one')).sort(), [
+    'POST /commands/{name} may have one',
+    'POST /tasks/{id}/edits/{n}/reversal may have one',
+  ])
+  assert.ok(bodies.includes('POST /failed/discard needs one'))
   assert.doesNotMatch(text, /\$id|"~/, 'nothing of the way it is made')
 })
 
