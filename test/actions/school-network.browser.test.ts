@@ -6,8 +6,9 @@ import { openBackground } from '../../app/api/background.ts'
 import { loadConfig } from '../../app/config.ts'
 import { findTask } from '../../app/store/find-task.ts'
 import { listTasks } from '../../app/store/list-tasks.ts'
-import { password, servePanel, signInByForm } from '../helpers/browser.ts'
+import { cookiesOf, password, type ServedPanel, servePanel, signInByForm } from '../helpers/browser.ts'
 import { sharedMariaDb } from '../helpers/mariadb.ts'
+import { newUser } from '../helpers/new-user.ts'
 import { openBrowser } from '../helpers/open-browser.ts'
 import { until } from '../helpers/scene.ts'
 import { chromiumMissing, mariadbMissing } from '../helpers/tools.ts'
@@ -102,5 +103,51 @@ for (const { name, script, skip, url } of cases) {
       ['succeeded', 'cancelled', 'cancelled', 'cancelled'],
     )
     assert.deepEqual(problems, [])
+
+    // Two teachers press at once for one classroom: one has it, and the other is told by whom.
+    await newUser(background.db, { name: 'bert', role: 'operator' })
+    const teachers = await Promise.all(['admin', 'bert'].map(name => signedIn(panel, name)))
+    const off = async (teacher: (typeof teachers)[number], classroom: string) => {
+      await teacher.press('/demo/network', { classroom, length_s: '2700' })
+    }
+    const switchedOff = () =>
+      ['101', '102', '201', '202', 'Lab-1', 'Lab-2']
+        .filter(name => existsSync(file(name)))
+        .map(
+          name =>
+            JSON.parse(readFileSync(file(name), 'utf8')) as { classroom: string; task: number; teacher: { id: number; name: string } },
+        )
+    await Promise.all(teachers.map(teacher => off(teacher, '202')))
+    const [taken, ...others] = switchedOff()
+    assert.deepEqual([taken!.classroom, others], ['202', []])
+    const told = await Promise.all(teachers.map(teacher => teacher.page('/demo/network')))
+    const [winner, loser] = taken!.teacher.name === 'admin' ? [0, 1] : [1, 0]
+    assert.match(told[winner]!, /202 is off\. It comes back by itself/)
+    assert.match(told[loser]!, new RegExp(`202 is off already, by ${taken!.teacher.name}\\. Choose another one`))
+    assert.equal((await background.taskWithKey(`teacher:${taken!.teacher.id}`))?.id, taken!.task)
+    assert.equal(await background.taskWithKey(`teacher:${3 - taken!.teacher.id}`), null)
+
+    // One of them presses at once for several: one stays off, and its task holds the key.
+    const [one] = teachers
+    await Promise.all(['101', '102', '101', 'Lab-2'].map(classroom => off(one!, classroom)))
+    const left = switchedOff().filter(({ teacher }) => teacher.name === 'admin')
+    assert.equal(left.length, 1, JSON.stringify(left))
+    assert.equal((await holder()).id, left[0]!.task)
+    assert.deepEqual((await holder()).params, { classroom: left[0]!.classroom })
   })
+}
+
+const signedIn = async (panel: ServedPanel, name: string) => {
+  const cookie = await cookiesOf(panel, name)
+  const page = async (path: string) => (await fetch(panel.address + path, { headers: { cookie } })).text()
+  const _csrf = /name="_csrf" value="([^"]+)"/.exec(await page('/demo/network'))![1]!
+  const headers = { cookie, origin: panel.address }
+  return {
+    page,
+    press: async (path: string, fields: Record<string, string>) => {
+      const body = new URLSearchParams({ _csrf, ...fields })
+      const { status } = await fetch(panel.address + path, { method: 'POST', redirect: 'manual', headers, body })
+      assert.equal(status, 303)
+    },
+  }
 }

@@ -108,8 +108,8 @@ export const openPage = async (t: Pick<TestContext, 'after'>, browser: Browser, 
   return { browser, context, page, problems }
 }
 
-/** The cookies of a new session of `admin`, without a browser. */
-export const cookiesOfAdmin = async ({ address }: ServedPanel): Promise<string> => {
+/** The cookies of a new session, without a browser. */
+export const cookiesOf = async ({ address }: ServedPanel, name = 'admin'): Promise<string> => {
   const cookieOf = (answer: Response) =>
     answer.headers
       .getSetCookie()
@@ -118,7 +118,7 @@ export const cookiesOfAdmin = async ({ address }: ServedPanel): Promise<string> 
   const form = await fetch(`${address}/admin/login`)
   const token = /name="_csrf" value="([^"]+)"/.exec(await form.text())![1]!
   const headers = { origin: address, cookie: cookieOf(form) }
-  const body = new URLSearchParams({ _csrf: token, name: 'admin', password })
+  const body = new URLSearchParams({ _csrf: token, name, password })
   const answer = await fetch(`${address}/admin/login`, { method: 'POST', redirect: 'manual', headers, body })
   if (answer.status !== 303) throw new Error(`Signing in was answered by ${answer.status}.`)
   return cookieOf(answer)

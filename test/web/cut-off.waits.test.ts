@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { httpLimits } from '../../app/web/http-server.ts'
 import { liveLimits } from '../../app/web/live-hub.ts'
-import { cookiesOfAdmin, password, type ServedPanel, servePanel } from '../helpers/browser.ts'
+import { cookiesOf, password, type ServedPanel, servePanel } from '../helpers/browser.ts'
 import { moreSessions } from '../helpers/more-sessions.ts'
 import { until } from '../helpers/scene.ts'
 
@@ -58,7 +58,7 @@ test('who is slow is cut off in time: in silence, in the head, in the body; and 
 
 test('who may read no longer is found within the time, also when another process has said so', { timeout: 120_000 }, async t => {
   const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password })
-  const cookie = await cookiesOfAdmin(panel)
+  const cookie = await cookiesOf(panel)
   const [revoked, lowered] = moreSessions(panel.runtime, cookie, 2)
   const database = new DatabaseSync(join(panel.runtime, 'bgtask.sqlite'), { timeout: 10_000 })
   t.after(() => database.close())

@@ -8,7 +8,7 @@ import { isAlive } from '../../app/runs/process-identity.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { listAudit } from '../../app/store/audit.ts'
 import { openDatabase } from '../../app/store/database.ts'
-import { cookiesOfAdmin, type ServedPanel } from '../helpers/browser.ts'
+import { cookiesOf, type ServedPanel } from '../helpers/browser.ts'
 import { startMariaDb } from '../helpers/mariadb.ts'
 import { until } from '../helpers/scene.ts'
 import { mariadbMissing } from '../helpers/tools.ts'
@@ -154,7 +154,7 @@ describe('a reload comes to harm, and nobody who asks the panel meanwhile is ref
   test('a stream ends and begins anew; an upload, a wait and a wish to reload that came to the leaving one are fulfilled', async () => {
     const first = checkout.panel()
     const address = `http://127.0.0.1:${checkout.port}`
-    const cookie = await cookiesOfAdmin({ address } as ServedPanel)
+    const cookie = await cookiesOf({ address } as ServedPanel)
     const openStream = async () => {
       const headers = { cookie, accept: 'text/event-stream', 'sec-fetch-site': 'same-origin' }
       const { status, body } = await fetch(`${address}/admin/live?page=/admin`, { headers })

@@ -21,7 +21,7 @@ import { listRuns } from '../../app/store/list-runs.ts'
 import { findOnceLink } from '../../app/store/once-links.ts'
 import { auditSentence } from '../../app/web/audit-sentence.ts'
 import { linkHash } from '../../app/web/first-link.ts'
-import { cookiesOfAdmin, freePort, password, type ServedPanel } from '../helpers/browser.ts'
+import { cookiesOf, freePort, password, type ServedPanel } from '../helpers/browser.ts'
 import { until } from '../helpers/scene.ts'
 
 const scripts = join(import.meta.dirname, '..', '..', 'scripts')
@@ -243,7 +243,7 @@ const makePlace = async (t: TestContext): Promise<Place> => {
 const putUnderLoad = async (t: TestContext, place: Place, background: Background) => {
   const token = async (name: string) =>
     (await makeToken(background.db, { name: 'admin', ip: null, via: 'form' }, { name, scopes: ['task:add:test/*'] })).text
-  const cookie = await cookiesOfAdmin({ address: `http://127.0.0.1:${place.port}` } as ServedPanel)
+  const cookie = await cookiesOf({ address: `http://127.0.0.1:${place.port}` } as ServedPanel)
   const agents = { fresh: new Agent({ keepAlive: false }), kept: new Agent({ keepAlive: true }) }
   const faults: string[] = []
   const ids: number[] = []

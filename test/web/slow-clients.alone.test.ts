@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test'
 import { httpLimits } from '../../app/web/http-server.ts'
 import { liveLimits } from '../../app/web/live-hub.ts'
 import type { Attack, Molested } from '../../scripts/bench/attack.ts'
-import { cookiesOfAdmin, password, type ServedPanel, servePanel } from '../helpers/browser.ts'
+import { cookiesOf, password, type ServedPanel, servePanel } from '../helpers/browser.ts'
 import { moreSessions } from '../helpers/more-sessions.ts'
 import { until } from '../helpers/scene.ts'
 
@@ -46,7 +46,7 @@ const descriptors = ({ process: { pid } }: ServedPanel) => readdirSync(`/proc/${
 
 test('500 slow clients, 200 readers and a login flood: the page answers, and nothing grows', { timeout: 180_000 }, async t => {
   const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password, BGTASK_TRUST_PROXY: '127.0.0.1' })
-  const cookie = await cookiesOfAdmin(panel)
+  const cookie = await cookiesOf(panel)
   const [spare, ...cookies] = moreSessions(panel.runtime, cookie, 1 + liveLimits.inAll / liveLimits.perSession)
   const readers = Array.from({ length: liveLimits.inAll }, (_, at) => ({
     cookie: cookies[Math.floor(at / liveLimits.perSession)]!,
@@ -94,7 +94,7 @@ test('more connections than there is room for: the one that waits longest goes, 
   timeout: 120_000,
 }, async t => {
   const panel = await servePanel(t, { BGTASK_ADMIN_PASSWORD: password })
-  const cookie = await cookiesOfAdmin(panel)
+  const cookie = await cookiesOf(panel)
   const stream = await fetch(`${panel.address}/admin/live?page=/admin`, { headers: { cookie, 'sec-fetch-site': 'same-origin' } })
   assert.equal(stream.status, 200)
   let streamIsOpen = true

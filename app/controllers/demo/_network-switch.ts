@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A classroom whose network is off. */
@@ -21,26 +21,40 @@ export const networkSwitch = (runtime: string) => {
   const fileOf = (classroom: string) => join(folder, `${classroom}.json`)
   return {
     folder,
-    off(room: SwitchedOff): void {
+    /** @param mayReplace asked of who has it already @returns who keeps it; null: it is this one's */
+    off(room: SwitchedOff, mayReplace: (there: SwitchedOff) => boolean): SwitchedOff | null {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
-      const temporary = `${fileOf(room.classroom)}.${process.pid}.tmp`
+      const [file, temporary] = [fileOf(room.classroom), `${fileOf(room.classroom)}.${process.pid}.tmp`]
       writeFileSync(temporary, `${JSON.stringify(room)}\n`, { mode: 0o600 })
-      renameSync(temporary, fileOf(room.classroom))
+      try {
+        // Of several who come at once to one that is on, the first has it.
+        linkSync(temporary, file)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        const there = read(file)
+        if (there && !mayReplace(there)) return there
+        renameSync(temporary, file)
+      } finally {
+        rmSync(temporary, { force: true })
+      }
+      return null
     },
     on(classroom: string): void {
       rmSync(fileOf(classroom), { force: true })
     },
     list(): SwitchedOff[] {
-      return namesIn(folder).flatMap(name => {
-        try {
-          return [JSON.parse(readFileSync(join(folder, name), 'utf8')) as SwitchedOff]
-        } catch (error) {
-          // Switched on in this very moment.
-          if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-          throw error
-        }
-      })
+      return namesIn(folder).flatMap(name => read(join(folder, name)) ?? [])
     },
+  }
+}
+
+/** @returns null when it is not there: switched on in this very moment */
+const read = (file: string): SwitchedOff | null => {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as SwitchedOff
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
   }
 }
 

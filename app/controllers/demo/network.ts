@@ -33,12 +33,11 @@ export default async function network(app: FastifyInstance, { background, root }
     const other = school.list().find(room => room.classroom === classroom && room.teacher.id !== request.user!.id)
     if (!classrooms.includes(classroom) || !lengthsS.includes(seconds)) return say(request, reply, 'bad', 'demo.network.wrong')
     // One that nothing switches on any more may be taken over.
-    if (other && (await whatIsOff(background, other, request.user!.id)).until !== null)
-      return say(request, reply, 'bad', 'demo.network.taken', { classroom, teacher: other.teacher.name })
+    if (other && (await whatIsOff(background, other, request.user!.id)).until !== null) return isTaken(request, reply, other)
     // A teacher is in one classroom: another one that is still off comes back now, since its task is about to be replaced.
     for (const room of school.list()) if (room.teacher.id === request.user!.id && room.classroom !== classroom) school.on(room.classroom)
-    await switchOff(request, classroom, Date.now() + seconds * 1000, Date.now())
-    return say(request, reply, 'good', 'demo.network.isOff', { classroom })
+    const faster = await switchOff(request, classroom, { until: Date.now() + seconds * 1000, since: Date.now(), takesOver: other?.task })
+    return faster ? isTaken(request, reply, faster) : say(request, reply, 'good', 'demo.network.isOff', { classroom })
   })
 
   app.post('/demo/network/extension', teachers, async (request, reply) => {
@@ -46,8 +45,9 @@ export default async function network(app: FastifyInstance, { background, root }
     const mine = school.list().find(({ teacher }) => teacher.id === request.user!.id)
     if (!mine || !moreS.includes(seconds)) return say(request, reply, 'bad', mine ? 'demo.network.wrong' : 'demo.network.nothing')
     const holder = await background.taskWithKey(keyOf(request))
-    await switchOff(request, mine.classroom, Math.max(holder?.runAt ?? 0, Date.now()) + seconds * 1000, mine.since)
-    return say(request, reply, 'good', 'demo.network.extended', { classroom: mine.classroom })
+    const until = Math.max(holder?.runAt ?? 0, Date.now()) + seconds * 1000
+    const faster = await switchOff(request, mine.classroom, { until, since: mine.since })
+    return faster ? isTaken(request, reply, faster) : say(request, reply, 'good', 'demo.network.extended', { classroom: mine.classroom })
   })
 
   app.post('/demo/network/on', teachers, async (request, reply) => {
@@ -61,17 +61,35 @@ export default async function network(app: FastifyInstance, { background, root }
   })
 
   // The task comes first: should this process die before the switch, the task finds that nothing is left to do. The other way round the
-  // classroom would stay without network for good.
-  const switchOff = async (request: FastifyRequest, classroom: string, until: number, since: number) => {
+  // classroom would stay without network for good. @returns another teacher who was faster: then nothing is switched
+  const switchOff = async (
+    request: FastifyRequest,
+    classroom: string,
+    { until, since, takesOver }: { until: number; since: number; takesOver?: number | undefined },
+  ): Promise<SwitchedOff | null> => {
     const { id, name } = request.user!
     const task = await background.addTask(
       'demo/network-restore',
       { classroom },
       { runAt: until, unique: keyOf(request), onConflict: 'replace', type: 'demo', creator: name },
     )
-    school.off({ classroom, teacher: { id, name }, since, task: task.id })
+    const there = school.off({ classroom, teacher: { id, name }, since, task: task.id }, there =>
+      there.teacher.id === id ? there.task < task.id : there.task === takesOver,
+    )
+    const holder = await background.taskWithKey(keyOf(request))
+    if (there && there.teacher.id !== id) {
+      if (holder?.id === task.id) await background.cancelTask({ unique: keyOf(request) }, { by: name })
+      return there
+    }
+    // Pressed twice at once, for two classrooms, or called off meanwhile: what no task of theirs switches on any more comes back now.
+    const newest = holder?.id ?? task.id + 1
+    for (const room of school.list()) if (room.teacher.id === id && room.task < newest) school.on(room.classroom)
+    return null
   }
 }
+
+const isTaken = (request: FastifyRequest, reply: Parameters<typeof say>[1], { classroom, teacher }: SwitchedOff) =>
+  say(request, reply, 'bad', 'demo.network.taken', { classroom, teacher: teacher.name })
 
 const keyOf = (request: FastifyRequest) => `teacher:${request.user!.id}`
 
