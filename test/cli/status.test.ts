@@ -6,6 +6,7 @@ import { identify } from '../../app/runs/process-identity.ts'
 import { removeSupervisor, type SupervisorInfo, writeSupervisor } from '../../app/runs/supervisor-file.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
 import { openScene } from '../api/scene.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { run } from './run.ts'
 
 test('status, check and the pages call a supervisor silent by the same rule', async t => {
@@ -44,21 +45,14 @@ test('status tells of a loop that is in trouble how it ended, and of what, and f
   const { db } = background
   const { id } = await background.addTask('test/plain', {}, 'FOREVER')
   const at = Date.now()
-  const end = {
-    kind: 'failed',
-    content: 'connect ECONNREFUSED 127.0.0.1:5433',
-    error: null,
-    exitCode: 1,
-    signal: null,
-    endedAt: at,
-  } as const
+  const end = runEnd('failed', at, { content: 'connect ECONNREFUSED 127.0.0.1:5433', exitCode: 1 })
   await saveLoops(
     db,
     { host: 'h', epoch: 'e' },
     {
       facts: [{ taskId: id, number: 1, state: 'backing-off', reason: null, runAt: at + 60_000, startedAt: at, finishedAt: at }],
       starts: [],
-      ends: [{ taskId: id, number: 1, end: { ...end, iterations: null, peakMemoryBytes: null, cpuMs: null } }],
+      ends: [{ taskId: id, number: 1, end: end }],
     },
   )
   const line = (await run(env, 'status')).stdout.split('\n').find(one => one.includes('test/plain'))

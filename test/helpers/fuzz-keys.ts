@@ -14,6 +14,7 @@ import type { OnConflict } from '../../app/store/insert-task.ts'
 import { listDue, promoteDue } from '../../app/store/list-due.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import { isFinal, type Reason, type TaskState } from '../../app/task/task.ts'
+import { runEnd } from './run-end.ts'
 
 /** What a process of test/store/key-fuzzer.ts says of one operation. */
 export type Said =
@@ -130,19 +131,18 @@ const watchTables = (db: Db) => {
 
 /** Runs what still waits, until nothing does. */
 const drain = async (db: Db) => {
-  const end = { kind: 'succeeded', content: null, error: null, exitCode: 0, signal: null } as const
-  const facts = { iterations: null, peakMemoryBytes: null, cpuMs: null }
   for (;;) {
     await promoteDue(db, Date.now() + 3_600_000, 500)
     const due = await listDue(db, 100)
     if (due.length === 0) return
     const claimed = await claimTasks(db, due, { host: 'drain', epoch: 'drain' }, Date.now())
+    const end = runEnd('succeeded', Date.now())
     await endOnceMany(
       db,
       claimed.map(({ id, number }) => ({
         taskId: id,
         number,
-        end: { ...end, ...facts, endedAt: Date.now() },
+        end,
         decide: task => afterOnce(task, end, Date.now(), 0),
       })),
     )

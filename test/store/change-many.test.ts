@@ -11,6 +11,7 @@ import { insertTasks, type NewTask } from '../../app/store/insert-task.ts'
 import { wishUp } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import type { TaskState } from '../../app/task/task.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { dialects, freshDb } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
 
@@ -137,8 +138,7 @@ for (const dialect of dialects) {
     test('one that waited for its next try is put back with the tries that it had left, and says so', async () => {
       const [id] = await add({ maxAttempts: 3 })
       const { number } = (await claimTask(db, (await findTask(db, id!))!, owner, now))!
-      const how = { kind: 'failed', content: null, error: 'no', exitCode: 1, signal: null, endedAt: now } as const
-      const end = { ...how, iterations: null, peakMemoryBytes: null, cpuMs: null }
+      const end = runEnd('failed', now, { error: 'no', exitCode: 1 })
       await endOnce(db, id!, number, end, task => afterOnce(task, end, now, 0.5))
       const { runAt } = (await findTask(db, id!))!
       await cancelMany(db, [id!], step)

@@ -75,6 +75,7 @@ import type { Notify } from '../../app/task/notify.ts'
 import { emptySample } from '../../app/task/sample.ts'
 import { taskActs } from '../../app/web/task-audit.ts'
 import { type MariaDb, startMariaDb } from '../helpers/mariadb.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { dialects } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
 import { seed, seedTime } from './seed.ts'
@@ -84,17 +85,7 @@ interface Statement {
   parameters: readonly unknown[]
 }
 
-const succeeded = {
-  kind: 'succeeded',
-  content: null,
-  error: null,
-  exitCode: 0,
-  signal: null,
-  endedAt: seedTime,
-  iterations: null,
-  peakMemoryBytes: null,
-  cpuMs: null,
-} as const
+const succeeded = runEnd('succeeded', seedTime)
 
 const pageOfLoops = Array.from({ length: 50 }, (_, n) => n + 1)
 

@@ -13,6 +13,7 @@ import type { OutcomeKind } from '../../app/task/outcome.ts'
 import { isFinal, type Task } from '../../app/task/task.ts'
 import type { Said } from '../helpers/fuzz-keys.ts'
 import { randomFrom } from '../helpers/random.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { newTask } from './new-task.ts'
 
 // One of several processes that do everything there is to do to tasks with unique keys, all at once: what callers, people and
@@ -98,10 +99,7 @@ const end = async (most: number) => {
   const recorded = await endOnceMany(
     db,
     ended.map(({ id, number }, index) => {
-      const outcome = {
-        ...{ kind: outcomes[index]!, content: null, error: null, exitCode: null, signal: null },
-        ...{ endedAt: Date.now(), iterations: null, peakMemoryBytes: null, cpuMs: null },
-      }
+      const outcome = runEnd(outcomes[index]!, Date.now())
       return {
         taskId: id,
         number,

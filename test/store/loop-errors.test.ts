@@ -8,22 +8,12 @@ import { pruneRows } from '../../app/store/prune.ts'
 import { saveLoops } from '../../app/store/save-loops.ts'
 import { deleteTask, wishDown } from '../../app/store/wishes.ts'
 import type { ThrownError } from '../../app/task/thrown-errors.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { dialects, freshDb } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
 
 const now = 1_700_000_000_000
-const end = (more: Partial<RunEnd> = {}): RunEnd => ({
-  kind: 'exited',
-  content: null,
-  error: null,
-  exitCode: 3,
-  signal: null,
-  endedAt: now,
-  iterations: null,
-  peakMemoryBytes: null,
-  cpuMs: null,
-  ...more,
-})
+const end = (more: Partial<RunEnd> = {}): RunEnd => runEnd('exited', now, { exitCode: 3, ...more })
 const thrown = (word: string, n: number, lastAt: number): ThrownError => ({ pattern: word, sample: `${word}!`, n, firstAt: now, lastAt })
 
 for (const dialect of dialects) {

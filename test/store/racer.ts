@@ -6,6 +6,7 @@ import { insertTasks } from '../../app/store/insert-task.ts'
 import { listDue } from '../../app/store/list-due.ts'
 import { migrate } from '../../app/store/migrate.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { newTask } from './new-task.ts'
 
 // One of several processes that do the same to one database at once; prints what it did as JSON.
@@ -53,22 +54,10 @@ const acts: Record<string, () => Promise<unknown>> = {
         if (mine) claimed.push(mine)
       }
       atOnce = Math.max(atOnce, claimed.length)
-      const end = {
-        kind: 'interrupted',
-        content: null,
-        error: null,
-        exitCode: 0,
-        signal: null,
-        endedAt: Date.now(),
-        iterations: null,
-        peakMemoryBytes: null,
-        cpuMs: null,
-      } as const
-      const succeeded = { ...end, kind: 'succeeded' } as const
       await endOnceMany(
         db,
         claimed.map((task, index) => {
-          const outcome = (ended + index) % 3 === 0 ? end : succeeded
+          const outcome = runEnd((ended + index) % 3 === 0 ? 'interrupted' : 'succeeded', Date.now())
           return { taskId: task.id, number: task.number, end: outcome, decide: now => afterOnce(now, outcome, Date.now(), 0) }
         }),
       )

@@ -12,6 +12,7 @@ import { pruneRows } from '../../app/store/prune.ts'
 import { countFailed, discardFailed, retryFailed, sliceFailed } from '../../app/store/recover.ts'
 import { deleteTask, retryTask } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { dialects, freshDb } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
 
@@ -34,17 +35,7 @@ for (const dialect of dialects) {
       for (const [index, { task }] of inserted.entries()) {
         const { number } = (await claimTask(db, task, owner, now + 10))!
         const { says, at = now + 50 } = tasks[index]!
-        const end = {
-          kind: 'failed' as const,
-          content: says,
-          error: null,
-          exitCode: 1,
-          signal: null,
-          endedAt: at,
-          iterations: null,
-          peakMemoryBytes: null,
-          cpuMs: null,
-        }
+        const end = runEnd('failed', at, { content: says, exitCode: 1 })
         ends.push({ taskId: task.id, number, end, decide: (task: Parameters<typeof afterOnce>[0]) => afterOnce(task, end, at, 0.5) })
       }
       assert.deepEqual([...new Set(await endOnceMany(db, ends))], ['recorded'])
@@ -76,10 +67,9 @@ for (const dialect of dialects) {
       assert.deepEqual(await errorsOf(action), [['order 3 has no lines', 2]])
       // One that is retried and fails by another error is counted with that.
       const { number } = (await claimTask(db, (await findTask(db, first!))!, owner, now + 110))!
-      const end = { kind: 'killed' as const, content: null, error: null, exitCode: null, signal: 'SIGKILL', endedAt: now + 120 }
-      const usage = { iterations: null, peakMemoryBytes: null, cpuMs: null }
+      const end = runEnd('killed', now + 120, { signal: 'SIGKILL' })
       const failed = (task: Parameters<typeof afterOnce>[0]) => afterOnce({ ...task, rerunAfterCrash: false }, end, now + 120, 0.5)
-      const ended = { taskId: first!, number, end: { ...end, ...usage }, decide: failed }
+      const ended = { taskId: first!, number, end, decide: failed }
       assert.deepEqual(await endOnceMany(db, [ended]), ['recorded'])
       assert.deepEqual(await endOnceMany(db, [ended]), ['already'], 'said once more, counted once')
       assert.deepEqual(await errorsOf(action), [

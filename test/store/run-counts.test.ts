@@ -17,22 +17,12 @@ import { transact } from '../../app/store/transact.ts'
 import { deleteTask, wishDown } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import { outcomeKinds } from '../../app/task/outcome.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { dialects, freshDb, reopen } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
 
 const now = 1_700_000_000_000
-const end = (more: Partial<RunEnd> = {}): RunEnd => ({
-  kind: 'succeeded',
-  content: null,
-  error: null,
-  exitCode: 0,
-  signal: null,
-  endedAt: now,
-  iterations: null,
-  peakMemoryBytes: null,
-  cpuMs: null,
-  ...more,
-})
+const end = (more: Partial<RunEnd> = {}): RunEnd => runEnd('succeeded', now, more)
 
 for (const dialect of dialects) {
   describe(`counts of runs on ${dialect.name}`, { skip: dialect.skip }, () => {

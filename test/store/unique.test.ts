@@ -15,21 +15,12 @@ import { saveLoops } from '../../app/store/save-loops.ts'
 import { cancelByKey, cancelTask, deleteTask, wishDown } from '../../app/store/wishes.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import type { Task } from '../../app/task/task.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { freshDb, insertDialects, reopen } from './dialects.ts'
 import { newTask, owner } from './new-task.ts'
 import { race } from './race.ts'
 
-const end = {
-  kind: 'interrupted',
-  content: null,
-  error: null,
-  exitCode: 0,
-  signal: null,
-  endedAt: 5_000,
-  iterations: null,
-  peakMemoryBytes: null,
-  cpuMs: null,
-} as const
+const end = runEnd('interrupted', 5_000)
 
 for (const dialect of insertDialects) {
   describe(`unique keys and transactions on ${dialect.name}`, { skip: dialect.skip }, () => {

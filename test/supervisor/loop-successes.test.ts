@@ -8,6 +8,7 @@ import type { RunEnd } from '../../app/runs/outcome-file.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { insertTasks } from '../../app/store/insert-task.ts'
 import { LoopSuccesses } from '../../app/supervisor/loop-successes.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { dialects, freshDb } from '../store/dialects.ts'
 import { newTask } from '../store/new-task.ts'
 
@@ -16,11 +17,7 @@ const beat = (more: Partial<Beat>): Beat => ({
   ...{ lastError: null, nextIterationAt: null, progress: null, memoryBytes: 0 },
   ...more,
 })
-const end = (more: Partial<RunEnd> = {}): RunEnd => ({
-  ...{ kind: 'succeeded', content: null, error: null, exitCode: 0, signal: null },
-  ...{ endedAt: 500, iterations: null, peakMemoryBytes: null, cpuMs: null },
-  ...more,
-})
+const end = (more: Partial<RunEnd> = {}): RunEnd => runEnd('succeeded', 500, more)
 
 test('what counts as the last success of a loop, and that it is written once, and kept while it cannot be', async t => {
   const runtime = mkdtempSync(join(tmpdir(), 'bgtask-successes-'))

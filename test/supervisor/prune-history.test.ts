@@ -14,6 +14,7 @@ import { transact } from '../../app/store/transact.ts'
 import { createFolderPruner, type EndedFolder, foldersToRemove } from '../../app/supervisor/prune-folders.ts'
 import { pruneHistory } from '../../app/supervisor/prune-history.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { makeScene } from '../helpers/scene.ts'
 
 const day = 86_400_000
@@ -32,18 +33,7 @@ test('old runs and tasks go, the last runs of a loop and what is still open stay
     utimesSync(path, at, at)
     return path
   }
-  const end = (endedAt: number) =>
-    ({
-      kind: 'succeeded',
-      content: null,
-      error: null,
-      exitCode: 0,
-      signal: null,
-      endedAt,
-      iterations: null,
-      peakMemoryBytes: null,
-      cpuMs: null,
-    }) as const
+  const end = (endedAt: number) => runEnd('succeeded', endedAt)
 
   const loop = await background.addTask('test/forever', {}, 'FOREVER')
   for (let number = 1; number <= 30; number++) {

@@ -5,6 +5,7 @@ import { endOnce } from '../../app/store/end-once.ts'
 import { listErrors } from '../../app/store/errors.ts'
 import { afterOnce } from '../../app/task/after-once.ts'
 import { type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
+import { runEnd } from '../helpers/run-end.ts'
 import { owner } from '../store/new-task.ts'
 
 let panel: ListeningPanel
@@ -21,8 +22,7 @@ const fail = async (says: string, options: object = {}) => {
   const { db } = panel.background
   const task = await panel.background.addTask('test/ok', {}, options)
   const claimed = (await claimTask(db, task, owner, Date.now()))!
-  const usage = { iterations: null, peakMemoryBytes: null, cpuMs: null }
-  const end = { kind: 'failed' as const, content: says, error: null, exitCode: 1, signal: null, endedAt: Date.now(), ...usage }
+  const end = runEnd('failed', Date.now(), { content: says, exitCode: 1 })
   await endOnce(db, task.id, claimed.number, end, task => afterOnce(task, end, Date.now(), 0))
   return task.id
 }
