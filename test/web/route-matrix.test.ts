@@ -792,6 +792,25 @@ for (const [name, line] of Object.entries(lines)) {
     }
     await line.undo?.(false)
 
+    // What the audit cannot tell is not done.
+    const ways: [boolean, string, Partial<Asked>][] = [
+      [mayRoles.length > 0 && (line.changes ?? isChange), 'by a person', { as: people[lowest] }],
+      [line.token?.changes ?? false, 'by a program', { as: null, headers: bearer(programs.able) }],
+    ]
+    for (const [acts, who, asked] of ways) {
+      if (!acts) continue
+      const again = await line.make?.(lowest)
+      panel.sql("CREATE TRIGGER no_audit BEFORE INSERT ON bg_audit BEGIN SELECT RAISE(ABORT, 'the secret reason'); END")
+      const before = withoutTries(panel.snapshot())
+      const headers = { ...real.headers, ...again?.headers, ...asked.headers }
+      const answer = await panel.ask({ ...real, ...asked, ...again, headers, from: freshAddress() } as Asked)
+      if (withoutTries(panel.snapshot()) !== before) faults.push(`without an audit, ${who}: something has changed`)
+      if (answer.status !== 500 || /secret reason/.test(answer.body))
+        faults.push(`without an audit, ${who}: ${answer.status}: ${textOf(answer.body)}`)
+      panel.sql('DROP TRIGGER no_audit')
+      await line.undo?.(false)
+    }
+
     // And who may.
     for (const role of mayRoles) {
       const again = await line.make?.(role)
@@ -858,6 +877,11 @@ const shown = ({ status, headers, body }: Answer, expected: Expected): Expected 
   }
   return 403
 }
+
+/** A try at a password is counted, and a link is used up, before anything is done: so they are in any case. */
+const withoutTries = (snapshot: string): string =>
+  JSON.stringify(JSON.parse(snapshot), (_, value) => (Array.isArray(value) && triesIn.has(value[0]) ? null : value))
+const triesIn = new Set<unknown>(['bg_login_failure', 'bg_once_link'])
 
 const textOf = (html: string) =>
   html
