@@ -5,13 +5,16 @@ import { describe, test } from 'node:test'
 import { CompiledQuery } from 'kysely'
 import { openBackground } from '../../app/api/background.ts'
 import { thisUser } from '../../app/api/this-user.ts'
+
 import { readFlag } from '../../app/runs/flags.ts'
 import { identify } from '../../app/runs/process-identity.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { readSupervisor, writeSupervisor } from '../../app/runs/supervisor-file.ts'
 import { listAudit } from '../../app/store/audit.ts'
+import { insertToken } from '../../app/store/tokens.ts'
 import { databases, makeScene, plainAction } from '../api/scene.ts'
-import { run } from './run.ts'
+import { newUser } from '../helpers/new-user.ts'
+import { run, runWithInput } from './run.ts'
 
 const me = `${thisUser().name} (command line)`
 /** Tells of its own environment. */
@@ -85,11 +88,25 @@ for (const database of databases) {
       const { scene, background, sql } = await scenes(t)
       const { runtime } = scene.config
       const waiting = await background.addTask('test/plain', {}, { delayMs: 3_600_000 })
-      const tasks = () => sql('SELECT id, state, wanted FROM bg_task ORDER BY id').then(({ rows }) => JSON.stringify(rows))
+      const { id: ended } = await background.addTask('test/plain', {}, { delayMs: 3_600_000 })
+      await sql(`UPDATE bg_task SET state = 'failed', due = NULL, finished_at = 1 WHERE id = ${ended}`)
+      await background.addSchedule('nightly', { everyMs: 3_600_000, action: 'test/plain' })
+      await newUser(background.db, { name: 'eva', role: 'viewer' })
+      const token = await insertToken(background.db, {
+        name: 'shop',
+        hash: 'x',
+        scopes: ['task:read'],
+        createdBy: 'kim',
+        createdAt: 1,
+        expiresAt: null,
+      })
+      const tables = ['bg_task', 'bg_edit', 'bg_schedule', 'bg_user', 'bg_token', 'bg_once_link', 'bg_cron']
+      const tasks = async () =>
+        JSON.stringify(await Promise.all(tables.map(async table => (await sql(`SELECT * FROM ${table} ORDER BY 1`)).rows)))
       const before = await tasks()
       await sql('ALTER TABLE bg_audit RENAME TO bg_audit_away')
       const refused = async (...args: string[]) => {
-        const ended = await run(scene.env, ...args)
+        const ended = await runWithInput(scene.env, args.includes('--password-stdin') ? 'an anchor below the harbour\n' : '', ...args)
         assert.equal(ended.code, 1, `${args.join(' ')}: ${ended.stderr}`)
         assert.match(ended.stderr, /^(The supervisor does not run\.\n)?The audit cannot be written, so this is not done\./, args.join(' '))
         assert.equal(ended.stdout, '')
@@ -107,6 +124,29 @@ for (const database of databases) {
         ['stop', '--hold'],
       ])
         await refused(...args)
+      // They store in ways that were seen above: on one database that is enough.
+      if (database === databases[0]) {
+        const words = [
+          `retry ${ended}`,
+          `move ${waiting.id} --in 2h`,
+          `edit ${waiting.id} --grace 77s`,
+          'failed retry --all',
+          'failed discard --all',
+          'schedule add feeds test/plain --every 15m',
+          'schedule pause nightly',
+          'schedule run nightly',
+          'schedule remove nightly',
+          'cron run',
+          'cron key --renew',
+          'user add kim --password-stdin',
+          'user passwd eva --password-stdin',
+          'user link eva',
+          'token create other --scope task:read',
+          `token revoke ${token}`,
+        ]
+        for (const line of words) await refused(...line.split(' '))
+        assert.equal(existsSync(runtimePaths(runtime).cronKey), false)
+      }
       assert.equal(readSupervisor(runtime), null)
       assert.equal(existsSync(runtimePaths(runtime).hold), false)
       // This process stands in for a supervisor, which only never looks at its flags.
