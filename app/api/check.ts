@@ -18,7 +18,7 @@ import { allOf, type Sentence, told } from '../task/told.ts'
 import { checkAudit } from './check-audit.ts'
 import { checkDatabase } from './check-database.ts'
 import { checkMachine } from './check-machine.ts'
-import { listeningOf, openRemedy, openSentence } from './listening.ts'
+import { isLoopback, listeningOf, openRemedy, openSentence } from './listening.ts'
 import { thisUser } from './this-user.ts'
 
 /** What can be looked at. */
@@ -221,7 +221,7 @@ const configuration = (config: Config): Finding[] => {
       ),
     )
   }
-  if (config.publicUrl?.startsWith('http:') && !/^http:\/\/(localhost|127\.|\[::1\])/.test(config.publicUrl)) {
+  if (config.publicUrl?.startsWith('http:') && !isLoopback(new URL(config.publicUrl).hostname.replace(/^\[|\]$/g, ''))) {
     findings.push(
       warning(
         subject,

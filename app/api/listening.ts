@@ -24,7 +24,7 @@ export const openSentence = ({ host }: Where): Sentence =>
 export const openRemedy = told`Put a proxy with TLS in front and set BGTASK_PUBLIC_URL to its https address (or BGTASK_TRUST_PROXY to its own), or set HOST=127.0.0.1.`
 
 /** What only looks like a loopback address to some resolvers (127.1, 0, a name of /etc/hosts) is none. */
-const isLoopback = (host: string): boolean => {
+export const isLoopback = (host: string): boolean => {
   const family = isIP(host)
   return host === 'localhost' || (family !== 0 && !host.includes('%') && loopback.check(host, family === 4 ? 'ipv4' : 'ipv6'))
 }

@@ -16,7 +16,8 @@ export const sendMail = async (
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const secure = url.protocol === 'smtps:'
   const user = decodeURIComponent(url.username)
-  const isHere = /^(?:localhost|127\.|::1$)/.test(host)
+  // All of it: a name may begin so, too.
+  const isHere = /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/.test(host)
   const transport = createTransport({
     host,
     port: url.port ? Number(url.port) : secure ? 465 : 587,

@@ -207,6 +207,13 @@ export const guards: readonly Guard[] = [
     'supervisor/output-guard.test.ts',
   ),
   guard(
+    'notify: a name is not of this machine for how it begins',
+    'app/notify/send-mail.ts',
+    '|::1)$/.test(host)',
+    '|::1|127[.])/.test(host)',
+    'notify/send-mail.test.ts',
+  ),
+  guard(
     'notify: no password without TLS',
     'app/notify/send-mail.ts',
     "requireTLS: !secure && user !== '' && !isHere,",

@@ -52,14 +52,17 @@ test('a password is given to a server of this machine, and to none on a network 
   assert.ok((await sendMail(here, 'three', message)).ok)
   assert.ok(server.said.some(line => Buffer.from(line.split(' ').at(-1)!, 'base64').toString() === '\0kim\0pass/word'))
   server.said.length = 0
-  // The same server by an address that does not look like this machine's.
-  const away = await sendMail({ ...here, smtp: `smtp://kim:pass%2Fword@[::ffff:127.0.0.1]:${server.port}` }, 'four', message)
-  assert.equal(away.ok, false)
-  assert.doesNotMatch(away.sentence, /pass\/word/)
-  assert.deepEqual(
-    server.said.filter(line => /^AUTH/i.test(line)),
-    [],
-  )
+  // The same server by an address that does not look like this machine's, and by a name that only begins so.
+  for (const host of ['[::ffff:127.0.0.1]', '127.1']) {
+    const away = await sendMail({ ...here, smtp: `smtp://kim:pass%2Fword@${host}:${server.port}` }, 'four', message)
+    assert.equal(away.ok, false, host)
+    assert.doesNotMatch(away.sentence, /pass\/word/)
+    assert.deepEqual(
+      server.said.filter(line => /^AUTH/i.test(line)),
+      [],
+      host,
+    )
+  }
 })
 
 test('a server that refuses, or is not there, is told in a sentence', async t => {

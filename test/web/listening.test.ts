@@ -87,14 +87,24 @@ test('serve refuses to be open: one sentence, exit code 78, and nothing made', (
 })
 
 test('check says so before somebody starts it, and once it is allowed it warns', async () => {
-  const about = async (env: Record<string, string>) =>
+  const about = async (env: Record<string, string>, what = /TLS stands in front/) =>
     (await checkInstallation(await configured(env)))
-      .filter(({ subject, sentence }) => subject === 'configuration' && /TLS stands in front/.test(String(sentence)))
+      .filter(({ subject, sentence }) => subject === 'configuration' && what.test(String(sentence)))
       .map(({ level }) => level)
   assert.deepEqual(await about({ HOST: '0.0.0.0' }), ['error'])
   assert.deepEqual(await about({ HOST: '0.0.0.0', BGTASK_INSECURE_LISTEN: 'on' }), ['warning'])
   assert.deepEqual(await about({ HOST: '0.0.0.0', BGTASK_PUBLIC_URL: 'https://panel.example.com' }), [])
   assert.deepEqual(await about({ BGTASK_INSECURE_LISTEN: 'on' }), [])
+  // A name may begin like an address of this machine.
+  for (const [name, levels] of [
+    ['localhost', []],
+    ['127.0.0.1', []],
+    ['[::1]', []],
+    ['panel.lan', ['warning']],
+    ['127.0.0.1.example.com', ['warning']],
+    ['localhost.example.com', ['warning']],
+  ] as const)
+    assert.deepEqual(await about({ BGTASK_PUBLIC_URL: `http://${name}:8080` }, /is not https/), levels, name)
 })
 
 test('open all the same: the terminal and every page say so, in both languages; a closed one says nothing', async t => {
