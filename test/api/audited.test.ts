@@ -12,7 +12,7 @@ import { checkAuditChain, listAudit } from '../../app/store/audit.ts'
 import { isAway, openDatabase } from '../../app/store/database.ts'
 import { type MariaDb, startMariaDb } from '../helpers/mariadb.ts'
 import { mariadbMissing } from '../helpers/tools.ts'
-import { databases, openScene } from './scene.ts'
+import { databases, openScene, waitFor } from './scene.ts'
 
 const eva: Actor = { name: 'eva', ip: '10.0.0.1', via: 'form' }
 
@@ -143,17 +143,20 @@ describe('a MariaDB that can only be read, or breaks', { skip: mariadbMissing(),
   test('killed at any moment of adding: each task that is there has exactly one row, each row its task', async () => {
     for (let round = 0; round < 3; round++) {
       let going = true
+      let added = 0
       const writers = Array.from({ length: 3 }, async (_, writer) => {
         for (let n = 0; going; n++) {
           const wish = { action: 'test/plain', options: { delayMs: 3_600_000, ...(n % 2 ? { unique: `${round}-${writer}-${n}` } : {}) } }
           try {
             await background.storeTasks([wish], { actor: eva })
+            added++
           } catch (error) {
             if (!isAway(error)) throw error
           }
         }
       })
-      await new Promise(resolve => setTimeout(resolve, 100 + Math.random() * 200))
+      await waitFor('some are added', () => added >= 10)
+      await new Promise(resolve => setTimeout(resolve, Math.random() * 200))
       await server.kill()
       going = false
       await Promise.all(writers)

@@ -83,7 +83,7 @@ export const makeScene = async (
   }
   t.after(async () => {
     for (const supervisor of supervisors) if (supervisor.exitCode === null && supervisor.signalCode === null) supervisor.kill('SIGKILL')
-    for (const { pid } of marked()) process.kill(pid, 'SIGKILL')
+    for (const { pid } of marked()) killIfThere(pid)
     await background.close()
     if (!options.runtime) rmSync(runtime, { recursive: true, force: true, maxRetries: 5 })
   })
@@ -93,12 +93,12 @@ export const makeScene = async (
     const child = spawn(process.execPath, [join(root, 'index.js'), 'supervise'], { env, stdio: ['ignore', output, output] })
     closeSync(output)
     supervisors.push(child)
+    const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
     const info = await until(`the supervisor ${child.pid} says who it is`, () => {
       if (child.exitCode !== null) throw new Error(`supervise left with code ${child.exitCode}:\n${readFileSync(log, 'utf8')}`)
       const found = readSupervisor(runtime)
       return found?.pid === child.pid ? found : null
     })
-    const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
     return {
       process: child,
       info,
@@ -141,11 +141,23 @@ export const makeScene = async (
   }
 }
 
-/** Asks until something is so. @throws when it is not within the time, with what `otherwise` tells */
+/** SIGKILL to a process that may end at this moment by itself. */
+export const killIfThere = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+/**
+ * Asks until something is so. How long that takes on a busy machine is no promise of ours: what is one is given `withinMs`.
+ * @throws when it is not within the time, with what `otherwise` tells
+ */
 export const until = async <T>(
   what: string,
   ask: () => T | null | undefined | false | Promise<T | null | undefined | false>,
-  withinMs = 15_000,
+  withinMs = 30_000,
   otherwise: () => string | Promise<string> = () => '',
 ): Promise<T> => {
   const begun = performance.now()

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { ring } from '../../app/runs/doorbell.ts'
 import { wishDown, wishFresh } from '../../app/store/wishes.ts'
-import { until } from '../helpers/scene.ts'
+import { killIfThere, until } from '../helpers/scene.ts'
 import { dialects } from '../store/dialects.ts'
 import { notified } from './notified.ts'
 import { isSigned, startReceiver, toReceiver } from './receiver.ts'
@@ -142,7 +142,7 @@ for (const [index, dialect] of dialects.entries()) {
       await background.addTask('test/trips-while', { file }, 'FOREVER')
       await until('it is noted, and somebody is about to tell', async () => (await incidents()).length > 0 && marked().length > 0)
       await supervisor.kill()
-      for (const { pid } of marked()) process.kill(pid, 'SIGKILL')
+      for (const { pid } of marked()) killIfThere(pid)
       assert.equal(receiver.seen.length, 0)
       await supervise()
       await until('it is told', () => receiver.taken.length > 0, 30_000)

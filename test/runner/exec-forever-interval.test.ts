@@ -6,11 +6,13 @@ import { spawnRun } from './spawn-run.ts'
 
 describe('execForeverInterval outside of a run', () => {
   it('begins at once and keeps its distance from the end of one iteration to the start of the next', async () => {
-    const [starts, ends] = await times(4, 50, { takesMs: 30 })
-    assert.ok(starts[0]! < 20, `first after ${starts[0]} ms`)
-    for (let n = 1; n < 4; n++) {
-      const gap = starts[n]! - ends[n - 1]!
-      assert.ok(gap >= 50 && gap < 75, `gap ${gap}`)
+    // A busy machine makes starts late now and then; what keeps too long a distance by itself does so every time.
+    for (let tries = 1; ; tries++) {
+      const [starts, ends] = await times(4, 50, { takesMs: 30 })
+      const gaps = [1, 2, 3].map(n => starts[n]! - ends[n - 1]!)
+      assert.ok(Math.min(...gaps) >= 50, `gaps ${gaps}`)
+      if (starts[0]! < 20 && Math.max(...gaps) < 75) return
+      assert.ok(tries < 8, `first after ${starts[0]} ms, gaps ${gaps}`)
     }
   })
 
@@ -37,18 +39,21 @@ describe('execForeverInterval outside of a run', () => {
   })
 
   it('skips the rounds that a long iteration missed, and stays on the grid', async () => {
-    const starts: number[] = []
-    await loop(
-      4,
-      100,
-      async ({ number }) => {
-        starts.push(performance.now())
-        if (number === 2) await sleep(250)
-      },
-      { rate: 'fixed' },
-    )
-    const rounds = starts.map(at => Math.floor((at - starts[0]!) / 100))
-    assert.deepEqual(rounds, [0, 1, 4, 5])
+    for (let tries = 1; ; tries++) {
+      const starts: number[] = []
+      await loop(
+        4,
+        100,
+        async ({ number }) => {
+          starts.push(performance.now())
+          if (number === 2) await sleep(250)
+        },
+        { rate: 'fixed' },
+      )
+      const rounds = starts.map(at => Math.floor((at - starts[0]!) / 100)).join()
+      if (rounds === '0,1,4,5') return
+      assert.ok(tries < 8, rounds)
+    }
   })
 
   it('takes sync functions, and lets others have the event loop in between', async () => {
@@ -161,6 +166,7 @@ describe('execForeverInterval outside of a run', () => {
 describe('execForeverInterval in a run', () => {
   it('reports its iterations by the beat at most once a second, and the last state at the end', async () => {
     const run = await spawnRun('test/forever-fast', { ticket: { execType: 'FOREVER' } })
+    while (!run.beat()) await sleep(5)
     const seen = new Set<number>()
     const started = performance.now()
     while (performance.now() - started < 2500) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -149,10 +149,11 @@ describe('a supervised run', () => {
   })
 
   it('tries again to write its outcome as long as that is not possible', async () => {
-    const run = await spawnRun('test/progress', { params: { total: 3, stepMs: 50 } })
+    const run = await spawnRun('test/progress', { params: { total: 3, stepMs: 200 } })
     while (!run.beat()) await sleep(5)
     renameSync(run.folder, `${run.folder}-away`)
-    await sleep(1000)
+    const said = () => readFileSync(join(`${run.folder}-away`, 'output.log'), 'utf8')
+    while (!said().includes('outcome.json cannot be written')) await sleep(5)
     assert.equal(run.process.exitCode, null)
     renameSync(`${run.folder}-away`, run.folder)
     const { code, outcome, output } = await run.end()

@@ -28,9 +28,17 @@ test('what iterations threw is kept: of a loop that goes on, of one that is gone
 
   await wishDown(scene.background.db, ended.id, 'test', Date.now())
   await scene.untilState(ended.id, 'stopped')
-  const [told] = await until('the minute is over', async () => (await errorsOf(ended.id)).length > 0 && (await errorsOf(ended.id)), 90_000)
-  // All of them, once: the beat at its end has the figure.
-  assert.deepEqual([told!.sample, told!.count, told!.lastNumber], ['third time', beatOf(ended.id)!.errors, 1])
+  // All of them, once: the beat at its end has the figure. What it threw before the end of another minute may have been told by itself.
+  const { errors } = beatOf(ended.id)!
+  const told = await until(
+    'the minute is over',
+    async () => {
+      const [found] = await errorsOf(ended.id)
+      return found && found.count >= errors && found
+    },
+    90_000,
+  )
+  assert.deepEqual([told.sample, told.count, told.lastNumber], ['third time', errors, 1])
 
   const before = await until('the steady one is told of', async () => (await errorsOf(steady.id))[0], 90_000)
   // What is a secret of its params is stored nowhere.

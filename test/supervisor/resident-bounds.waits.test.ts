@@ -17,7 +17,7 @@ for (const dialect of dialects) {
     after(async () => {
       for (const work of cleanUp) await work()
     })
-    const { add, addMany, ended, lastRun, outputOf, residents } = residentsOf(() => scene)
+    const { add, addMany, ended, lastRun, outputOf } = residentsOf(() => scene)
 
     test('each task has its own output, also of several at once; what goes past the streams is in the output of the process', async () => {
       const ids = await addMany(
@@ -67,12 +67,12 @@ for (const dialect of dialects) {
       const large = await add('large', { do: 'grow by', ms: 300 })
       await ended(large)
       const pid = (await lastRun(large)).pid!
-      await until('it has gone', () => !residents().some(one => one.pid === pid))
+      await until('it has gone', () => scene.marked().every(one => one.pid !== pid))
 
       const old = await add('old')
       await ended(old)
       const oldPid = (await lastRun(old)).pid!
-      await until('it is too old', () => !residents().some(one => one.pid === oldPid))
+      await until('it is too old', () => scene.marked().every(one => one.pid !== oldPid))
 
       const brief = await add('brief')
       await ended(brief)

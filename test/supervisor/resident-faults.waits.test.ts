@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { readSupervisor } from '../../app/runs/supervisor-file.ts'
@@ -130,14 +130,16 @@ for (const dialect of dialects) {
       assert.equal((await ended(stays)).state, 'succeeded')
       assert.equal((await lastRun(stays)).pid, pid)
 
+      const go = join(scene.runtime, 'go-beside-the-deaf')
       const [deaf, neighbour] = await Promise.all([
         add('three', { do: 'never end', witness: witness() }, { graceMs: 100 }),
-        add('three', { do: 'wait', ms: 2_000, witness: witness() }),
+        add('three', { do: 'watch the event loop', text: go, witness: witness() }),
       ])
       await begun(deaf)
       await begun(neighbour)
       await cancel(deaf)
       assert.equal((await ended(deaf)).state, 'cancelled')
+      writeFileSync(go, '')
       const task = await ended(neighbour)
       assert.deepEqual([task.state, task.attempt, task.crashCount], ['succeeded', 0, 0])
       assert.deepEqual(
@@ -147,8 +149,9 @@ for (const dialect of dialects) {
     })
 
     test('kill -9 of the supervisor: what the process holds is adopted, and its rows say so', { timeout: 60_000 }, async () => {
+      const go = join(scene.runtime, 'go-when-adopted')
       const [long, listens] = await addMany('three', [
-        { do: 'wait', ms: 4_000, witness: witness() },
+        { do: 'watch the event loop', text: go, witness: witness() },
         { do: 'wait for the signal', witness: witness() },
       ])
       const pid = await pidOf(long!)
@@ -165,6 +168,7 @@ for (const dialect of dialects) {
       }
       await cancel(listens!)
       assert.equal((await ended(listens!)).state, 'cancelled')
+      writeFileSync(go, '')
       assert.equal((await ended(long!)).state, 'succeeded')
       for (const id of [long!, listens!]) {
         assert.equal((await scene.runs(id)).length, 1)

@@ -88,12 +88,14 @@ describe('resident runners', () => {
   })
 
   test('a stopped process is noticed and named, and goes on where it was', { timeout: 60_000 }, async () => {
-    const id = await add('one', { do: 'wait', ms: 200, witness: witness() })
+    const go = join(scene.runtime, 'go-on')
+    const id = await add('one', { do: 'watch the event loop', text: go, witness: witness() })
     const pid = await pidOf(id)
     process.kill(pid, 'SIGSTOP')
     await until('it is noticed', () => residents().some(one => one.pid === pid && one.blockedSince !== null))
     assert.match(scene.supervisorLog(), new RegExp(`resident ${pid} .* gives no sign of life`))
     process.kill(pid, 'SIGCONT')
+    writeFileSync(go, '')
     assert.equal((await ended(id)).state, 'succeeded')
     assert.equal((await scene.runs(id)).length, 1)
   })
@@ -128,13 +130,15 @@ describe('resident runners', () => {
   })
 
   test('reload: it finishes what it has begun, and the next task finds a fresh process', async () => {
-    const long = await add('three', { do: 'wait', ms: 1_000, witness: witness() })
+    const go = join(scene.runtime, 'go-to-the-end')
+    const long = await add('three', { do: 'watch the event loop', text: go, witness: witness() })
     const pid = await pidOf(long)
     await reloadLoop(scene.config, { by: 'test' })
     await until('it leaves', () => residents().some(one => one.pid === pid && one.state === 'leaving'))
     const next = await add('three')
     await ended(next)
     assert.notEqual((await lastRun(next)).pid, pid)
+    writeFileSync(go, '')
     assert.equal((await ended(long)).state, 'succeeded')
     assert.equal((await scene.runs(long)).length, 1)
   })

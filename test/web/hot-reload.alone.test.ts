@@ -22,7 +22,7 @@ import { findOnceLink } from '../../app/store/once-links.ts'
 import { auditSentence } from '../../app/web/audit-sentence.ts'
 import { linkHash } from '../../app/web/first-link.ts'
 import { cookiesOf, freePort, password, type ServedPanel } from '../helpers/browser.ts'
-import { until } from '../helpers/scene.ts'
+import { killIfThere, until } from '../helpers/scene.ts'
 
 const scripts = join(import.meta.dirname, '..', '..', 'scripts')
 const soon = 60_000
@@ -201,7 +201,7 @@ const makePlace = async (t: TestContext): Promise<Place> => {
   }
   t.after(async () => {
     await script('stop')
-    for (const { pid } of panelProcesses(runtime)) process.kill(pid, 'SIGKILL')
+    for (const { pid } of panelProcesses(runtime)) killIfThere(pid)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   })
   const write = (name: string, text: string) => {

@@ -11,6 +11,7 @@ import { loadConfig } from '../../app/config.ts'
 import { BgtaskError } from '../../app/errors.ts'
 import { freePort, password, servePanel } from '../helpers/browser.ts'
 import { listenPanel } from '../helpers/listening-panel.ts'
+import { until } from '../helpers/scene.ts'
 import { sharedCompileCache } from '../helpers/shared-compile-cache.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -109,7 +110,7 @@ test('check says so before somebody starts it, and once it is allowed it warns',
 
 test('open all the same: the terminal and every page say so, in both languages; a closed one says nothing', async t => {
   const open = await servePanel(t, { HOST: '0.0.0.0', BGTASK_INSECURE_LISTEN: 'on', BGTASK_ADMIN_PASSWORD: password })
-  assert.match(open.output(), /WARNING: HOST is 0\.0\.0\.0/)
+  await until('it warns', () => /WARNING: HOST is 0\.0\.0\.0/.test(open.output()))
   assert.match(open.address, /^http:\/\/127\.0\.0\.1:\d+$/)
   const page = async (path: string, language: string) =>
     (await fetch(open.address + path, { headers: { 'accept-language': language } })).text()

@@ -5,6 +5,7 @@ import { insertSamples } from '../../app/store/samples.ts'
 import { emptySample, type Sample, spanAt } from '../../app/task/sample.ts'
 import { mostLives } from '../../app/web/known-lives.ts'
 import { loopRow } from '../../app/web/loop-rows.ts'
+import { earlyInMinute } from '../helpers/early-in-minute.ts'
 import { openPanel } from '../helpers/open-panel.ts'
 
 const minuteMs = 60_000
@@ -63,6 +64,8 @@ test('the list of loops has a column for each, the list of all tasks has not', a
   const { id } = await panel.background.addTask('test/forever', {}, { execType: 'FOREVER', type: 'feeds' })
   const failing = await panel.background.addTask('test/forever', { n: 2 }, { execType: 'FOREVER' })
   await panel.background.addTask('test/ok')
+  // CPU and memory are those of the last whole minute.
+  await earlyInMinute(10_000)
   const at = spanAt(Date.now(), minuteMs)
   const sample = (taskId: number, from: number, spanMs: Sample['spanMs'], more: Partial<Sample>): Sample => ({
     ...emptySample(taskId, from, spanMs),

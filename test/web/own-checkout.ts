@@ -18,7 +18,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type PanelInfo, readPanel } from '../../app/runs/panel-file.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { freePort, password } from '../helpers/browser.ts'
-import { until } from '../helpers/scene.ts'
+import { killIfThere, until } from '../helpers/scene.ts'
 
 const source = join(import.meta.dirname, '..', '..')
 
@@ -108,7 +108,7 @@ export const makeCheckout = async (t: { after(work: () => unknown): void }, env:
     checkout.configure()
     if (existsSync(runtime)) await run('panel', 'stop')
     // Also of a test that broke the file which names them.
-    for (const pid of runningFrom(root)) process.kill(pid, 'SIGKILL')
+    for (const pid of runningFrom(root)) killIfThere(pid)
     rmSync(root, { recursive: true, force: true, maxRetries: 5 })
   })
   return checkout

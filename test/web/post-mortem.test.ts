@@ -7,12 +7,12 @@ import { type TestContext, test } from 'node:test'
 import { reloadLoop } from '../../app/api/reload-loop.ts'
 import { ring } from '../../app/runs/doorbell.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
-import { readSupervisor } from '../../app/runs/supervisor-file.ts'
 import { appendAudit } from '../../app/store/audit.ts'
 import { insertSamples } from '../../app/store/samples.ts'
 import { wishFresh } from '../../app/store/wishes.ts'
 import { emptySample, spanAt } from '../../app/task/sample.ts'
 import { drawLife } from '../../app/web/life-charts.ts'
+import { earlyInMinute } from '../helpers/early-in-minute.ts'
 import { openPanel } from '../helpers/open-panel.ts'
 import { makeScene, until } from '../helpers/scene.ts'
 
@@ -75,6 +75,8 @@ test('a loop that fails after a deploy: what changed, its last lines, its curve,
     const task = await scene.task(id)
     return task.state === 'running' && task.number === 1
   })
+  // The figures of the minute in which it ends are put there before the supervisor writes its own.
+  await earlyInMinute(15_000)
   const second = deploy(bad)
   await db.kysely
     .updateTable('bg_task')
@@ -196,9 +198,7 @@ test('a run of a resident runner is held against the last good one too, of which
 
   const after = deploy(resident("throw new Error('the shop is closed')"))
   await reloadLoop(scene.config, { by: 'kim' })
-  await until('the process with the old code has gone', () =>
-    (readSupervisor(runtime)?.residents ?? []).every(({ pid }) => pid !== good!.pid),
-  )
+  await until('the process with the old code has gone', () => scene.marked().every(({ pid }) => pid !== good!.pid))
   const { id } = await background.addTask('shop/poll', { rows: 30 }, { timeoutMs: 7_000 })
   await scene.untilState(id, 'failed', 30_000)
   const [bad] = await scene.runs(id)

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { password, servePanel } from '../helpers/browser.ts'
 import { looksGood } from '../helpers/looks-good.ts'
 import { openBrowser } from '../helpers/open-browser.ts'
+import { until } from '../helpers/scene.ts'
 import { chromiumMissing } from '../helpers/tools.ts'
 
 const skip = chromiumMissing()
@@ -41,7 +42,7 @@ for (const [script, width, theme, locale] of [
     await looksGood(page, 'made', { script })
     if (script) {
       await page.locator('pre.code button').first().click()
-      assert.equal(await page.evaluate<string>('navigator.clipboard.readText()'), token)
+      await until('it is copied', async () => (await page.evaluate<string>('navigator.clipboard.readText()')) === token)
     }
 
     // The lines on the page are for a terminal, as they are.
