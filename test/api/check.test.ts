@@ -9,6 +9,7 @@ import { launcher } from '../../app/paths.ts'
 import { prepareRuntimeFolder, runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { openDatabase } from '../../app/store/database.ts'
 import { sharedMariaDb } from '../helpers/mariadb.ts'
+import { sharedCompileCache } from '../helpers/shared-compile-cache.ts'
 import { makeScene, openScene } from './scene.ts'
 
 const about = (findings: Finding[], subject: Finding['subject']) => findings.filter(finding => finding.subject === subject)
@@ -105,7 +106,7 @@ test('what could never be made is an error before the first start, and nothing h
   const { env, folder } = await makeScene(t, { untouched: true })
   const look = (more: Record<string, string>) => {
     const { status, stdout, signal } = spawnSync(process.execPath, [launcher, 'check', '--json'], {
-      env: { ...env, ...more },
+      env: { ...sharedCompileCache(), ...env, ...more },
       encoding: 'utf8',
       timeout: 20_000,
     })
@@ -128,7 +129,7 @@ test('what could never be made is an error before the first start, and nothing h
   assert.deepEqual([noActions.status, noActions.errors.map(({ subject }) => subject)], [78, ['actions']])
   for (const command of [['start'], ['supervise'], ['add', 'test/plain'], ['serve']]) {
     const { status, signal, stderr } = spawnSync(process.execPath, [launcher, ...command], {
-      env: { ...env, BGTASK_RUNTIME: '/proc/nope', PORT: '0' },
+      env: { ...sharedCompileCache(), ...env, BGTASK_RUNTIME: '/proc/nope', PORT: '0' },
       encoding: 'utf8',
       timeout: 20_000,
     })

@@ -104,7 +104,8 @@ for (const database of databases) {
   })
 }
 
-describe('what is refused, in words', () => {
+test('what is refused, in words', async t => {
+  const { background } = await openScene(t, { actions })
   const cases: [string, unknown, RegExp][] = [
     ['fine', {}, /Neither cron nor everyMs is given; write cron: "30 2/],
     ['fine', { ...nightly, everyMs: 5_000 }, /Both cron and everyMs/],
@@ -130,8 +131,7 @@ describe('what is refused, in words', () => {
     ['x'.repeat(51), nightly, /allowed are 1 to 50 letters/],
   ]
   for (const [name, options, says] of cases)
-    test(`${name.slice(0, 10)} ${JSON.stringify(options).slice(0, 60)}`, async t => {
-      const { background } = await openScene(t, { actions })
+    await t.test(`${name.slice(0, 10)} ${JSON.stringify(options).slice(0, 60)}`, async () => {
       await assert.rejects(background.addSchedule(name, options as ScheduleOptions), (error: BgtaskError) => {
         assert.equal(error.code, 'refused')
         assert.match(error.message, says)
