@@ -43,7 +43,8 @@ const causeInWords = ({ outcome, content, error, endFacts }: EndedRun): Message<
   const text = `${content ?? ''}\n${error ?? ''}`.slice(0, readAtMost)
   for (const { key, matches } of signs) {
     const found = matches.exec(text)
-    if (found) return say(key, { what: (found.slice(1).find(Boolean) ?? found[0]).trim().slice(0, 160) })
+    // What it is in may have been the end of a sentence.
+    if (found) return say(key, { what: (found.slice(1).find(Boolean) ?? found[0]).slice(0, 160).replace(/[\s.,;:]{1,9}$/, '') })
   }
   return endFacts?.uncaught ? say(`cause.${endFacts.uncaught}`) : null
 }

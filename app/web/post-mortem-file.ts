@@ -38,7 +38,7 @@ export const postMortemFile = (language: Language, model: PostMortem): string =>
     ...(good === null ? [] : [changesText(t, changes)]),
     `## ${t('postMortem.curve')}`,
     charts === null
-      ? t(task.execType === 'FOREVER' ? 'postMortem.noCurve' : 'postMortem.noCurveOnce')
+      ? t(task.execType === 'ONCE' ? 'postMortem.noCurveOnce' : model.isShort ? 'postMortem.noCurveShort' : 'postMortem.noCurve')
       : table(
           [t('postMortem.from'), t('charts.memory'), t('charts.cpu'), t('field.iterations')],
           charts.figures.map(({ at, memoryBytes, cpuPercent, iterations }) => [

@@ -21,6 +21,7 @@ import { explainEnd } from '../task/explain.ts'
 import { isGoodBefore } from '../task/good-run.ts'
 import { isBadEnd } from '../task/outcome.ts'
 import { type Run, runName } from '../task/run.ts'
+import { sampleSpans } from '../task/sample.ts'
 import { type Change, changedAtStart, type StartFacts } from '../task/start-facts.ts'
 import type { Json, Task } from '../task/task.ts'
 import { told } from '../task/told.ts'
@@ -83,11 +84,15 @@ export const postMortemModel = async (panel: Pick<Panel, 'config' | 'background'
     isBad: run.outcome !== null && isBadEnd(run.outcome),
     good,
     changes: await changesSince(panel, stored, found, good),
-    charts: stored.execType === 'FOREVER' ? await lifeCharts(db, found) : null,
+    // In the minutes that are kept such a life has no figures of its own: others of the loop are in them.
+    isShort: isShort(found),
+    charts: stored.execType === 'FOREVER' && !isShort(found) ? await lifeCharts(db, found) : null,
     output: lastOutput(panel, stored, found),
     audit,
   }
 }
+
+const isShort = ({ startedAt, endedAt }: Run) => endedAt !== null && endedAt - startedAt < sampleSpans[0]
 
 const numberOf = (request: FastifyRequest): number => {
   const { number } = request.params as { number: string }

@@ -92,9 +92,14 @@ const viewWords = (assets: Assets, { root, top }: Addresses, { language, theme, 
     tone: (state: Task['state']) => stateTones[state],
     outcomeTone: (run: Run) => outcomeTone(run),
     outcomeIcon: (run: Run) => outcomeIcons[outcomeTone(run)],
-    short: (value: string, most: number) => (value.length > most ? `${value.slice(0, most - 1)}…` : value),
+    short,
+    /** For a list: all of what it said is on the page of the task. */
+    shortEnd: ({ key, values }: Message<EndKey>): Message<EndKey> =>
+      typeof values.detail === 'string' ? { key, values: { ...values, detail: short(values.detail, 200) } } : { key, values },
   }
 }
+
+const short = (value: string, most: number) => (value.length > most ? `${value.slice(0, most - 1)}…` : value)
 
 /** Escapes text for HTML. */
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)

@@ -57,6 +57,7 @@ test('what ended a run: by its signal, its code, who stopped it, and the words o
       '127.0.0.1:9',
     ],
     [threw(new AggregateError([systemError('connect ECONNREFUSED ::1:9', 'ECONNREFUSED')], '')), 'refused', '::1:9'],
+    [threw(new Error('mail.example did not take it: connect ECONNREFUSED 192.0.2.7:25.')), 'refused', '192.0.2.7:25'],
     [threw(systemError('getaddrinfo ENOTFOUND db.example', 'ENOTFOUND')), 'name', 'db.example'],
     [threw(systemError('read ECONNRESET', 'ECONNRESET')), 'noAnswer', 'ECONNRESET'],
     [threw(systemError("ENOSPC: no space left on device, open '/data/x'", 'ENOSPC')), 'disk', 'ENOSPC'],

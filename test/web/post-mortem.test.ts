@@ -100,6 +100,13 @@ test('a loop that fails after a deploy: what changed, its last lines, its curve,
     async () => (await scene.runs(id)).find(({ number, outcome }) => number === 2 && outcome === 'failed'),
     30_000,
   )
+  assert.match((await ask(`${id}/runs/2`)).body, /It lived for less than a minute/)
+  await db.kysely
+    .updateTable('bg_run')
+    .set({ started_at: run.endedAt! - 90_000 })
+    .where('task_id', '=', id)
+    .where('number', '=', 2)
+    .execute()
   const minute = spanAt(run.endedAt!, 60_000)
   await insertSamples(db, [{ ...emptySample(id, minute, 60_000), memoryBytes: 61e6, cpuMs: 1_200, iterations: 7 }])
 
