@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { editTask } from '../../app/api/edit-task.ts'
 import { hold } from '../../app/runs/flags.ts'
+import { makeTicket } from '../../app/runs/make-ticket.ts'
+import { runtimePaths } from '../../app/runs/runtime-folder.ts'
+import { writeTicket } from '../../app/runs/ticket.ts'
+import { findTask } from '../../app/store/find-task.ts'
+import { termsOf } from '../../app/task/edit.ts'
+import { runName } from '../../app/task/run.ts'
 import { escapeHtml } from '../../app/web/render.ts'
 import { type Answer, freshAddress, type ListeningPanel, listenPanel, type SignedIn } from '../helpers/listening-panel.ts'
 
@@ -43,7 +50,73 @@ before(async () => {
     taskId,
     hostile,
   )
+  await makeAllElseHostile()
 })
+
+/** What newer pages show: a run's output and its ticket, a loop that was changed and fails, a schedule, acts on many, a queue, an incident. */
+const makeAllElseHostile = async () => {
+  const { background, sql, runtime } = panel
+  const paths = runtimePaths(runtime).run(runName(taskId, 1))
+  mkdirSync(paths.folder, { recursive: true })
+  const about = { number: 1, host: hostile, epoch: 'e', marked: false }
+  const action = { file: join(runtime, 'x.ts'), exportName: 'execute', stallMs: null, stallRestart: false }
+  writeTicket(paths.folder, makeTicket((await findTask(background.db, taskId))!, action, about))
+  writeFileSync(paths.output, `error: ${hostile}\n\u001b[31m${hostile}\u001b]8;;javascript:alert(1)\u0007x\n`)
+  writeFileSync(paths.outcome, JSON.stringify({ kind: 'failed', error: hostile }))
+
+  const named = { type: hostile.slice(0, 60), creator: hostile.slice(0, 60) }
+  const loop = await background.addTask('test/ok', { html: hostile }, { execType: 'FOREVER', ...named })
+  const actor = { name: hostile.slice(0, 60), ip: null, via: 'form' as const }
+  await editTask(background, loop, { ...termsOf(loop), params: { html: `${hostile}!`, [hostile]: hostile } }, { actor, effect: 'next' })
+  sql(
+    "INSERT INTO bg_loop_error (task_id, error_key, sample, printed, n, first_at, last_at, last_number, last_n) VALUES (?, 'k', ?, 1, 1, 1, 1, 0, 0)",
+    ...[loop.id, hostile],
+  )
+  sql(
+    "INSERT INTO bg_incident (kind, task_id, number, action, host, opened_at, closed_at, last_at, last_task, facts, last_lines) VALUES ('failed', ?, 1, ?, ?, 1, 2, 2, ?, ?, ?)",
+    ...[taskId, hostile.slice(0, 60), hostile.slice(0, 60), taskId, JSON.stringify({ hostname: hostile }), hostile],
+  )
+  await background.addSchedule('hostile', { everyMs: 3_600_000, action: 'test/ok', params: { html: hostile, [hostile]: 1 }, ...named })
+  const [schedule] = sql('SELECT MAX(id) AS id FROM bg_schedule')
+  const bulk = await background.addTask('core/bulk')
+  sql(
+    "INSERT INTO bg_bulk (task_id, act, filter, up_to, expected, is_all, asked_at, asked_by) VALUES (?, 'cancellation', ?, 1, 1, 1, 1, ?)",
+    ...[bulk.id, JSON.stringify({ type: hostile, text: hostile }), hostile.slice(0, 60)],
+  )
+  sql(
+    "INSERT INTO bg_queue_item (queue, data, created_at, free_at, failures, error, aside_at) VALUES ('bad', ?, 1, NULL, 10, ?, 2)",
+    ...[JSON.stringify({ html: hostile, [hostile]: hostile }), hostile],
+  )
+  Object.assign(places, {
+    '/admin/core/bgtask/:id/edit': `/admin/core/bgtask/${loop.id}/edit`,
+    '/admin/core/bgtask/:id/output': `/admin/core/bgtask/${taskId}/output`,
+    '/admin/core/bgtask/:id/runs/:number': `/admin/core/bgtask/${taskId}/runs/1`,
+    '/admin/core/bgtask/:id/runs/:number/report': `/admin/core/bgtask/${taskId}/runs/1/report`,
+    '/admin/core/bgtask/bulk': '/admin/core/bgtask/bulk?do=stop',
+    '/admin/core/bgtask/bulk/:id': `/admin/core/bgtask/bulk/${bulk.id}`,
+    '/admin/core/bgtask/recovery': '/admin/core/bgtask/recovery?do=retry',
+    '/admin/core/commands/:name': `/admin/core/commands/deploy`,
+    '/admin/config/schedules/:id': `/admin/config/schedules/${schedule!.id}`,
+    '/admin/config/system/cron/queues/:name': '/admin/config/system/cron/queues/bad',
+  })
+  alsoThere.push(
+    ...[`/admin/core/bgtask/${loop.id}`, `/admin/core/bgtask/${loop.id}?span=week`, `/admin/core/bgtask/new?like=${loop.id}`],
+    ...[`/admin/core/bgtask/${taskId}/lines?run=1&q=script`, `/admin/core/bgtask/${taskId}/lines?run=1&q=${encodeURIComponent(hostile)}`],
+  )
+}
+/** Addresses of routes that need one of their own. */
+const places: Record<string, string> = {}
+const alsoThere: string[] = []
+/** They lead elsewhere, or take a key, or are no page. */
+const noPages = [
+  '/',
+  '/cron',
+  '/cron/*',
+  '/admin/assets/x/y',
+  '/admin/login/second-factor',
+  '/admin/setup',
+  '/admin/core/bgtask/1/artifacts/x/x',
+]
 after(() => panel.close())
 
 const hostile = `<script>alert(1)</script>"><img src=x onerror=alert(1)>' onmouseover='alert(1)`
@@ -52,22 +125,33 @@ const values: Record<string, () => string> = { id: () => String(taskId), hash: (
 const addresses = () =>
   panel.routes
     .filter(({ method, url }) => method === 'GET' && url !== '/admin/live' && !url.startsWith('/api/'))
-    .map(({ url }) => url.replace(/:(\w+)/g, (_, name: string) => values[name]?.() ?? 'x'))
+    .map(({ url }) => places[url] ?? url.replace(/:(\w+)/g, (_, name: string) => values[name]?.() ?? 'x'))
+    .concat(alsoThere)
 
 test('every page, with and without a session, has the policy, is not stored, and holds nothing that the policy would refuse', async () => {
   const pages = addresses()
   assert.ok(pages.length > 20, pages.join(' '))
   const seen = new Set<string>()
+  const good = new Set<string>()
   for (const url of [
     ...pages,
-    ...pages.map(page => `${page}?id=${taskId}&like=${taskId}&text=${encodeURIComponent(hostile)}&next=${encodeURIComponent(hostile)}`),
+    ...pages.map(
+      page =>
+        `${page}${page.includes('?') ? '&' : '?'}id=${taskId}&like=${taskId}&text=${encodeURIComponent(hostile)}&next=${encodeURIComponent(hostile)}`,
+    ),
   ]) {
     for (const as of [admin, null]) {
       const answer = await panel.ask({ url, as, from: freshAddress() })
       seen.add(`${answer.status}`)
+      if (answer.status === 200) good.add(url)
       assertStrict(url, answer)
     }
   }
+  assert.deepEqual(
+    pages.filter(page => !good.has(page)),
+    pages.filter(page => noPages.includes(page)),
+    'what is not reached is not tried',
+  )
   assert.deepEqual(
     [...seen].filter(status => Number(status) >= 500),
     [],
