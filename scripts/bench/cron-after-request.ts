@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { launcher } from '../../app/paths.ts'
-import { freePort } from '../../test/helpers/browser.ts'
+import { freePort } from '../../test/helpers/free-port.ts'
 import { type Figure, makeFigure } from './figure.ts'
 import { percentile, spread } from './statistics.ts'
 

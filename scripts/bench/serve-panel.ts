@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { launcher } from '../../app/paths.ts'
-import { freePort } from '../../test/helpers/browser.ts'
+import { freePort } from '../../test/helpers/free-port.ts'
 import { until } from './until.ts'
 
 /** A panel in a process of its own. It ends when it is disposed of, or with this process. */

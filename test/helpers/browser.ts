@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { freePort } from './free-port.ts'
 import { until } from './scene.ts'
 import { linkCompileCache } from './shared-compile-cache.ts'
 import { shareDescriptions } from './shared-descriptions.ts'
@@ -144,15 +144,6 @@ const chromiumArguments = [
   // Pages live too short for code that is made faster to be worth its making: a quarter of the work less, and the same scripts.
   '--js-flags=--no-opt --no-maglev',
 ]
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer().once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port'))))
-    })
-  })
 
 const livingOn = (runtime: string): number[] =>
   readdirSync('/proc')

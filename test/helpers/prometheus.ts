@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { freePort } from './browser.ts'
+import { freePort } from './free-port.ts'
 import { until } from './scene.ts'
 import { endWithParent, findProgram } from './tools.ts'
 

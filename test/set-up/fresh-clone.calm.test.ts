@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
-import { cloneImpossible, freePort, Machine, oldNode, type Run } from './fresh-clone.ts'
+import { freePort } from '../helpers/free-port.ts'
+import { cloneImpossible, Machine, oldNode, type Run } from './fresh-clone.ts'
 
 const old = oldNode()
 const noOldNode = !old && 'no Node below 24 on PATH to try this with'

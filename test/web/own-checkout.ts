@@ -17,8 +17,10 @@ import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type PanelInfo, readPanel } from '../../app/runs/panel-file.ts'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
-import { freePort, password } from '../helpers/browser.ts'
+import { password } from '../helpers/browser.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { killIfThere, until } from '../helpers/scene.ts'
+import { sharedCompileCache } from '../helpers/shared-compile-cache.ts'
 
 const source = join(import.meta.dirname, '..', '..')
 
@@ -63,6 +65,8 @@ export const makeCheckout = async (t: { after(work: () => unknown): void }, env:
   const all = {
     PATH: process.env.PATH!,
     HOME: process.env.HOME ?? '/',
+    // For the packages: what is of this checkout alone has paths of its own.
+    ...sharedCompileCache(),
     BGTASK_ADMIN_PASSWORD: password,
     NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(injector(faultFile))}`,
     ...env,

@@ -21,8 +21,10 @@ import { listRuns } from '../../app/store/list-runs.ts'
 import { findOnceLink } from '../../app/store/once-links.ts'
 import { auditSentence } from '../../app/web/audit-sentence.ts'
 import { linkHash } from '../../app/web/first-link.ts'
-import { cookiesOf, freePort, password, type ServedPanel } from '../helpers/browser.ts'
+import { cookiesOf, password, type ServedPanel } from '../helpers/browser.ts'
+import { freePort } from '../helpers/free-port.ts'
 import { killIfThere, until } from '../helpers/scene.ts'
+import { sharedCompileCache } from '../helpers/shared-compile-cache.ts'
 
 const scripts = join(import.meta.dirname, '..', '..', 'scripts')
 const soon = 60_000
@@ -188,6 +190,7 @@ const makePlace = async (t: TestContext): Promise<Place> => {
   const env = {
     PATH: process.env.PATH!,
     HOME: process.env.HOME ?? '/',
+    ...sharedCompileCache(),
     BGTASK_RUNTIME: runtime,
     BGTASK_ACTIONS: actions,
     PORT: String(port),
