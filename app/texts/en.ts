@@ -742,8 +742,10 @@ export const en = {
   'charts.output': 'Output a minute',
   'charts.alt': '{label}: {newest} at the end; the scale ends at {most}.',
   'charts.altNone': '{label}: no figures yet.',
-  'charts.none':
-    'There are no figures of this time yet. The first ones come at the end of a whole minute in which it ran; 24 hours are drawn by ten minutes, 7 days by the hour.',
+  'charts.none.1h': 'There are no figures of this time yet. The first ones come at the end of a whole minute in which it ran.',
+  'charts.none.24h':
+    'There are no figures of this time yet. It is drawn by ten minutes, and the first ones come at the end of such a time.',
+  'charts.none.7d': 'There are no figures of this time yet. It is drawn by the hour, and the first ones come at the end of one.',
   'charts.usual':
     '{n} {n:iteration|iterations}: half of them took at most {p50Ms, duration} (the strong line), 95 of 100 at most {p95Ms, duration} (the soft one).',
   'charts.errors': '{n} {n:iteration|iterations} threw.',
