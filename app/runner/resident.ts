@@ -119,7 +119,8 @@ const follow = () => {
 
 const stop = (name: string, why: StopWord) => {
   const held = begun.get(name)
-  if (held) return held.run.stop.ask(why)
+  // In its course: what its listeners print is its output, and what they throw its own fault.
+  if (held) return tasks.run(held, () => held.run.stop.ask(why))
   const index = waiting.findIndex(one => one.name === name)
   if (index < 0) return
   waiting.splice(index, 1)

@@ -70,6 +70,24 @@ describe('resident runners', () => {
     await ended(first)
   })
 
+  test('what a listener of the signal prints is output of its task, and what it throws takes no other with it', async () => {
+    const [says, throws, other] = await addMany('three', [
+      { do: 'say at the signal', text: 'one', witness: witness() },
+      { do: 'throw at the signal', text: 'oh no', witness: witness() },
+      { do: 'say at the signal', text: 'the other', witness: witness() },
+    ])
+    for (const id of [says!, throws!, other!]) await begun(id)
+    await cancel(says!)
+    assert.equal((await ended(says!)).state, 'cancelled')
+    assert.match(outputOf(says!)!, /^one heard it\n.* INFO heard it too\n/)
+    await cancel(throws!)
+    assert.equal((await ended(throws!)).state, 'cancelled')
+    await cancel(other!)
+    assert.equal((await ended(other!)).state, 'cancelled')
+    assert.match(outputOf(other!)!, /^the other heard it\n/)
+    for (const id of [throws!, other!]) assert.equal((await scene.runs(id)).length, 1)
+  })
+
   test('the process sleeps while its tasks wait, with others behind them and without', async () => {
     const sleeps = await add('one', { do: 'watch the event loop' })
     assert.equal((await ended(sleeps)).content, 'it slept')
