@@ -31,21 +31,21 @@ type Tools = Pick<Background, 'config' | 'db'>
  * @throws BgtaskError `not-found`; `busy` when the task's state does not allow it, saying what does
  */
 export const startTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
-  await loop(tools, id, 'start')
+  await loop(tools, id, told`start`)
   await wishUp(tools.db, id, by, Date.now())
   return rung(tools, id)
 }
 
 /** A loop ends after its current iteration and stays down. */
 export const stopTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
-  await loop(tools, id, 'stop')
+  await loop(tools, id, told`stop`)
   await wishDown(tools.db, id, by, Date.now())
   return rung(tools, id)
 }
 
 /** A loop gets a fresh process, also when it runs, backs off or is tripped. */
 export const restartTask = async (tools: Tools, id: number, by: string): Promise<Task> => {
-  await loop(tools, id, 'restart')
+  await loop(tools, id, told`restart`)
   await wishFresh(tools.db, id, by, Date.now())
   return rung(tools, id)
 }
@@ -181,7 +181,7 @@ export const existing = async ({ db }: Pick<Tools, 'db'>, id: number): Promise<T
   return task
 }
 
-const loop = async (tools: Tools, id: number, verb: string): Promise<Task> => {
+const loop = async (tools: Tools, id: number, verb: Sentence): Promise<Task> => {
   const task = await existing(tools, id)
   if (task.execType === EXEC_TYPE_FOREVER) return task
   throw new BgtaskError(

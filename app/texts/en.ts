@@ -1385,6 +1385,7 @@ export const en = {
   'schedules.byInterval': 'Every',
   'schedules.interval': 'How long between two times',
   'schedules.everyMissing': '“{given}” is no number. Under When you chose Every: say how long between two times.',
+  'schedules.everyRange': 'Two times of a schedule are from 1 second to 366 days apart. What is needed more often is a loop.',
   'schedules.preview': 'Next times',
   'schedules.previewAct': 'Preview',
   'schedules.previewNone': 'They are shown here when the fields above can be read.',

@@ -438,7 +438,10 @@ export const toldZh: Readonly<Record<string, string>> = {
   'only an ended task or a stopped loop can be deleted': '只有已结束的任务或已停止的循环才能删除',
   'Cancel or stop it first.': '请先取消或停止它。',
   'Task {0} is a ONCE task, and only a loop can be told to {1}. For it there are run now, cancel and retry.':
-    '任务 {0} 是单次任务，只有循环才能 {1}。它可以立即运行、取消和重试。',
+    '任务 {0} 是单次任务，只有循环才能{1}。它可以立即运行、取消和重试。',
+  start: '启动',
+  stop: '停止',
+  restart: '重启',
   'No task holds the unique key {0}: it is free, or was never used.': '没有任务持有唯一键 {0}：它空着，或从未用过。',
   'Run {0} of task {1} is not there: it never was, or it was pruned.': '任务 {1} 的第 {0} 次运行不存在：从未有过，或已被清理。',
   'Run {0} does not exist.': '运行 {0} 不存在。',

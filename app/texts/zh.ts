@@ -1329,6 +1329,7 @@ export const zh: Record<keyof typeof en, string> = {
   'schedules.byInterval': '每隔',
   'schedules.interval': '两次之间的间隔',
   'schedules.everyMissing': '“{given}”不是数字。“何时”选择了“每隔”，请填写两次之间的间隔。',
+  'schedules.everyRange': '定时计划两次之间的间隔为 1 秒到 366 天。需要更频繁时请用循环。',
   'schedules.preview': '接下来的时间',
   'schedules.previewAct': '预览',
   'schedules.previewNone': '以上内容可以识别时，会在这里显示。',

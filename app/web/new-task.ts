@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import type { TaskOptions } from '../api/check-options.ts'
+import { moment, type TaskOptions } from '../api/check-options.ts'
 import type { ActionEntry } from '../catalog/catalog.ts'
 import { ownFirst } from '../catalog/own-first.ts'
 import { commandAction } from '../commands/command-name.ts'
@@ -161,10 +161,13 @@ const readOptions = (fields: Record<string, string>, by: string, language: Langu
 }
 
 /** A field for date and time says nothing of a zone: without script it is UTC, and the page says so. */
-const instantOf = (text: string, language: Language): string => {
+const instantOf = (text: string, language: Language): number => {
   if (text === '') throw new BgtaskError('refused', translate(language, 'new.atMissing'))
   const withSeconds = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}$/.test(text) ? `${text}:00` : text
   const instant = /(Z|[+-]\d{2}:\d{2})$/.test(withSeconds) ? withSeconds : `${withSeconds}Z`
-  if (Number.isNaN(Date.parse(instant))) throw new BgtaskError('refused', translate(language, 'new.atWrong', { given: text.slice(0, 60) }))
-  return instant
+  try {
+    return moment('at', instant)
+  } catch (error) {
+    throw new BgtaskError('refused', translate(language, 'new.atWrong', { given: text.slice(0, 60) }), { cause: error })
+  }
 }

@@ -3,7 +3,7 @@ import type { ActionEntry } from '../catalog/catalog.ts'
 import { BgtaskError } from '../errors.ts'
 import { newestDue, upcoming } from '../task/due-times.ts'
 import { nextOffsetChange } from '../task/offset-change.ts'
-import type { DueRule, Schedule } from '../task/schedule.ts'
+import { type DueRule, leastEveryMs, mostEveryMs, type Schedule } from '../task/schedule.ts'
 import type { Language } from '../texts/format.ts'
 import { formatZoned } from '../texts/format-zoned.ts'
 import { translate } from '../texts/translate.ts'
@@ -61,7 +61,9 @@ export const readWhen = (fields: Record<string, string>, language: Language): Pi
   const every = Number(fields.every)
   if ((fields.every ?? '').trim() === '' || !Number.isFinite(every))
     throw new BgtaskError('refused', translate(language, 'schedules.everyMissing', { given: (fields.every ?? '').slice(0, 40) }))
-  return { everyMs: Math.round(every * unit) }
+  const everyMs = Math.round(every * unit)
+  if (everyMs < leastEveryMs || everyMs > mostEveryMs) throw new BgtaskError('refused', translate(language, 'schedules.everyRange'))
+  return { everyMs }
 }
 
 /** All but its params. @throws BgtaskError `refused` */

@@ -27,6 +27,8 @@ test('a time that is chosen and not given, or is none, is asked for again, with 
     [{ when: 'at', at: '', at_instant: '' }, /gave no date and time/],
     [{ when: 'at', at: 'tomorrow' }, /“tomorrow” is no date and time\. Give them like 2026-11-21T08:00\./],
     [{ when: 'at', at: '2026-13-45T99:00' }, /is no date and time/],
+    [{ when: 'at', at: '2026-02-30T10:00' }, /“2026-02-30T10:00” is no date and time/],
+    [{ when: 'at', at: '0026-11-21T10:00' }, /“0026-11-21T10:00” is no date and time/],
     [{ when: 'at', at: '<script>' }, /“&lt;script&gt;” is no date/],
     [{ when: 'in', delay: '' }, /Under When you chose In, but not how long/],
     [{ when: 'in', delay: 'soon' }, /How long from now is &quot;soon&quot;; allowed are numbers from 0 to 5256000\./],

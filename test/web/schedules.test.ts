@@ -86,7 +86,8 @@ test('what is wrong in the form is said above it, with all that was given', asyn
     [{ name: 'x', cron: '0 0 31 2 *' }, /never comes/],
     [{ name: '', cron: '30 2 * * *' }, /name of the schedule is ""/],
     [{ name: 'x', when: 'every', every: '' }, /Under When you chose Every/],
-    [{ name: 'x', when: 'every', every: '0.5', every_unit: 'seconds' }, /everyMs is 500; allowed/],
+    [{ name: 'x', when: 'every', every: '0.5', every_unit: 'seconds' }, /Two times of a schedule are from 1 second to 366 days apart/],
+    [{ name: 'x', when: 'every', every: '400', every_unit: 'days' }, /Two times of a schedule are from 1 second to 366 days apart/],
     [{ name: 'x', missed: 'sometimes' }, /missed is "sometimes"/],
     [{ name: 'x', params: '{' }, /is no JSON/],
   ] as [Record<string, string>, RegExp][]) {
