@@ -168,7 +168,8 @@ const editSchema = {
   summary: 'Give a loop, or a task that waits, other params or limits',
   description:
     'What is not given stays as it is; params are given whole, and checked like those of a new task. A hidden value stays what it is where it is ' +
-    'sent back as it was told, `[redacted]`. A loop has no limit but `graceMs`. Other params also take the scope `task:add:<action>`. ' +
+    'sent back as it was told, `[redacted]`, and no host is named that was not there before. ' +
+    'A loop has no limit but `graceMs`. Other params also take the scope `task:add:<action>`. ' +
     idempotencyNote,
   params: taskParams,
   body: Type.Object(
