@@ -271,12 +271,17 @@ const overHttp = (panel: ListeningPanel, admin: KeptSession): Fuzzed[] => {
 
 /** Programs with a token that may add any task of the tests, and act on it. */
 const byPrograms = (panel: ListeningPanel): Fuzzed[] => {
+  const routes = panel.routes.filter(
+    ({ name, url }) => url.startsWith('/api/v1/') && !leftAloneByPrograms.some(pattern => pattern.test(name)),
+  )
+  assert.ok(routes.length > 20, `${routes.length} routes`)
   let uses = 0
   let text = ''
   const token = async () => {
     // A token may ask so often in a minute, and here that is not asked.
     if (uses++ % 400 === 0) {
-      const wish = { name: 'fuzz', scopes: ['task:add:test/*', 'task:read', 'task:control'] }
+      const scopes = ['task:add:test/*', 'task:read', 'task:control', 'schedule:read', 'schedule:write', 'command:deploy', 'cron:run']
+      const wish = { name: 'fuzz', scopes }
       text = (await makeToken(panel.background.db, { name: 'the fuzz', ip: null, via: 'command-line' }, wish)).text
     }
     return text
@@ -318,6 +323,30 @@ const byPrograms = (panel: ListeningPanel): Fuzzed[] => {
       ),
     },
     {
+      name: 'queries and bodies of all of the API',
+      runs: { short: 400, long: 20_000 },
+      property: fc.asyncProperty(
+        fc.constantFrom(...routes),
+        fc.array(segment, { minLength: 2, maxLength: 2 }),
+        fc.array(fc.tuple(onTheWire(apiField), onTheWire(fc.oneof(hostileText, hostileJson))), { maxLength: 3 }),
+        fc.dictionary(apiField, hostileJson, { maxKeys: 5 }),
+        async ({ method, url }, given, query, fields) => {
+          const search = query
+            .map(pair => pair.join('='))
+            .join('&')
+            .slice(0, 4_000)
+          const asked = filled(url, given) + (search === '' ? '' : `?${search}`)
+          const headers: Record<string, string> = { authorization: `Bearer ${await token()}` }
+          const body = `{${Object.entries(fields).map(([name, json]) => `${JSON.stringify(name)}:${json}`)}}`
+          const sent =
+            method === 'GET'
+              ? { headers }
+              : { headers: { ...headers, 'content-type': 'application/json' }, body: Buffer.from(body.toWellFormed()) }
+          harmless(await panel.ask({ method, url: asked, ...sent, from: freshAddress() }), panel)
+        },
+      ),
+    },
+    {
       name: 'tokens: what is none opens nothing',
       runs: { short: 300, long: 10_000 },
       property: fc.asyncProperty(
@@ -339,6 +368,9 @@ const byPrograms = (panel: ListeningPanel): Fuzzed[] => {
   ]
 }
 
+/** What waits for half a minute, or starts a process. */
+const leftAloneByPrograms = [/\/wait$/, /\/loop\/restart$/]
+
 const optionName = fc.oneof(
   {
     weight: 4,
@@ -359,6 +391,13 @@ const optionName = fc.oneof(
     ),
   },
   { weight: 1, arbitrary: hostileText },
+)
+
+/** Fields of bodies and queries of the API. */
+const apiField = fc.oneof(
+  optionName,
+  fc.constantFrom('action', 'params', 'options', 'args', 'cron', 'everyMs', 'timeZone', 'missed', 'overlap', 'effect', 'seen'),
+  fc.constantFrom('unique', 'error', 'state', 'limit', 'before', 'after', 'run', 'offset', 'tail', 'maxBytes'),
 )
 
 /** Streams of which there is no end. */
