@@ -107,7 +107,11 @@ test('cancelling and the time limit end all that it has started; printing too mu
     const [run] = await s.runs(deaf!.id)
     return run?.pid && outputOf(s, deaf!.id).includes('here') ? run.pid : null
   })
-  assert.ok(s.marked().filter(({ mark }) => mark.includes(`/${deaf!.id}-1/`)).length >= 4, 'runner, program, and what that has started')
+  // A process that is just about to become another program shows no environment.
+  await until(
+    'runner, program, and what that has started',
+    () => s.marked().filter(({ mark }) => mark.includes(`/${deaf!.id}-1/`)).length >= 4,
+  )
   const { cancelTask } = await import('../../app/api/control.ts')
   await cancelTask(s.background, deaf!.id, 'the test')
   assert.equal((await s.untilState(deaf!.id, ['cancelled', 'failed'])).state, 'cancelled')
