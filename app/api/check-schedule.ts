@@ -6,42 +6,15 @@ import type { ScheduleWish } from '../store/schedule-rows.ts'
 import { readCronText } from '../task/cron-text.ts'
 import { nextDue } from '../task/due-times.ts'
 import { nearestNames } from '../task/nearest-names.ts'
-import {
-  type DueRule,
-  leastEveryMs,
-  type MissedRule,
-  missedRules,
-  mostEveryMs,
-  type OverlapRule,
-  overlapRules,
-  type ScheduledOptions,
-} from '../task/schedule.ts'
+import { type DueRule, leastEveryMs, missedRules, mostEveryMs, overlapRules, type ScheduledOptions } from '../task/schedule.ts'
 import { readTimeZone } from '../task/time-zone.ts'
 import { anyOf, type Sentence, told } from '../task/told.ts'
 import type { Actor } from './audited.ts'
-import type { TaskOptions } from './check-options.ts'
 import { checkTask } from './check-task.ts'
 import { asCommandWish } from './command-wish.ts'
+import type { ScheduleOptions } from './schedule-options.ts'
 import { showValue } from './show-value.ts'
 import type { TaskWish } from './store-tasks.ts'
-
-/** What is said of a schedule: when, what, and all that may be said of a task but for its time. */
-export interface ScheduleOptions extends Omit<TaskOptions, 'execType' | 'runAt' | 'delayMs' | 'trx' | 'onConflict'> {
-  /** Five fields, or six with the second first: `30 2 * * *`; or `@daily`. Either this or `everyMs`. */
-  cron?: string | null
-  /** 1 s to 366 days, counted from when the schedule was made. */
-  everyMs?: number | null
-  /** Whose clock the cron text is read by, like `Europe/Berlin`. Default UTC, which is the same on every machine. */
-  timeZone?: string | null
-  action: string
-  params?: unknown
-  /** What becomes of due times that passed while nothing ran. Default `once`: one task for all of them. */
-  missed?: MissedRule
-  /** Whether a task is made while the last one has not ended. Default `allow`. */
-  overlap?: OverlapRule
-  /** What happens when another task has the unique key. Default `keep`. */
-  onConflict?: 'keep' | 'replace' | 'keepLast'
-}
 
 export interface CheckedSchedule extends ScheduleWish {
   /** null: it never comes due. */

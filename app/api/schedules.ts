@@ -13,8 +13,9 @@ import type { Task } from '../task/task.ts'
 import { anyOf, told } from '../task/told.ts'
 import { type Actor, audited } from './audited.ts'
 import type { Background } from './background.ts'
-import { type CheckedSchedule, checkSchedule, checkScheduleName, type ScheduleOptions } from './check-schedule.ts'
+import { type CheckedSchedule, checkSchedule, checkScheduleName } from './check-schedule.ts'
 import { requireReachOfTask } from './command-reach.ts'
+import type { ScheduleOptions } from './schedule-options.ts'
 
 type Tools = Pick<Background, 'config' | 'db' | 'catalog'>
 

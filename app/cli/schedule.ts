@@ -1,5 +1,6 @@
 import { text as readAll } from 'node:stream/consumers'
-import { checkRule, checkScheduleName, type ScheduleOptions } from '../api/check-schedule.ts'
+import { checkRule, checkScheduleName } from '../api/check-schedule.ts'
+import type { ScheduleOptions } from '../api/schedule-options.ts'
 import {
   allSchedules,
   existingSchedule,

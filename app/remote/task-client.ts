@@ -1,4 +1,4 @@
-import type { ScheduleOptions } from '../api/check-schedule.ts'
+import type { ScheduleOptions } from '../api/schedule-options.ts'
 import type { ExecType, Json } from '../task/task.ts'
 import type {
   CallOptions,
@@ -15,6 +15,7 @@ import type { SendOptions, SendWish, TaskSender } from './task-sender.ts'
 import { type Answered, overHttp, overSocket, type Transport } from './transport.ts'
 import { isForGood, tellCause, wasNeverSent, whyUnreachable } from './why-unreachable.ts'
 
+export type { ScheduleOptions } from '../api/schedule-options.ts'
 export type * from './client-types.ts'
 export { TaskClientError } from './task-client-error.ts'
 export type { SendOptions, SendWish, TaskSender } from './task-sender.ts'

@@ -1,4 +1,5 @@
-import { checkRule, type ScheduleOptions } from '../api/check-schedule.ts'
+import { checkRule } from '../api/check-schedule.ts'
+import type { ScheduleOptions } from '../api/schedule-options.ts'
 import type { ActionEntry } from '../catalog/catalog.ts'
 import { BgtaskError } from '../errors.ts'
 import { newestDue, upcoming } from '../task/due-times.ts'

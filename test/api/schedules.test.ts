@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { ScheduleOptions } from '../../app/api/check-schedule.ts'
+import type { ScheduleOptions } from '../../app/api/schedule-options.ts'
 import {
   editSchedule,
   existingSchedule,

@@ -174,6 +174,14 @@ export const handle = (await mountPanel()).handle
     '{ "compilerOptions": { "module": "nodenext", "target": "es2024", "strict": true, "noEmit": true, "types": ["node"] }, "files": ["types.ts"] }',
   )
   run(process.execPath, [join(checkout, 'node_modules/typescript/bin/tsc'), '-p', project])
+  // Those of the client ask for no types of Node, which what it is used in may not have.
+  const reached = new Set([join(project, 'node_modules', 'bgtask', 'dist', 'remote', 'task-client.d.ts')])
+  for (const file of reached) {
+    const text = readFileSync(file, 'utf8')
+    assert.doesNotMatch(text.replaceAll(/\/\*.*?\*\//gs, ''), /NodeJS\.|\bBuffer\b|'node:/, file)
+    for (const [, path] of text.matchAll(/from '(\.[^']+)\.js'/g)) reached.add(join(dirname(file), `${path}.d.ts`))
+  }
+  assert.ok(reached.size > 5)
 })
 
 test('a Fastify application has the panel and its loop, which runs what was added before', { timeout: 120_000 }, async () => {

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type TSchema, Type } from 'typebox'
-import { checkScheduleName, type ScheduleOptions } from '../../api/check-schedule.ts'
+import { checkScheduleName } from '../../api/check-schedule.ts'
+import type { ScheduleOptions } from '../../api/schedule-options.ts'
 import { declareSchedule, existingSchedule, type Person, pauseSchedule, removeSchedule, resumeSchedule } from '../../api/schedules.ts'
 import { showSchedule } from '../../api/show-schedule.ts'
 import { tokenActor } from '../../api/tokens.ts'
