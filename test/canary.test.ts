@@ -142,7 +142,7 @@ export async function execute(ctx) {
 
 const skip = mariadbMissing()
 
-test('secrets are nowhere but where they must be', { skip, timeout: 300_000 }, async t => {
+test('secrets are nowhere but where they must be', { skip, timeout: 600_000 }, async t => {
   const { panel, env } = await start(t)
   const watch = watchProcesses(panel.runtime, panel.process.pid!)
   t.after(() => watch.stop())

@@ -188,7 +188,7 @@ export const putUnderLightLoad = (
     /** Faults so far, and at least one more answer of each kind. */
     async faults() {
       const before = { ...answered }
-      await until('each way is answered once more', () => faults.length > 0 || over.every(name => answered[name] > before[name]), 30_000)
+      await until('each way is answered once more', () => faults.length > 0 || over.every(name => answered[name] > before[name]), 60_000)
       return [...faults]
     },
     async end() {
