@@ -8,7 +8,7 @@ import type { OnceFailed } from '../store/end-once.ts'
 import type { Closing, Opening } from '../store/note-incidents.ts'
 import type { ClosedHow, IncidentKind } from '../task/incident.ts'
 import type { Notify } from '../task/notify.ts'
-import { restartPolicy } from '../task/restart-policy.ts'
+import { areForgiven, restartPolicy } from '../task/restart-policy.ts'
 import { runName } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import type { Child } from './child.ts'
@@ -55,7 +55,7 @@ export class Incidents {
     for (const kind of loopKinds) this.#close(kind, entry, 'stopped')
   }
 
-  /** Looks whether a loop has just come to be healthy, by the rule that forgives its failures. @returns true once in each life */
+  /** Looks whether a loop has come to be healthy, and its failures are forgiven. @returns true once in each life */
   noticeHealth(entry: LoopEntry): boolean {
     const { child } = entry
     if (!child || child.stop || entry.stalled || this.#healthy.has(child)) return false
@@ -63,7 +63,7 @@ export class Incidents {
       Date.now() - child.ticket.startedAt >= restartPolicy.healthyMs ||
       // Its beat is only read while somebody waits for it to recover.
       ((entry.memory.probes > 0 || this.#troubled.has(entry.task.id)) && child.iterations >= restartPolicy.healthyIterations)
-    if (!isHealthy) return false
+    if (!isHealthy || !areForgiven(entry.memory, Date.now())) return false
     this.#healthy.add(child)
     this.#troubled.delete(entry.task.id)
     for (const kind of loopKinds) this.#close(kind, entry, 'recovered')

@@ -95,6 +95,13 @@ export const decideRestart = (
 export const isHealthy = (life: Pick<Life, 'startedAt' | 'endedAt' | 'iterations'>, policy: RestartPolicy = restartPolicy) =>
   life.endedAt - life.startedAt >= policy.healthyMs || life.iterations >= policy.healthyIterations
 
+/**
+ * Whether the failures so far are forgiven: none of the budgets is used up by more than half. A loop that has just come to be healthy and that the
+ * next failure would trip at once has not recovered, and one that is a little below its budget is no better.
+ */
+export const areForgiven = ({ failedAt }: RestartMemory, now: number, { budgets }: RestartPolicy = restartPolicy): boolean =>
+  budgets.every(({ failures, withinMs }) => failedAt.filter(at => at > now - withinMs && at <= now).length <= failures / 2)
+
 /** Rebuilds the memory from a loop's ended runs, oldest first, as when a new supervisor takes over. */
 export const recallFailures = (lives: readonly Life[], policy: RestartPolicy = restartPolicy): RestartMemory =>
   lives.reduce((memory, life) => decideRestart(memory, life, 0, policy).memory, freshMemory)

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { backoffMs, decideRestart, freshMemory, type Life, type RestartMemory, recallFailures } from '../../app/task/restart-policy.ts'
+import {
+  areForgiven,
+  backoffMs,
+  decideRestart,
+  freshMemory,
+  type Life,
+  type RestartMemory,
+  recallFailures,
+} from '../../app/task/restart-policy.ts'
 
 const life = (endedAt: number, livedMs: number, more: Partial<Life> = {}): Life => ({
   startedAt: endedAt - livedMs,
@@ -100,6 +108,38 @@ describe('the restart rule', () => {
     const { restart, memory } = decideRestart(tripped, life(10_000_000, 120_000), 0)
     assert.equal(restart.kind, 'at-once')
     assert.equal(memory.probes, 0)
+  })
+
+  test('a loop that lives 70 s each time has not recovered whenever it has lived for a minute', () => {
+    const livedMs = 70_000
+    let memory: RestartMemory = freshMemory
+    let troubled = false
+    const trips: number[] = []
+    const recoveries: number[] = []
+    for (let at = 0; at < 21_600_000; ) {
+      if (troubled && areForgiven(memory, at + livedMs)) {
+        recoveries.push(at + livedMs)
+        troubled = false
+      }
+      const { restart, memory: next } = decideRestart(memory, life(at + livedMs, livedMs), 0.5)
+      memory = next
+      if (restart.kind === 'tripped') {
+        trips.push(at + livedMs)
+        troubled = true
+      }
+      at += livedMs + ('delayMs' in restart ? restart.delayMs : 0)
+    }
+    assert.ok(trips.length > 20, `it trips again and again: ${trips.length} times in six hours`)
+    assert.ok(recoveries.length <= 6, `${recoveries.length} recoveries in six hours`)
+  })
+
+  test('a loop that tripped by a handful of failures has recovered with its first healthy life, which comes after a pause', () => {
+    let memory: RestartMemory = freshMemory
+    for (let n = 1; n <= 6; n++) memory = decideRestart(memory, life(n * 5_000, 50), 0).memory
+    assert.equal(memory.probes, 1)
+    assert.equal(areForgiven(memory, 30_000), false)
+    assert.equal(areForgiven(memory, 30_000 + 300_000 + 60_000), true)
+    assert.equal(areForgiven(freshMemory, 0), true)
   })
 
   test('what the rule remembers can be rebuilt from the runs', () => {
