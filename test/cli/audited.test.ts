@@ -157,7 +157,7 @@ for (const database of databases) {
       try {
         for (const args of [['stop'], ['stop', '--hold'], ['restart'], ['reload']]) await refused(...args)
         const stop = await run(scene.env, 'stop')
-        assert.match(stop.stderr, new RegExp(`kill ${process.pid} ends the loop in order`))
+        assert.match(stop.stderr, new RegExp(`kill ${process.pid} ends the supervisor in order`))
         for (const flag of [runtimePaths(runtime).stop, runtimePaths(runtime).reload, runtimePaths(runtime).hold])
           assert.equal(readFlag(flag), null)
       } finally {

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { runtimePaths } from '../../app/runs/runtime-folder.ts'
 import { addSecret } from '../../app/runs/secrets-file.ts'
+import { cancelTask } from '../../app/store/wishes.ts'
 import { ansiToHtml } from '../../app/web/ansi.ts'
 import { createTurns } from '../../app/web/turns.ts'
 import { markMatches, visibleText } from '../../app/web/visible-text.ts'
@@ -149,13 +150,16 @@ test('output is searched by text and level, each line has an address, and the la
   assert.equal((await get('run=77')).status, 404)
 })
 
-test('a loop that is about to begin has the tools for its output already, a task that waits for its time has none', async t => {
+test('what is about to begin has the tools for its output already, what was cancelled before has none', async t => {
   const panel = await openPanel(t)
   const viewer = await panel.signIn('viewer')
   const pageOf = async ({ id }: { id: number }) => (await panel.ask({ url: `/admin/core/bgtask/${id}`, as: viewer })).body
   const loop = await panel.background.addTask('test/ok', {}, 'FOREVER')
   assert.match(await pageOf(loop), /data-output-tools/)
-  assert.doesNotMatch(await pageOf(await panel.background.addTask('test/ok', {}, { delayMs: 3_600_000 })), /data-output-tools/)
+  const later = await panel.background.addTask('test/ok', {}, { delayMs: 3_600_000 })
+  assert.match(await pageOf(later), /data-output-tools/)
+  await cancelTask(panel.background.db, later.id, 'test', Date.now())
+  assert.doesNotMatch(await pageOf(later), /data-output-tools/)
   for (const query of ['last=error', 'q=x', '']) {
     const { status, headers } = await panel.ask({ url: `/admin/core/bgtask/${loop.id}/lines?${query}`, as: viewer })
     assert.deepEqual([status, headers.location], [303, `/admin/core/bgtask/${loop.id}#output`], query)

@@ -71,9 +71,9 @@ test('with exact times no page is too wide, and what is brought up to date stays
   }
   assert.deepEqual(faults, [])
   await page.click('button[name=language][value=en]')
-  await page.goto(`${panel.address}/admin/core/bgtask/${loop.id}`)
+  await page.goto(`${panel.address}/admin/core/bgtask/${done.id}`)
   const shown = page.locator('#task-head .why-text time').first()
-  await background.db.kysely.updateTable('bg_task').set({ content: 'brought up to date' }).where('id', '=', loop.id).execute()
+  await background.db.kysely.updateTable('bg_task').set({ content: 'brought up to date' }).where('id', '=', done.id).execute()
   await page.getByText('brought up to date').waitFor()
   assert.match(await shown.innerText(), /^\d+ \w+ \d{4}, \d\d:\d\d:\d\d /)
 })
