@@ -2,14 +2,14 @@ import type { ActionEntry } from '../catalog/catalog.ts'
 import { loadCatalog } from '../catalog/catalog.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
-import { lookAtMachine, type Machine } from '../runs/machine.ts'
+import { lookAtMachineLately, type Machine } from '../runs/machine.ts'
 import { type Sentence, told } from '../task/told.ts'
 import type { Finding } from './check.ts'
 
 /** Which limits of actions this machine can keep, and by which way. */
 export const checkMachine = async (config: Config): Promise<Finding[]> => {
   try {
-    return machineFindings(await lookAtMachine(config.cgroups), await entriesOf(config))
+    return machineFindings(await lookAtMachineLately(config.cgroups), await entriesOf(config))
   } catch (error) {
     const sentence = told`What this machine can do to limit actions cannot be found out (${messageOf(error)}).`
     return [{ level: 'warning', subject: 'limits', sentence, remedy: told`Actions without limits are not concerned.` }]

@@ -21,6 +21,17 @@ export const lookAtMachine = async (cgroups: readonly string[]): Promise<Machine
   return { runAs, noNewPrivileges, prlimit, ...tryLeafPlaces(cgroups) }
 }
 
+let seen: { at: number; cgroups: string; machine: Promise<Machine> } | undefined
+/** What a machine can do changes with its packages; whoever has just installed one may look again. */
+const seenForMs = 10_000
+
+/** The same, up to ten seconds old, for who asks again and again: each program that is tried costs the one who starts it some milliseconds. */
+export const lookAtMachineLately = (folders: readonly string[], now = performance.now()): Promise<Machine> => {
+  const cgroups = folders.join('\n')
+  if (!seen || seen.cgroups !== cgroups || now - seen.at > seenForMs) seen = { at: now, cgroups, machine: lookAtMachine(folders) }
+  return seen.machine
+}
+
 const lookAtPrivileges = async (): Promise<Pick<Machine, 'runAs' | 'noNewPrivileges'>> => {
   const runAs =
     process.getuid?.() === 0

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkInstallation } from '../../app/api/check.ts'
 import { machineFindings } from '../../app/api/check-machine.ts'
-import type { Machine } from '../../app/runs/machine.ts'
+import { lookAtMachineLately, type Machine } from '../../app/runs/machine.ts'
 import type { Limits } from '../../app/task/limits.ts'
 import { makeScene } from './scene.ts'
 
@@ -48,4 +48,15 @@ test('check looks at this machine, and at the actions that are there', async t =
     assert.equal(findings.filter(finding => finding.subject === subject).length, 1, subject)
   const [other] = findings.filter(({ subject }) => subject === 'other users')
   assert.equal(other!.level, process.getuid?.() === 0 ? 'ok' : 'error')
+})
+
+test('who asks again and again is told what was tried, for ten seconds; other cgroups are looked at at once', async () => {
+  const [at, folders] = [performance.now(), ['/sys/fs/cgroup/not-there']]
+  const first = await lookAtMachineLately(folders, at)
+  assert.match(first.troubles.join(), /not-there/)
+  assert.equal(await lookAtMachineLately(folders, at + 9_000), first)
+  assert.deepEqual((await lookAtMachineLately([], at + 9_000)).troubles, [])
+  const again = await lookAtMachineLately(folders, at + 9_000)
+  assert.notEqual(again, first)
+  assert.notEqual(await lookAtMachineLately(folders, at + 20_000), again)
 })
