@@ -56,6 +56,8 @@ export const seedHistory = async (url: string, runs: number, progress: (what: st
     await insert(
       'bg_task',
       {
+        // Given, since MariaDB leaves ids out where many rows are inserted at once.
+        id: 'n',
         ...{ ...fixed, exec_type: "'FOREVER'", number: String(lives) },
         uid: `concat('l', ${padded('n', 15)})`,
         action: "concat('shop/loop', n % 10)",
@@ -71,6 +73,7 @@ export const seedHistory = async (url: string, runs: number, progress: (what: st
     await insert(
       'bg_task',
       {
+        id: `n + ${loops}`,
         ...fixed,
         uid: `concat('h', ${padded('n', 15)})`,
         action: "concat('shop/export', n % 20)",
@@ -87,6 +90,7 @@ export const seedHistory = async (url: string, runs: number, progress: (what: st
     await insert(
       'bg_task',
       {
+        id: `n + ${loops + ended}`,
         ...fixed,
         number: '0',
         uid: `concat('w', ${padded('n', 15)})`,
