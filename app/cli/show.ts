@@ -3,13 +3,13 @@ import { exitCodes } from '../errors.ts'
 import { redactionOf } from '../runs/redaction.ts'
 import type { RunArtifact } from '../store/artifacts.ts'
 import { listRuns } from '../store/list-runs.ts'
-import { badEndsOf, maybeEndingBadly } from '../task/bad-ends.ts'
 import { explainEnd, explainLateness } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task } from '../task/task.ts'
 import { harmless, oneLine } from '../texts/control-characters.ts'
 import { formatBytes } from '../texts/format.ts'
 import { translate } from '../texts/translate.ts'
+import { keepEndingBadly } from '../web/keep-ending-badly.ts'
 import { createExplainer, type Explained } from './explained.ts'
 import { withBackground } from './open.ts'
 import { duration, formatTime, formatTimeOrDash, print, printJson } from './print.ts'
@@ -17,17 +17,13 @@ import { formatTable } from './table.ts'
 import { taskNamed } from './task-named.ts'
 
 const shownRuns = 10
-/** So many may have ended badly within an hour before a loop trips, and some more. */
-const runsRead = 30
 
 export const runShow = async (given: string | undefined, { json, unique }: { json?: boolean; unique?: string }): Promise<number> =>
   withBackground(async background => {
     const task = await taskNamed(background, given, unique)
     const redaction = redactionOf(background.config)
-    const found = await listRuns(background.db, task.id, { limit: runsRead })
-    const runs = found.slice(0, shownRuns).map(run => redaction.run(run, task))
-    const now = Date.now()
-    const badEnds = maybeEndingBadly([task], now).length > 0 ? badEndsOf(found.toReversed(), now) : null
+    const runs = (await listRuns(background.db, task.id, { limit: shownRuns })).map(run => redaction.run(run, task))
+    const badEnds = (await keepEndingBadly(background.db, [task])).get(task.id) ?? null
     const explained = createExplainer(background.config)(task, runs.find(run => run.endedAt !== null) ?? null, badEnds)
     const shown = redaction.task(task)
     const files = runs[0] ? await artifactsOfRun(background.config, background.db, runs[0]) : []

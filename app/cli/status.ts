@@ -5,12 +5,12 @@ import { BgtaskError, exitCodes } from '../errors.ts'
 import { ourCommand } from '../paths.ts'
 import { isSilent } from '../runs/supervisor-file.ts'
 import { type Db, openDatabase } from '../store/database.ts'
-import { listLivesOf } from '../store/list-lives.ts'
 import { lastEndedOf } from '../store/list-runs.ts'
-import { type BadEnds, badEndsOf, maybeEndingBadly } from '../task/bad-ends.ts'
+import type { BadEnds } from '../task/bad-ends.ts'
 import { isOnProbe } from '../task/explain.ts'
 import type { Run } from '../task/run.ts'
 import type { Task, TaskState } from '../task/task.ts'
+import { keepEndingBadly } from '../web/keep-ending-badly.ts'
 import { createExplainer } from './explained.ts'
 import { duration, formatTime, print, printJson } from './print.ts'
 import { formatTable } from './table.ts'
@@ -60,26 +60,13 @@ const pastOf = async (db: Db | Error, status: LoopStatus): Promise<Past> => {
   const asFarAsKnown = { shown: shownOf(status, unknown.badEnds), ...unknown }
   if (db instanceof Error) return asFarAsKnown
   try {
-    const badEnds = await badEndsIn(db, status.loops ?? [])
+    const badEnds = await keepEndingBadly(db, status.loops ?? [])
     const shown = shownOf(status, badEnds)
     return { shown, lastRuns: await lastEndedOf(db, shown), badEnds }
   } catch {
     return asFarAsKnown // the database has gone away just now
   }
 }
-
-const badEndsIn = async (db: Db, loops: readonly Task[], now = Date.now()): Promise<Past['badEnds']> => {
-  const maybe = maybeEndingBadly(loops, now)
-  const lives = await listLivesOf(
-    db,
-    maybe.map(({ id }) => id),
-    livesRead,
-  )
-  const found = maybe.map(({ id }) => [id, badEndsOf((lives.get(id) ?? []).toReversed(), now)] as const)
-  return new Map(found.filter((one): one is [number, BadEnds] => one[1] !== null))
-}
-/** A loop that ends badly more often within an hour trips. */
-const livesRead = 30
 
 const screen = (config: Config, status: LoopStatus, past: Past): string =>
   [
